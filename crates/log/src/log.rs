@@ -1,0 +1,284 @@
+//! The reading half of a log, and how it is opened.
+
+use std::sync::Arc;
+
+use crate::{
+    MaintainError, Missing, OpenError, Progress, ReadError, ReadLimit, Repeated, Schedule, Storage,
+    StoredEvent, SyncError, TopicId, TopicInfo, Writer, limits,
+};
+
+/// How a log is opened. `Options::default()` is right for production except for `now_ms`.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Bytes of a segment file, 16 KiB to 2 GiB.
+    pub segment_bytes: u64,
+    /// Now, milliseconds since 1970.
+    pub now_ms: u64,
+    /// Identifies this start of the machine; tells a killed process from a power loss. `None` = ask the system.
+    pub boot_id: Option<[u8; 16]>,
+    /// Fills the bytes with randomness; `false` if there is none.
+    pub entropy: fn(&mut [u8]) -> bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            segment_bytes: limits::SEGMENT_BYTES,
+            now_ms: 0,
+            boot_id: None,
+            entropy: |bytes| getrandom::fill(bytes).is_ok(),
+        }
+    }
+}
+
+/// An open log.
+#[derive(Debug)]
+pub struct Opened {
+    /// The only way to append.
+    pub writer: Writer,
+    /// All reads.
+    pub log: Log,
+    /// What was found.
+    pub recovery: Recovery,
+}
+
+/// What opening found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// The folder was empty: a new log with a new epoch.
+    pub created: bool,
+    /// The last life ended with `Writer::close`.
+    pub clean: bool,
+    /// The state file was lost, so positions of former lives cannot be trusted: a new epoch was made.
+    pub new_epoch: bool,
+    /// Bytes of a torn tail that were dropped (never acknowledged as synced).
+    pub dropped_bytes: u64,
+    /// Batches among them that could be told apart.
+    pub dropped_batches: u64,
+    /// Sidecar files that had to be rebuilt from their segments.
+    pub rebuilt_sidecars: u64,
+    /// Damaged ranges, all that are known.
+    pub damaged: Vec<Damage>,
+}
+
+/// Bytes that were on the device once and are no longer readable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Number of the segment file.
+    pub segment: u64,
+    /// The topic concerned, if the damage is inside one event's record; otherwise it may be any.
+    pub topic: Option<TopicId>,
+    /// First sequence that is lost.
+    pub first: u64,
+    /// Last sequence that is lost; `first - 1` if no event was.
+    pub last: u64,
+    /// Bytes that were stepped over.
+    pub bytes: u64,
+}
+
+/// Whether the log accepts appends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It does.
+    Healthy,
+    /// It does not, until it is opened again: a write or a sync had an unknown effect.
+    Failed {
+        /// What failed.
+        why: String,
+    },
+    /// The writer was closed or dropped.
+    Closed,
+}
+
+/// The log in numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Whether appends are accepted.
+    pub state: State,
+    /// Segment files.
+    pub segments: u64,
+    /// Bytes of the segment files, preallocated space included.
+    pub disk_bytes: u64,
+    /// Live topics.
+    pub topics: u64,
+    /// Events kept, counted once per topic that they belong to.
+    pub retained_events: u64,
+    /// Newest sequence.
+    pub newest: u64,
+    /// Number of the newest batch that is readable.
+    pub newest_batch: u64,
+    /// Number of the newest batch on the device.
+    pub synced_batch: u64,
+    /// Damaged ranges.
+    pub damaged: Vec<Damage>,
+}
+
+/// What one round of maintenance did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Maintained {
+    /// Segments that got their sidecar.
+    pub sealed: u64,
+    /// Segments deleted.
+    pub deleted: u64,
+    /// Segments rewritten without their dead records.
+    pub rewritten: u64,
+    /// Bytes of disk given back.
+    pub freed_bytes: u64,
+    /// A limit was reached: the next round has more to do and may follow at once.
+    pub more: bool,
+}
+
+/// Opens the log in `storage`, creating it if the folder is empty. Blocks; writes and syncs a few small records.
+///
+/// # Errors
+/// See [`OpenError`]. Damaged or torn files are no error: see [`Recovery`].
+pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Opened, OpenError> {
+    let _ = (storage, options);
+    unimplemented!()
+}
+
+/// All reads of a log. Cheap to clone. No call waits for the writer's I/O; those that read the disk say so.
+#[derive(Clone, Debug)]
+pub struct Log {}
+
+impl Log {
+    /// The log's life: 8 characters of `[a-z0-9]`, made when the folder was created.
+    pub fn epoch(&self) -> &str {
+        unimplemented!()
+    }
+
+    /// Puts everything that is written on the device and returns the number of the newest batch that is there now.
+    /// Blocks for an fdatasync; the writer goes on meanwhile. Several callers may call it, one works at a time. What is
+    /// still in the process (memory-durable batches) is not touched: see [`Writer::flush`].
+    ///
+    /// # Errors
+    /// The log has failed, now or before.
+    pub fn sync(&self) -> Result<u64, SyncError> {
+        unimplemented!()
+    }
+
+    /// Number of the newest batch on the device.
+    pub fn synced(&self) -> u64 {
+        unimplemented!()
+    }
+
+    /// The live topic of that name.
+    pub fn topic(&self, name: &str) -> Option<TopicId> {
+        let _ = name;
+        unimplemented!()
+    }
+
+    /// Describes a live topic. May read a few index entries from disk.
+    pub fn describe(&self, topic: TopicId) -> Option<TopicInfo> {
+        let _ = topic;
+        unimplemented!()
+    }
+
+    /// Live topics in the order of their names' bytes, from the first one after `after_name`.
+    pub fn topics(&self, after_name: Option<&str>, limit: usize) -> Vec<TopicInfo> {
+        let _ = (after_name, limit);
+        unimplemented!()
+    }
+
+    /// The numbers of all live topics, ascending.
+    pub fn topic_ids(&self) -> Vec<TopicId> {
+        unimplemented!()
+    }
+
+    /// Hands out the events of `topics` with `after < sequence <= through`, in sequence order, each once even if it is
+    /// in several of the topics. Left out: expired at `now_ms`, removed by retention (age exactly at `now_ms`), trimmed,
+    /// superseded (conflation), damaged. Unknown topics have no events. Reads the disk.
+    ///
+    /// Every event appended at whatever durability is readable; hold back what is not synced yet with `through`.
+    ///
+    /// # Errors
+    /// The system could not read a file.
+    pub fn read(
+        &self,
+        topics: &[TopicId],
+        after: u64,
+        through: u64,
+        limit: ReadLimit,
+        now_ms: u64,
+        visit: &mut dyn FnMut(StoredEvent<'_>),
+    ) -> Result<Progress, ReadError> {
+        let _ = (topics, after, through, limit, now_ms, visit);
+        unimplemented!()
+    }
+
+    /// Whether a reader of the topic at `after` has missed something that existed: exactly when an event with a sequence
+    /// above `after` was removed by retention or trimming; and when a crash or damage may have taken one. Expired and
+    /// superseded events are not missing. May read a few index entries from disk.
+    pub fn missing(&self, topic: TopicId, after: u64, now_ms: u64) -> Option<Missing> {
+        let _ = (topic, after, now_ms);
+        unimplemented!()
+    }
+
+    /// The position after which a read of `topics` returns their last `n` readable events. May read the disk.
+    pub fn before_last(&self, topics: &[TopicId], n: u64, now_ms: u64) -> u64 {
+        let _ = (topics, n, now_ms);
+        unimplemented!()
+    }
+
+    /// The position after which a read returns exactly the events with `time_ms` at or after this. May read the disk.
+    pub fn before_time(&self, time_ms: u64) -> u64 {
+        let _ = time_ms;
+        unimplemented!()
+    }
+
+    /// The newest sequence that was given; 0 if none.
+    pub fn newest(&self) -> u64 {
+        unimplemented!()
+    }
+
+    /// The first sequence that this life (since `open`) gives. Positions at or above it that are not above
+    /// [`Log::newest`] are real; below it, those between [`Log::newest_before_this_life`] and this were never given or
+    /// are lost.
+    pub fn first_issued_this_life(&self) -> u64 {
+        unimplemented!()
+    }
+
+    /// The newest sequence that was found when the log was opened; 0 if none.
+    pub fn newest_before_this_life(&self) -> u64 {
+        unimplemented!()
+    }
+
+    /// The request made before with this key, if it is remembered (24 hours before `now`, one million keys).
+    pub fn idempotent(&self, topic: TopicId, key: &str) -> Option<Repeated> {
+        let _ = (topic, key);
+        unimplemented!()
+    }
+
+    /// The newest (epoch, sequence) of this producer in the topic.
+    pub fn producer(&self, topic: TopicId, id: &str) -> Option<(u64, u64)> {
+        let _ = (topic, id);
+        unimplemented!()
+    }
+
+    /// The sequence of the newest event of the topic that the publisher gave this id, if it is still kept.
+    pub fn publisher_id(&self, topic: TopicId, id: &str) -> Option<u64> {
+        let _ = (topic, id);
+        unimplemented!()
+    }
+
+    /// All pending schedules, in the order of their ids.
+    pub fn schedules(&self) -> Vec<Schedule> {
+        unimplemented!()
+    }
+
+    /// The log in numbers. Visits all topics' counters.
+    pub fn status(&self) -> Status {
+        unimplemented!()
+    }
+
+    /// One bounded round of housekeeping: seals full segments, applies age and bytes retention, deletes segments without
+    /// live events, rewrites those that are mostly dead, extends the reservation. To be called every second from a thread
+    /// of its own; never blocks the writer for longer than an index update.
+    ///
+    /// # Errors
+    /// The round could not be finished; the log goes on unless it has failed.
+    pub fn maintain(&self, now_ms: u64) -> Result<Maintained, MaintainError> {
+        let _ = now_ms;
+        unimplemented!()
+    }
+}
