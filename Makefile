@@ -1,0 +1,36 @@
+# One command for each thing a developer does. CI runs the same commands (.ci/run).
+
+DATA ?= ./tidings-data
+LISTEN ?= 127.0.0.1:8080
+CARGO ?= cargo
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench docs
+
+help: ## Show this list
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+run: ## Build and run a server for development (DATA=./tidings-data LISTEN=127.0.0.1:8080)
+	@scripts/need.sh cargo linker
+	@$(CARGO) build --release --locked --package tidings
+	@exec "$$(scripts/target-dir.sh)/release/tidings" dev --data-dir "$(DATA)" --listen "$(LISTEN)"
+
+test: ## Run all tests of the workspace
+	@scripts/need.sh cargo linker git
+	$(CARGO) test --workspace --locked
+
+lint: ## Check formatting, lints, licences and the rules of the repository
+	@scripts/need.sh cargo linker git rustfmt clippy
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) test --package xtask --locked
+	@scripts/deny.sh
+
+bench: ## Measure this machine: the workloads of `tidings bench`, in a release build
+	@scripts/need.sh cargo linker
+	@$(CARGO) build --release --locked --package tidings
+	@exec "$$(scripts/target-dir.sh)/release/tidings" bench $(ARGS)
+
+docs: ## Write the pages that are made from the program (docs/cli.md, docs/configuration.md)
+	@scripts/need.sh cargo linker
+	TIDINGS_WRITE_DOCS=1 $(CARGO) test --package tidings --locked --test it pages

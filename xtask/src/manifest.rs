@@ -1,0 +1,138 @@
+//! Which crate may know which, and which dependencies are explained.
+//!
+//! Manifests are read line by line: they are written by hand in one style, and a table header
+//! followed by `name.workspace = true` or `name = …` is all that a rule needs.
+
+use std::collections::BTreeMap;
+
+/// The direction of knowledge: a crate may depend on these crates of ours and on no other. A
+/// shortcut (the server reaching past the hub to the log) is as wrong as a circle.
+pub const MAY_KNOW: [(&str, &[&str]); 7] = [
+    ("tidings-frame", &[]),
+    ("tidings-log", &[]),
+    ("tidings-hub", &["tidings-frame", "tidings-log"]),
+    ("tidings-server", &["tidings-frame", "tidings-hub"]),
+    ("tidings-client", &["tidings-frame"]),
+    ("tidings", &["tidings-client", "tidings-server"]),
+    ("xtask", &[]),
+];
+
+/// The crate whose errors are only shown to a person, never matched on.
+const APPLICATION: &str = "tidings";
+
+/// The tables of a manifest that name what the crate itself is built with.
+const TABLES: [&str; 2] = ["dependencies", "build-dependencies"];
+
+/// The keys of each table of a manifest, by the table's name.
+#[must_use]
+pub fn tables(manifest: &str) -> BTreeMap<String, Vec<String>> {
+    let mut tables: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut current = String::new();
+    for line in manifest.lines().map(str::trim) {
+        if let Some(header) = line.strip_prefix('[') {
+            current = header.trim_end_matches(']').to_owned();
+        } else if let Some((key, _)) = line.split_once('=').filter(|_| !line.starts_with('#')) {
+            let key = key.trim().split('.').next().unwrap_or_default();
+            tables
+                .entry(current.clone())
+                .or_default()
+                .push(key.to_owned());
+        }
+    }
+    tables
+}
+
+/// The name of a package, from its manifest.
+#[must_use]
+pub fn name(manifest: &str) -> Option<&str> {
+    let rest = manifest.split("[package]").nth(1)?;
+    let line = rest
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("name = "))?;
+    Some(line.trim_matches('"'))
+}
+
+/// What a manifest depends on that it must not.
+#[must_use]
+pub fn check_direction(manifest: &str) -> Vec<String> {
+    let name = name(manifest).unwrap_or("a crate without a name");
+    let Some((_, allowed)) = MAY_KNOW.iter().find(|(known, _)| *known == name) else {
+        return vec![format!(
+            "{name} is not in the list of crates (xtask/src/manifest.rs)"
+        )];
+    };
+    let tables = tables(manifest);
+    let mut wrong = Vec::new();
+    if name != APPLICATION && tables.values().flatten().any(|key| key == "anyhow") {
+        wrong.push(format!(
+            "{name} must not use anyhow: its errors are part of its interface"
+        ));
+    }
+    let ours = |key: &&String| MAY_KNOW.iter().any(|(known, _)| known == *key);
+    let known = tables
+        .iter()
+        .filter(|(table, _)| {
+            TABLES
+                .iter()
+                .any(|known| *table == known || table.ends_with(&format!(".{known}")))
+        })
+        .flat_map(|(_, keys)| keys)
+        .filter(ours)
+        .filter(|key| !allowed.contains(&key.as_str()))
+        .map(|key| format!("{name} must not depend on {key}"));
+    wrong.extend(known);
+    wrong
+}
+
+/// The dependencies of the workspace that the page of dependencies does not explain.
+#[must_use]
+pub fn check_explained(workspace: &str, page: &str) -> Vec<String> {
+    tables(workspace)
+        .remove("workspace.dependencies")
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|name| !name.starts_with("tidings"))
+        .filter(|name| {
+            !page.lines().any(|line| {
+                let first = line.split('|').nth(1).unwrap_or_default();
+                first.split('`').any(|word| word == name)
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shortcuts_and_circles_are_found() {
+        let server = "[package]\nname = \"tidings-server\"\n[dependencies]\n\
+                      tidings-log.workspace = true\ntidings-hub = { path = \"x\" }\n";
+        assert_eq!(
+            check_direction(server),
+            ["tidings-server must not depend on tidings-log"]
+        );
+        let frame = "[package]\nname = \"tidings-frame\"\n\
+                     [target.'cfg(unix)'.dependencies]\ntidings-hub.workspace = true\n";
+        assert_eq!(
+            check_direction(frame),
+            ["tidings-frame must not depend on tidings-hub"]
+        );
+        let hub = "[package]\nname = \"tidings-hub\"\n[dependencies]\nanyhow = \"1\"\n";
+        assert_eq!(check_direction(hub).len(), 1);
+        let stranger = "[package]\nname = \"tidings-util\"\n";
+        assert_eq!(check_direction(stranger).len(), 1);
+        let tests = "[package]\nname = \"tidings-server\"\n[dev-dependencies]\n\
+                     tidings-client.workspace = true\n";
+        assert_eq!(check_direction(tests), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_unexplained_dependency_is_found() {
+        let workspace = "[workspace.dependencies]\ntidings-log = { path = \"x\" }\n# a = 1\n\
+                         serde = \"1\"\nserde_json = \"1\"\n[profile.dev]\ndebug = 1\n";
+        let page = "| `serde_json` | for | why serde |\n";
+        assert_eq!(check_explained(workspace, page), ["serde"]);
+    }
+}
