@@ -1,0 +1,129 @@
+//! Where a subscription begins, and what it has missed.
+//!
+//! The promise is "never a silent gap": every matching event after the given id, once, in order; or
+//! a gap first, whose id is the position from which the stream goes on. Nothing that the hub still
+//! has is ever withheld: after a gap the stream goes on with the oldest that is kept.
+
+use std::sync::Arc;
+
+use tidings_frame::{GapReason, Position, check_publisher_id};
+use tidings_log as log;
+
+use crate::fanout::Backlog;
+use crate::hub::Hub;
+
+/// Where a subscription begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// With what comes from now on.
+    Live,
+    /// With the oldest that is kept.
+    Earliest,
+    /// After the event with this id: a position, or a publisher's own id.
+    After(String),
+    /// With the first event at or after this time, milliseconds since 1970.
+    Since(u64),
+    /// With the last so many events.
+    Last(u64),
+}
+
+/// What a subscriber cannot be given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Why.
+    pub reason: GapReason,
+    /// The id that it asked to resume after.
+    pub requested: String,
+    /// The position from which the stream goes on.
+    pub resumes: Position,
+    /// The topics concerned; empty for all.
+    pub topics: Vec<Arc<str>>,
+}
+
+/// Where a subscription begins, as a position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// The subscriber has, or does not want, everything up to here.
+    pub after: u64,
+    /// To be told first.
+    pub gap: Option<Gap>,
+}
+
+impl Hub {
+    /// Finds the position of a start. Reads the log unless it is [`Start::Live`].
+    pub fn start(&self, backlog: &mut Backlog, start: &Start) -> Started {
+        let after = match start {
+            Start::Live => self.visible(),
+            Start::Earliest => 0,
+            Start::Since(time_ms) => self.log.before_time(*time_ms).min(self.visible()),
+            Start::Last(count) => {
+                let topics = backlog.topics(self);
+                self.log.before_last(topics, *count, self.now_ms()).min(self.visible())
+            }
+            Start::After(id) => return self.resume(backlog, id),
+        };
+        Started { after, gap: None }
+    }
+
+    fn resume(&self, backlog: &mut Backlog, id: &str) -> Started {
+        let reason = match id.parse::<Position>() {
+            Ok(position) if position.epoch != self.epoch() => GapReason::Epoch,
+            Ok(position) if position.sequence > self.highest_given() => GapReason::UnknownId,
+            Ok(position) => return self.resume_after(backlog, id, position.sequence),
+            Err(_) => match self.publishers_id(backlog, id) {
+                Some(after) => return self.resume_after(backlog, id, after),
+                None => GapReason::UnknownId,
+            },
+        };
+        let now_ms = self.now_ms();
+        let after = match *backlog.topics(self) {
+            [topic] => self.log.missing(topic, 0, now_ms).map_or(0, |missing| {
+                if missing.reason == log::Reason::Retention { missing.through } else { 0 }
+            }),
+            _ => 0,
+        };
+        self.gap(reason, id, after, Vec::new())
+    }
+
+    /// The largest sequence that anybody can have seen: given in this life or, if none was yet,
+    /// before it began.
+    fn highest_given(&self) -> u64 {
+        self.log.newest().max(self.log.first_issued_this_life().saturating_sub(1))
+    }
+
+    /// The earliest place of an event that its publisher gave this id.
+    fn publishers_id(&self, backlog: &mut Backlog, id: &str) -> Option<u64> {
+        check_publisher_id(id).ok()?;
+        backlog.topics(self).iter().filter_map(|&topic| self.log.publisher_id(topic, id)).min()
+    }
+
+    fn resume_after(&self, backlog: &mut Backlog, id: &str, after: u64) -> Started {
+        let now_ms = self.now_ms();
+        let topics = backlog.topics(self).to_vec();
+        let missing: Vec<(log::TopicId, log::Missing)> = topics
+            .iter()
+            .filter_map(|&topic| Some((topic, self.log.missing(topic, after, now_ms)?)))
+            .collect();
+        let Some((_, first)) = missing.first() else { return Started { after, gap: None } };
+        // One topic of which everything up to there is gone goes on behind it. With several topics,
+        // or with a hole in the middle, what is kept before must still be sent.
+        let goes_on_after = match topics.len() {
+            1 if first.reason == log::Reason::Retention => first.through,
+            _ => after,
+        };
+        let reason = match first.reason {
+            log::Reason::Retention => GapReason::Retention,
+            log::Reason::Crash => GapReason::Crash,
+            log::Reason::Damage => GapReason::Damage,
+        };
+        let names = missing.iter().filter_map(|(topic, _)| Some(self.log.describe(*topic)?.name));
+        self.gap(reason, id, goes_on_after, names.collect())
+    }
+
+    fn gap(&self, reason: GapReason, id: &str, after: u64, topics: Vec<Arc<str>>) -> Started {
+        self.counters.gaps.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let resumes = Position { epoch: self.epoch(), sequence: after };
+        let gap = Gap { reason, requested: id.to_owned(), resumes, topics };
+        Started { after, gap: Some(gap) }
+    }
+}
