@@ -12,6 +12,7 @@
 //! | [`names`] | the rules of event types, keys and publishers' ids |
 //! | [`event`] | [`EventObject`], the JSON form of an event; [`End`] and [`GapReason`] |
 //! | [`sse_encode`] | events into `text/event-stream` |
+//! | [`sse_decode`] | `text/event-stream` into events, complete by WHATWG HTML section 9.2.6 |
 //! | [`error_code`], [`problem`] | stable error codes and their RFC 9457 form |
 //! | [`limits`] | every limit of the wire, with its unit and its reason |
 
@@ -22,6 +23,7 @@ pub mod names;
 pub mod pattern;
 pub mod position;
 pub mod problem;
+pub mod sse_decode;
 pub mod sse_encode;
 pub mod topic;
 
