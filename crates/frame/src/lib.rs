@@ -11,11 +11,14 @@
 //! | [`pattern`] | [`Pattern`], which selects topics |
 //! | [`names`] | the rules of event types, keys and publishers' ids |
 //! | [`event`] | [`EventObject`], the JSON form of an event; [`End`] and [`GapReason`] |
+//! | [`api`] | the other JSON documents of the native API |
+//! | [`time`] | RFC 3339 |
 //! | [`sse_encode`] | events into `text/event-stream` |
 //! | [`sse_decode`] | `text/event-stream` into events, complete by WHATWG HTML section 9.2.6 |
 //! | [`error_code`], [`problem`] | stable error codes and their RFC 9457 form |
 //! | [`limits`] | every limit of the wire, with its unit and its reason |
 
+pub mod api;
 pub mod error_code;
 pub mod event;
 pub mod limits;
@@ -25,6 +28,7 @@ pub mod position;
 pub mod problem;
 pub mod sse_decode;
 pub mod sse_encode;
+pub mod time;
 pub mod topic;
 
 pub use error_code::ErrorCode;
@@ -35,4 +39,5 @@ pub use names::{
 pub use pattern::{Pattern, PatternError};
 pub use position::{Epoch, Position, PositionError};
 pub use problem::Problem;
+pub use time::{Time, TimeError};
 pub use topic::{TopicName, TopicNameError};

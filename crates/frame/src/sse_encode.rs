@@ -8,6 +8,7 @@
 
 use memchr::memchr2;
 
+use crate::api::EndNotice;
 use crate::event::{End, GapNotice};
 use crate::position::{Position, decimal};
 
@@ -99,16 +100,25 @@ pub fn encode_gap(notice: &GapNotice<'_>, out: &mut Vec<u8>) {
 /// Appends the `end` block: the topic has ended with the event at this position. It follows that
 /// event's own block, which the caller leaves out if the event has no data.
 pub fn encode_end(id: Position, end: End, out: &mut Vec<u8>) {
-    let data: &[u8] = match end {
-        End::Done => br#"{"reason":"done"}"#,
-        End::Error => br#"{"reason":"error"}"#,
-        End::Cancelled => br#"{"reason":"cancelled"}"#,
-    };
+    encode_end_notice(
+        id,
+        &EndNotice {
+            reason: end,
+            topic: None,
+        },
+        out,
+    );
+}
+
+/// Appends the `end` block for a subscription with an envelope: it may follow several topics, so
+/// the block says which one has ended.
+pub fn encode_end_notice(id: Position, notice: &EndNotice<'_>, out: &mut Vec<u8>) {
+    let data = serde_json::to_vec(notice).expect("two strings are always JSON");
     Frame {
         id: Some(id),
         event: Some("end"),
         retry_ms: None,
-        data,
+        data: &data,
     }
     .encode(out);
 }
@@ -189,13 +199,19 @@ mod tests {
         };
         encode_gap(&notice, &mut out);
         encode_end(position(), End::Error, &mut out);
+        let notice = EndNotice {
+            reason: End::Done,
+            topic: Some("a".into()),
+        };
+        encode_end_notice(position(), &notice, &mut out);
         assert_eq!(
             String::from_utf8(out).unwrap(),
             concat!(
                 "id: abcdefgh-41\nevent: gap\ndata: {\"reason\":\"unknown-id\",",
                 "\"requested\":\"x\\\"\\n\",\"resumes\":\"abcdefgh-41\",",
                 "\"topics\":[\"a\",\"b/c\"]}\n\n",
-                "id: abcdefgh-41\nevent: end\ndata: {\"reason\":\"error\"}\n\n"
+                "id: abcdefgh-41\nevent: end\ndata: {\"reason\":\"error\"}\n\n",
+                "id: abcdefgh-41\nevent: end\ndata: {\"reason\":\"done\",\"topic\":\"a\"}\n\n"
             )
         );
     }
