@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Everything that listens.
+
+pub mod config;
