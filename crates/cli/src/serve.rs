@@ -1,0 +1,158 @@
+//! `tidings dev` and `tidings serve`: flags over the environment over the file, then the server.
+
+use std::path::PathBuf;
+
+use tidings_server::Ready;
+use tidings_server::config::{self, Config, File, Flag, Loaded, Mode};
+
+use crate::exit::{Exit, Reason};
+use crate::terminal::{self, Paint, Style};
+
+pub(crate) const DEV_EXAMPLES: &str = "\
+Everything is open to everybody on this machine, and to nobody else: no configuration is needed.
+
+Examples:
+  tidings dev
+  tidings dev --listen 127.0.0.1:0             a free port; the address is printed
+  tidings dev --data-dir /tmp/try              keep the events elsewhere";
+
+pub(crate) const SERVE_EXAMPLES: &str = "\
+Nothing is open that was not asked for: say with `anonymous` (in the configuration, or with the flag)
+what anybody who reaches the port may do.
+
+Examples:
+  tidings serve --anonymous subscribe,publish
+  tidings serve --config /etc/tidings.toml
+  TIDINGS_SERVER__LISTEN=0.0.0.0:8080 tidings serve --config tidings.toml
+
+Every value of the configuration: tidings config show --config tidings.toml
+The server stops on SIGTERM or Ctrl-C: it closes its connections over a few seconds (drain.jitter).";
+
+/// The flags that override the configuration; their texts are checked there, with everything else.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The configuration file (TOML)
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "TIDINGS_CONFIG",
+        hide_env_values = true
+    )]
+    pub(crate) config: Option<PathBuf>,
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Folder of the event log, created if missing
+    #[arg(long, value_name = "FOLDER")]
+    data_dir: Option<String>,
+    /// When a publisher is told that its event is kept: memory, written or synced
+    #[arg(long, value_name = "WHEN")]
+    durability: Option<String>,
+    /// What anybody may do: of subscribe, publish and admin, with commas between
+    #[arg(long, value_name = "LIST")]
+    anonymous: Option<String>,
+    /// How often a silent subscription gets a comment, such as 15s
+    #[arg(long, value_name = "DURATION")]
+    heartbeat: Option<String>,
+    /// Threads that write to subscribers
+    #[arg(long, value_name = "NUMBER")]
+    io_threads: Option<String>,
+    /// Origins of web pages that may use the server, with commas between; * for any
+    #[arg(long, value_name = "LIST")]
+    cors_origins: Option<String>,
+}
+
+impl Arguments {
+    fn flags(&self) -> Vec<Flag> {
+        [
+            ("server.listen", "--listen", &self.listen),
+            ("server.data_dir", "--data-dir", &self.data_dir),
+            ("server.durability", "--durability", &self.durability),
+            ("anonymous", "--anonymous", &self.anonymous),
+            ("server.heartbeat", "--heartbeat", &self.heartbeat),
+            ("server.io_threads", "--io-threads", &self.io_threads),
+            ("server.cors_origins", "--cors-origins", &self.cors_origins),
+        ]
+        .into_iter()
+        .filter_map(|(path, name, value)| {
+            value.as_ref().map(|value| Flag {
+                path,
+                name,
+                value: value.clone(),
+            })
+        })
+        .collect()
+    }
+
+    /// Reads and checks the configuration as the server would.
+    pub(crate) fn load(&self, mode: Mode) -> anyhow::Result<Loaded> {
+        let usage = |error: config::ConfigError| Exit::new(Reason::Usage, error.to_string());
+        let file = self
+            .config
+            .as_deref()
+            .map(File::read)
+            .transpose()
+            .map_err(usage)?;
+        let loaded = config::load(mode, file.as_ref(), config::environment(), &self.flags());
+        Ok(loaded.map_err(usage)?)
+    }
+}
+
+pub(crate) fn serve(arguments: &Arguments) -> anyhow::Result<()> {
+    let config = arguments.load(Mode::Serve)?.config;
+    tidings_server::run(config, |ready| {
+        terminal::note(&format!(
+            "tidings {} on http://{}",
+            env!("CARGO_PKG_VERSION"),
+            ready.address
+        ));
+    })?;
+    Ok(())
+}
+
+pub(crate) fn dev(arguments: &Arguments) -> anyhow::Result<()> {
+    let config = arguments.load(Mode::Dev)?.config;
+    let welcome = Welcome::of(&config);
+    tidings_server::run(config, |ready| welcome.print(ready))?;
+    Ok(())
+}
+
+/// What `tidings dev` says once it listens.
+struct Welcome {
+    data_dir: PathBuf,
+}
+
+impl Welcome {
+    fn of(config: &Config) -> Self {
+        Self {
+            data_dir: config.data_dir.clone(),
+        }
+    }
+
+    fn print(&self, ready: &Ready) {
+        // Standard output may be closed; the server serves all the same.
+        let _ = terminal::line(&self.text(&format!("http://{}", ready.address), Paint::stdout()));
+    }
+
+    fn text(&self, url: &str, paint: Paint) -> String {
+        let label = |text: &str| paint.text(Style::Faint, &format!("{text:<9}"));
+        let command = |text: String| paint.text(Style::Cyan, &text);
+        format!(
+            "{} {}  {}\n\n  {} {}\n  {} {}\n  {} {}\n",
+            paint.text(Style::Strong, "Tidings is ready on"),
+            paint.text(Style::Green, url),
+            paint.text(
+                Style::Faint,
+                &format!("(events in {}, Ctrl-C stops)", self.data_dir.display())
+            ),
+            label("follow"),
+            command(format!(
+                "curl -N {url}/topics/hello -H 'Accept: text/event-stream'"
+            )),
+            label("publish"),
+            command(format!("curl {url}/topics/hello -d 'Hello, world'")),
+            label("browser"),
+            command(format!("{url}/_/")),
+        )
+    }
+}
