@@ -28,7 +28,7 @@ impl Style {
 }
 
 /// Paints text, or leaves it alone where colours do not belong.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Paint(bool);
 
 impl Paint {
@@ -42,6 +42,13 @@ impl Paint {
         Self(io::stderr().is_terminal() && colours_wanted())
     }
 
+    /// Without colours.
+    #[cfg(test)]
+    pub(crate) fn plain() -> Self {
+        Self(false)
+    }
+
+    /// The text in this style.
     pub(crate) fn text(self, style: Style, text: &str) -> String {
         if self.0 {
             format!("\u{1b}[{}m{text}\u{1b}[0m", style.code())
@@ -58,12 +65,12 @@ fn colours_wanted() -> bool {
     !no_color && !dumb
 }
 
-/// Text from elsewhere, safe to show on a terminal: control characters are written out, because a
-/// terminal obeys them.
+/// Text from elsewhere, safe to show on a terminal: control characters other than tab and
+/// line feed are written out, because a terminal obeys them.
 pub(crate) fn harmless(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
-            let escape = c.is_control() && c != '\t';
+            let escape = c.is_control() && c != '\t' && c != '\n';
             let shown: Box<dyn Iterator<Item = char>> = if escape {
                 Box::new(c.escape_default())
             } else {

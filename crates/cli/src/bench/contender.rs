@@ -126,6 +126,9 @@ impl Contender {
         let limit = |manner: &str| {
             let mut command = bench.hidden("limit");
             command.args(["--manner", manner, "--listen", &address.to_string()]);
+            if bench.keep {
+                command.arg("--keep");
+            }
             command
         };
         Ok(match self {

@@ -42,11 +42,6 @@ impl Histogram {
         self.max = self.max.max(other.max);
     }
 
-    /// How many values were recorded.
-    pub(crate) fn count(&self) -> u64 {
-        self.count
-    }
-
     /// The largest value, exactly; 0 when nothing was recorded.
     pub(crate) fn max(&self) -> u64 {
         self.max
@@ -140,7 +135,7 @@ mod tests {
             both.record(if value % 2 == 0 { value } else { value * 3 });
         }
         one.merge(&two);
-        assert_eq!(one.count(), both.count());
+        assert_eq!(one.count, both.count);
         assert_eq!(one.max(), both.max());
         for quantile in [0.01, 0.5, 0.9, 0.99, 1.0] {
             assert_eq!(one.quantile(quantile), both.quantile(quantile));

@@ -15,6 +15,7 @@ pub(crate) struct RequestHead<'a> {
     pub(crate) method: &'a [u8],
     /// The target as sent, with its query.
     pub(crate) target: &'a [u8],
+    pub(crate) last_event_id: Option<&'a [u8]>,
     /// 0 when the header is absent.
     pub(crate) content_length: usize,
     /// Bytes of the head with its blank line.
@@ -57,6 +58,7 @@ pub(crate) fn request_head(bytes: &[u8]) -> Result<Option<RequestHead<'_>>, Head
     Ok(Some(RequestHead {
         method,
         target,
+        last_event_id: header(head, b"last-event-id"),
         content_length,
         length,
     }))

@@ -17,6 +17,7 @@ mod limit;
 mod load;
 mod machine;
 mod options;
+mod pinned;
 mod process;
 mod record;
 mod result;
@@ -140,6 +141,8 @@ pub(crate) struct Bench {
     pub(crate) options: Options,
     pub(crate) data_dir: PathBuf,
     pub(crate) durability: Durability,
+    /// The bare loop keeps its events and lets subscribers resume.
+    pub(crate) keep: bool,
     /// `None`: not pinned.
     pub(crate) server_cpu: Option<usize>,
     pub(crate) load_cpu: Option<usize>,
@@ -167,6 +170,7 @@ impl Bench {
         Ok(Bench {
             data_dir: options.data_dir.clone().unwrap_or_else(std::env::temp_dir),
             durability: options.durability.unwrap_or(durability),
+            keep: false,
             options,
             server_cpu,
             load_cpu,

@@ -81,6 +81,8 @@ pub(super) struct Request<'a> {
     pub(super) method: &'a [u8],
     /// `None` for every target outside `/topics/`.
     pub(super) topic: Option<&'a [u8]>,
+    /// The `Last-Event-ID`.
+    pub(super) resume: Option<&'a [u8]>,
     pub(super) body: &'a [u8],
     /// Bytes of head and body.
     pub(super) length: usize,
@@ -107,6 +109,7 @@ pub(super) fn next_request(bytes: &[u8]) -> Result<Option<Request<'_>>, HeadErro
     Ok(Some(Request {
         method: head.method,
         topic,
+        resume: head.last_event_id,
         body,
         length,
     }))
@@ -117,23 +120,24 @@ pub(super) fn ready(out: &mut Vec<u8>) {
     out.extend_from_slice(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
 }
 
-/// Appends the answer to a publish: what Tidings answers, so that both sides write as much.
+/// Appends the answer to a publish, about what Tidings answers, so that both write as much.
 pub(super) fn published(out: &mut Vec<u8>, sequence: u64) {
-    // The number is padded, hence the constant length of the body.
-    let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 54\r\n\r\n";
+    let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 56\r\n\r\n";
     out.extend_from_slice(head);
+    let start = out.len();
     out.extend_from_slice(br#"{"id":"limit000-"#);
-    push_decimal(out, sequence, 10);
-    out.extend_from_slice(br#"","duplicate":false }    "#);
-    out.extend_from_slice(b"   ");
+    push_decimal(out, sequence);
+    out.extend_from_slice(br#"","duplicate":false}"#);
+    // Blanks after the JSON make the length a constant.
+    out.resize(start + 56, b' ');
 }
 
-/// Appends `number` in decimal with at least `width` digits, without the formatting machinery.
-pub(super) fn push_decimal(out: &mut Vec<u8>, number: u64, width: usize) {
+/// Appends `number` in decimal, without the formatting machinery.
+pub(super) fn push_decimal(out: &mut Vec<u8>, number: u64) {
     let mut digits = [b'0'; 20];
     let mut rest = number;
     let mut start = digits.len();
-    while rest > 0 || digits.len() - start < width {
+    while rest > 0 || start == digits.len() {
         start -= 1;
         digits[start] = b'0' + (rest % 10) as u8;
         rest /= 10;
@@ -148,7 +152,7 @@ mod tests {
     #[test]
     fn the_announced_length_of_an_answer_is_its_length() {
         let mut out = Vec::new();
-        published(&mut out, 7);
+        published(&mut out, u64::MAX);
         let head = http::response_head(&out).unwrap().unwrap();
         assert_eq!(head.content_length, Some(out.len() - head.length));
     }
@@ -164,11 +168,11 @@ mod tests {
     }
 
     #[test]
-    fn decimals_are_padded_and_never_cut() {
+    fn decimals_are_never_cut() {
         let mut out = Vec::new();
-        push_decimal(&mut out, 42, 4);
-        push_decimal(&mut out, u64::MAX, 1);
-        push_decimal(&mut out, 0, 1);
-        assert_eq!(out, b"0042184467440737095516150");
+        push_decimal(&mut out, 42);
+        push_decimal(&mut out, u64::MAX);
+        push_decimal(&mut out, 0);
+        assert_eq!(out, b"42184467440737095516150");
     }
 }

@@ -8,6 +8,7 @@
 //! the frames of a topic once, a position per subscriber, and lets a send carry all that is due.
 
 mod connection;
+pub(crate) mod disk;
 mod topic;
 
 use std::collections::{HashMap, VecDeque};
@@ -52,6 +53,9 @@ pub(crate) struct LimitArgs {
     /// How to deliver.
     #[arg(long, value_enum)]
     pub(crate) manner: Manner,
+    /// Keep all events, and begin after the `Last-Event-ID` of a subscriber.
+    #[arg(long)]
+    pub(crate) keep: bool,
 }
 
 /// Serves until its parent ends it.
@@ -65,6 +69,7 @@ pub(crate) fn serve(args: &LimitArgs) -> Result<(), Errno> {
 
 struct Server {
     manner: Manner,
+    keep: bool,
     poll: Poll,
     listener: OwnedFd,
     connections: Connections,
@@ -83,6 +88,7 @@ impl Server {
         poll.add(&listener, LISTENER, EventFlags::IN)?;
         Ok(Server {
             manner: args.manner,
+            keep: args.keep,
             poll,
             listener,
             connections: Connections::default(),
@@ -225,7 +231,7 @@ impl Server {
     fn request(&mut self, slot: usize, request: &connection::Request<'_>) -> bool {
         match (request.method, request.topic) {
             (b"GET", None) => connection::ready(&mut self.answers),
-            (b"GET", Some(name)) => return self.subscribe(slot, name),
+            (b"GET", Some(name)) => return self.subscribe(slot, name, request.resume),
             (b"POST", Some(name)) => return self.publish(slot, name, request.body),
             _ => return false,
         }
@@ -240,23 +246,27 @@ impl Server {
             return None;
         }
         let topic = self.topics.len() as u32;
-        self.topics.push(Topic::default());
+        self.topics.push(Topic::new(self.keep));
         self.names.insert(name.into(), topic);
         Some(topic)
     }
 
-    fn subscribe(&mut self, slot: usize, name: &[u8]) -> bool {
+    fn subscribe(&mut self, slot: usize, name: &[u8], resume: Option<&[u8]>) -> bool {
         let Some(topic) = self.topic(name) else {
             return false;
         };
-        let cursor = self.topics[topic as usize].end();
+        let log = &mut self.topics[topic as usize];
+        let cursor = match resume.filter(|_| self.keep) {
+            Some(id) => log.after(id),
+            None => log.end(),
+        };
+        log.join(slot as u32);
         let Some(connection) = self.connections.get_mut(slot) else {
             return true;
         };
         connection.role = Role::Subscriber { topic, cursor };
-        self.topics[topic as usize].join(slot as u32);
         let head = connection::SUBSCRIBED;
-        socket::send(&connection.socket, head) == Ok(head.len())
+        socket::send(&connection.socket, head) == Ok(head.len()) && self.writable(slot)
     }
 
     fn publish(&mut self, slot: usize, name: &[u8], body: &[u8]) -> bool {

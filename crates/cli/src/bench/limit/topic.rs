@@ -17,6 +17,8 @@ const TRIM_BYTES: usize = 4 * 1024;
 
 #[derive(Default)]
 pub(super) struct Topic {
+    /// Nothing is removed: subscribers may begin anywhere.
+    keep: bool,
     log: Vec<u8>,
     /// Position of the first byte of `log`.
     base: u64,
@@ -40,6 +42,21 @@ pub(super) enum Sent {
 }
 
 impl Topic {
+    pub(super) fn new(keep: bool) -> Topic {
+        Topic {
+            keep,
+            ..Topic::default()
+        }
+    }
+
+    /// The position after the frame with the event id `id`; the oldest one if there is none.
+    pub(super) fn after(&self, id: &[u8]) -> u64 {
+        let line = [b"id: ", id, b"\n"].concat();
+        let end = memmem::find(&self.log, &line)
+            .and_then(|start| Some(start + memmem::find(&self.log[start..], b"\n\n")? + 2));
+        self.base + end.unwrap_or(0) as u64
+    }
+
     /// The position after the last byte.
     pub(super) fn end(&self) -> u64 {
         self.base + self.log.len() as u64
@@ -60,12 +77,12 @@ impl Topic {
 
     /// Appends the frame of one event and returns its sequence number.
     pub(super) fn append(&mut self, body: &[u8], connections: &Connections) -> u64 {
-        if self.log.len() > self.trim_at {
+        if self.log.len() > self.trim_at && !self.keep {
             self.trim(connections, body.len());
         }
         self.sequence += 1;
         self.log.extend_from_slice(b"id: limit000-");
-        push_decimal(&mut self.log, self.sequence, 1);
+        push_decimal(&mut self.log, self.sequence);
         self.log.extend_from_slice(b"\ndata: ");
         self.log.extend_from_slice(body);
         self.log.extend_from_slice(b"\n\n");

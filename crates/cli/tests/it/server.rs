@@ -1,0 +1,89 @@
+//! A real server for a test: the program itself, on a free port, with a folder of its own.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, ChildStdout, Stdio};
+
+use crate::program::{Outcome, command, finish};
+
+/// A running `tidings dev`. It is stopped when it is dropped.
+pub(crate) struct Server {
+    child: Child,
+    // Kept open: a server whose standard output is closed must not be what is tested.
+    _stdout: BufReader<ChildStdout>,
+    pub(crate) url: String,
+    /// What it said when it was ready.
+    pub(crate) welcome: String,
+    folder: tempfile::TempDir,
+}
+
+impl Server {
+    /// Starts a server and waits until it says that it is ready.
+    pub(crate) fn start() -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), "127.0.0.1:0")
+    }
+
+    fn start_in(folder: tempfile::TempDir, listen: &str) -> Self {
+        let mut child = command()
+            .args(["dev", "--listen", listen, "--data-dir"])
+            .arg(folder.path())
+            .env("TIDINGS_DRAIN__JITTER", "0s")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut welcome = String::new();
+        // The welcome ends with an empty line.
+        while !welcome.ends_with("\n\n") || welcome.matches("\n\n").count() < 2 {
+            if stdout.read_line(&mut welcome).unwrap() == 0 {
+                let mut stderr = String::new();
+                child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+                panic!("the server ended before it was ready:\n{welcome}\n{stderr}");
+            }
+        }
+        let url = welcome.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+        Self { url: url.to_owned(), child, _stdout: stdout, welcome, folder }
+    }
+
+    /// Ends the server without a warning, as a crash would, and starts it again on the same port.
+    pub(crate) fn crash_and_restart(mut self) -> Self {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let listen = self.url.trim_start_matches("http://").to_owned();
+        let empty = tempfile::tempdir().unwrap();
+        let folder = std::mem::replace(&mut self.folder, empty);
+        Self::start_in(folder, &listen)
+    }
+
+    /// Runs the program against this server.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
+        finish(self.command().args(arguments))
+    }
+
+    /// The program, told where this server is.
+    pub(crate) fn command(&self) -> std::process::Command {
+        let mut command = command();
+        command.env("TIDINGS_URL", &self.url);
+        command
+    }
+
+    /// Asks the server to stop as an operator would, and returns its exit code.
+    pub(crate) fn stop(mut self) -> Option<i32> {
+        self.terminate();
+        self.child.wait().unwrap().code()
+    }
+
+    fn terminate(&self) {
+        let id = self.child.id().to_string();
+        let status = std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        assert!(status.success());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
