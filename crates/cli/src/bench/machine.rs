@@ -8,8 +8,8 @@ use rustix::system::uname;
 use serde::{Deserialize, Serialize};
 
 /// `statfs` types of file systems that keep nothing on a disk.
-const TMPFS: i64 = 0x0102_1994;
-const RAMFS: i64 = 0x8584_58f6;
+const TMPFS: u64 = 0x0102_1994;
+const RAMFS: u64 = 0x8584_58f6;
 
 /// The machine and what ran on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ impl Machine {
             .unwrap_or(0);
         let kernel = uname();
         let in_memory =
-            statfs(data_dir).is_ok_and(|stat| [TMPFS, RAMFS].contains(&i64::from(stat.f_type)));
+            statfs(data_dir).is_ok_and(|stat| [TMPFS, RAMFS].contains(&(stat.f_type as u64)));
         let profile = if cfg!(debug_assertions) {
             "debug"
         } else {

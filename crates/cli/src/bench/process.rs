@@ -73,10 +73,8 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         // Asked first: nginx's master takes its workers along only then.
-        if let Some(pid) = Pid::from_raw(self.0.id().cast_signed()) {
-            if self.0.try_wait().is_ok_and(|status| status.is_none()) {
-                let _ = kill_process(pid, Signal::TERM);
-            }
+        if let Some(pid) = Pid::from_raw(self.0.id().cast_signed()).filter(|_| !self.ended()) {
+            let _ = kill_process(pid, Signal::TERM);
         }
         for _ in 0..ENDING_LOOKS {
             if self.ended() {

@@ -35,8 +35,8 @@ pub(crate) enum Target {
     AtMost(f64),
     AtLeast(f64),
     /// At most this many times the named column's figure of the same run.
-    AtMostTimes(f64, String),
-    AtLeastTimes(f64, String),
+    TimesAtMost(f64, String),
+    TimesAtLeast(f64, String),
 }
 
 impl Metric {
@@ -126,7 +126,7 @@ impl Case {
         };
         match metric.target.as_ref()? {
             Target::AtMost(bound) | Target::AtLeast(bound) => Some(*bound),
-            Target::AtMostTimes(times, name) | Target::AtLeastTimes(times, name) => {
+            Target::TimesAtMost(times, name) | Target::TimesAtLeast(times, name) => {
                 Some(times * of(name)?)
             }
         }
@@ -140,8 +140,8 @@ impl Case {
             return Some(Verdict::Unknown);
         };
         let reached = match target {
-            Target::AtMost(_) | Target::AtMostTimes(..) => ours.median <= bound,
-            Target::AtLeast(_) | Target::AtLeastTimes(..) => ours.median >= bound,
+            Target::AtMost(_) | Target::TimesAtMost(..) => ours.median <= bound,
+            Target::AtLeast(_) | Target::TimesAtLeast(..) => ours.median >= bound,
         };
         Some(if reached {
             Verdict::Reached
@@ -233,17 +233,17 @@ pub(crate) mod tests {
     #[test]
     fn targets_are_judged_by_the_medians_of_the_same_run() {
         let limit = || "limit, each".to_owned();
-        let at_most = Target::AtMostTimes(1.15, limit());
+        let at_most = Target::TimesAtMost(1.15, limit());
         assert_eq!(verdict(at_most.clone(), &[4.6]), Some(Verdict::Reached));
         assert_eq!(verdict(at_most, &[4.7]), Some(Verdict::Missed));
-        let at_least = Target::AtLeastTimes(0.8, limit());
+        let at_least = Target::TimesAtLeast(0.8, limit());
         assert_eq!(
             verdict(at_least.clone(), &[3.3, 3.3, 0.1]),
             Some(Verdict::Reached)
         );
         assert_eq!(verdict(at_least, &[3.1]), Some(Verdict::Missed));
         assert_eq!(verdict(Target::AtMost(1.0), &[]), Some(Verdict::Unknown));
-        let unknown = Target::AtMostTimes(1.0, "nobody".to_owned());
+        let unknown = Target::TimesAtMost(1.0, "nobody".to_owned());
         assert_eq!(verdict(unknown, &[1.0]), Some(Verdict::Unknown));
     }
 }

@@ -98,7 +98,7 @@ fn spread(figure: &Figure, decimals: usize) -> String {
 
 /// How many times the limit it is, for the column that is judged by a limit.
 fn times(case: &Case, column: &Column, metric: &Metric, figure: &Figure) -> String {
-    let Some(Target::AtMostTimes(_, limit) | Target::AtLeastTimes(_, limit)) = &metric.target
+    let Some(Target::TimesAtMost(_, limit) | Target::TimesAtLeast(_, limit)) = &metric.target
     else {
         return String::new();
     };
@@ -123,8 +123,8 @@ fn target(case: &Case, metric: &Metric) -> String {
     match target {
         Target::AtMost(_) => format!("≤ {bound}"),
         Target::AtLeast(_) => format!("≥ {bound}"),
-        Target::AtMostTimes(times, limit) => format!("≤ {times} × {limit} = {bound}"),
-        Target::AtLeastTimes(times, limit) => format!("≥ {times} × {limit} = {bound}"),
+        Target::TimesAtMost(times, limit) => format!("≤ {times} × {limit} = {bound}"),
+        Target::TimesAtLeast(times, limit) => format!("≥ {times} × {limit} = {bound}"),
     }
 }
 
@@ -137,10 +137,9 @@ fn number(value: f64, decimals: usize) -> String {
     };
     let mut grouped = String::new();
     for (index, digit) in whole.chars().enumerate() {
-        if index > 0 && (whole.len() - index) % 3 == 0 && digit.is_ascii_digit() {
-            if !grouped.ends_with('-') {
-                grouped.push(',');
-            }
+        let between = index > 0 && (whole.len() - index) % 3 == 0;
+        if between && !grouped.ends_with('-') {
+            grouped.push(',');
         }
         grouped.push(digit);
     }
@@ -162,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_table_shows_medians_spread_distance_and_verdict() {
-        let target = Target::AtMostTimes(1.15, "limit, each".to_owned());
+        let target = Target::TimesAtMost(1.15, "limit, each".to_owned());
         let text = render_case(&case(target, &[4.4]));
         let expected = "\
 |                 | limit, each      | tidings      | target                    | verdict |

@@ -146,10 +146,12 @@ impl Server {
     }
 
     fn close(&mut self, slot: usize) {
-        if let Some(connection) = self.connections.take(slot) {
-            if let Role::Subscriber { topic, .. } = connection.role {
-                self.topics[topic as usize].leave(slot as u32);
-            }
+        let role = self
+            .connections
+            .take(slot)
+            .map(|connection| connection.role);
+        if let Some(Role::Subscriber { topic, .. }) = role {
+            self.topics[topic as usize].leave(slot as u32);
         }
     }
 

@@ -1,7 +1,5 @@
 //! Resume and replay: subscribers that begin far behind and read until they have caught up.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use super::crowd::{Crowd, CrowdPlan};
@@ -10,8 +8,8 @@ use crate::bench::clock::now_ns;
 
 /// The server's memory is looked at this often, nanoseconds.
 const LOOK_NS: u64 = 20_000_000;
-/// How long one wait for the sockets lasts at most.
-const WAIT: Duration = Duration::from_millis(10);
+/// How long one wait for the sockets lasts at most, nanoseconds.
+const WAIT_NS: u64 = 10_000_000;
 
 /// A catch-up measurement: every subscriber gets the events with stamps `first..=last`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,7 +38,7 @@ pub(super) fn run(
     let (mut peak_bytes, mut next_look) = (before.rss_bytes, start);
     loop {
         let opening = crowd.open_some()?;
-        crowd.read(Some(WAIT))?;
+        crowd.read(now_ns() + WAIT_NS)?;
         let now = now_ns();
         if now >= next_look {
             peak_bytes = peak_bytes.max(account(&job.pids)?.rss_bytes);

@@ -1,7 +1,5 @@
 //! Closed loop: publishers that each have one request under way and wait for its answer.
 
-use std::time::Duration;
-
 use rustix::event::epoll::EventFlags;
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -13,8 +11,8 @@ use crate::bench::clock::now_ns;
 use crate::bench::histogram::Histogram;
 use crate::bench::socket::Poll;
 
-/// Without any answer for this long, the server counts as stuck.
-const STUCK: Duration = Duration::from_secs(10);
+/// Without any answer for this long, the server counts as stuck, nanoseconds.
+const STUCK_NS: u64 = 10_000_000_000;
 
 /// A closed-loop publish measurement.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -95,7 +93,7 @@ impl Workers<'_> {
         let mut under_way = self.publishers.len();
         let mut answered = 0;
         while under_way > 0 {
-            let events = self.poll.wait(Some(STUCK));
+            let events = self.poll.spin(now_ns() + STUCK_NS);
             let events = events.map_err(|error| LoadError::Socket("epoll_wait", error))?;
             if events == 0 {
                 return Err(LoadError::Deadline("an answer to a publish"));
@@ -127,7 +125,7 @@ impl Workers<'_> {
         let publisher = &mut self.publishers[index];
         publisher.publish(&path, stamp, self.job.payload_bytes)?;
         // A fresh connection may not take the request yet; small requests fit ever after.
-        let deadline = now_ns() + STUCK.as_nanos() as u64;
+        let deadline = now_ns() + STUCK_NS;
         while publisher.blocked() {
             if now_ns() > deadline {
                 return Err(LoadError::Deadline("sending a publish"));

@@ -2,7 +2,6 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::OwnedFd;
-use std::time::Duration;
 
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
@@ -20,8 +19,8 @@ const OPENING_MAX: usize = 256;
 const OPEN_DEADLINE_NS: u64 = 60_000_000_000;
 /// Bytes taken from a socket at once.
 const READ_BYTES: usize = 256 * 1024;
-/// How long one wait for the sockets lasts at most while opening.
-const WAIT: Duration = Duration::from_millis(100);
+/// How long one wait for the sockets lasts at most while opening, nanoseconds.
+const WAIT_NS: u64 = 100_000_000;
 /// Rounds of reading at most, beyond one for each full list of events.
 const READ_ROUNDS: usize = 16;
 const WATCHED: EventFlags = EventFlags::IN.union(EventFlags::RDHUP);
@@ -143,7 +142,7 @@ impl Crowd {
     pub(crate) fn open(&mut self) -> Result<(), LoadError> {
         let deadline = now_ns() + OPEN_DEADLINE_NS;
         while self.open_some()? {
-            self.read(Some(WAIT))?;
+            self.read(now_ns() + WAIT_NS)?;
             if now_ns() > deadline {
                 return Err(LoadError::Deadline("opening the subscriptions"));
             }
@@ -192,14 +191,13 @@ impl Crowd {
         Ok(())
     }
 
-    /// Reads whatever has come, waiting for at most `timeout` (`None`: not at all).
+    /// Reads whatever has come, waiting until `until` for something; 0: not at all.
     ///
     /// Goes round the sockets with one read for each, so that a subscriber whose data never ends
     /// cannot keep the others waiting.
-    pub(crate) fn read(&mut self, timeout: Option<Duration>) -> Result<(), LoadError> {
-        let mut timeout = timeout.unwrap_or(Duration::ZERO);
+    pub(crate) fn read(&mut self, mut until: u64) -> Result<(), LoadError> {
         for _ in 0..self.subscribers.len() / EVENTS_MAX + READ_ROUNDS {
-            let events = self.poll.wait(Some(timeout));
+            let events = self.poll.spin(until);
             let events = events.map_err(|error| LoadError::Socket("epoll_wait", error))?;
             let mut more = events == EVENTS_MAX;
             for index in 0..events {
@@ -209,7 +207,7 @@ impl Crowd {
             if !more {
                 break;
             }
-            timeout = Duration::ZERO;
+            until = 0;
         }
         Ok(())
     }

@@ -93,7 +93,7 @@ fn follow(job: &FanoutJob, mut crowd: Crowd) -> Result<Report, LoadError> {
         crowd.tally = Tally::default();
         while !crowd.caught_up(last) && now_ns() < deadline {
             std::thread::sleep(delay);
-            crowd.read(None)?;
+            crowd.read(0)?;
         }
         crowd.settle(last);
     }
@@ -232,12 +232,11 @@ impl<'a> Lead<'a> {
             }
             wake = wake.min(self.next_read_ns);
         }
-        let mut wait_ns = wake.saturating_sub(now_ns());
         if self.publisher.blocked() {
             self.publisher.flush()?;
-            wait_ns = wait_ns.min(1_000_000);
+            wake = now;
         }
-        let events = self.poll.wait(Some(Duration::from_nanos(wait_ns)));
+        let events = self.poll.spin(wake);
         let events = events.map_err(|error| LoadError::Socket("epoll_wait", error))?;
         for index in 0..events {
             match self.poll.event(index).0 {
@@ -249,7 +248,7 @@ impl<'a> Lead<'a> {
     }
 
     fn read_crowd(&mut self) -> Result<(), LoadError> {
-        self.crowd.read(None)?;
+        self.crowd.read(0)?;
         self.slowest = self.crowd.slowest();
         Ok(())
     }

@@ -141,10 +141,11 @@ impl Scanner {
             let value = value.strip_prefix(b" ").unwrap_or(value);
             let stamp = Stamp::parse(value).filter(|_| self.data.is_none());
             self.data = Some(stamp.map_or(Found::Foreign, Found::Stamp));
-        } else if line.is_empty() || line == b"\r" {
-            if let Some(event) = self.data.take() {
-                found(event);
-            }
+            return;
+        }
+        let blank = line.is_empty() || line == b"\r";
+        if let Some(event) = self.data.take_if(|_| blank) {
+            found(event);
         }
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn run(
     let settled = account(&job.pids)?;
     thread::sleep(Duration::from_millis(job.idle_ms));
     let idle = account(&job.pids)?;
-    crowd.read(None)?;
+    crowd.read(0)?;
     Ok(Report {
         tally: std::mem::take(&mut crowd.tally),
         operations: job.crowd.subscribers as u64,

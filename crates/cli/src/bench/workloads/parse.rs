@@ -95,7 +95,7 @@ pub(crate) fn run(args: ParseArgs) -> Result<(Options, Outcome), BenchError> {
 
 fn metrics(with_target: bool) -> Vec<Metric> {
     let rate = Metric::new("mb_per_s", "MB/s", 0);
-    let target = Target::AtLeastTimes(1.0, PEER.to_owned());
+    let target = Target::TimesAtLeast(1.0, PEER.to_owned());
     let rate = if with_target {
         rate.target(target)
     } else {
@@ -113,7 +113,7 @@ struct Input {
 /// What an LLM's API sends: 145 bytes an event.
 fn chunk_events(size: usize) -> Input {
     let event = "data: {\"id\":\"chatcmpl-9f3b2c71\",\"object\":\"chat.completion.chunk\",\
-                 \"created\":1732270000,\"choices\":[{\"index\":0,\"delta\":{\"content\":\" every\"}}]}\n\n";
+                 \"created\":1732270000,\"choices\":[{\"index\":0,\"delta\":{\"content\":\" everybody\"}}]}\n\n";
     Input {
         bytes: event.repeat(size / event.len()).into_bytes(),
         event: event.len(),
@@ -123,7 +123,7 @@ fn chunk_events(size: usize) -> Input {
 /// What Tidings sends: id, type and data in 120 bytes.
 fn id_events(size: usize) -> Input {
     let event = "id: k3x9q2ab-1000000042\nevent: message.created\n\
-                 data: {\"user\":\"ada\",\"text\":\"The engine weaves algebraic patterns.\"}\n\n";
+                 data: {\"user\":\"ada\",\"text\":\"The engine weaves algebraic patterns now.\"}\n\n";
     Input {
         bytes: event.repeat(size / event.len()).into_bytes(),
         event: event.len(),

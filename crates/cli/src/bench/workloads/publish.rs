@@ -126,7 +126,7 @@ fn case(path: Through, publishers: usize, contenders: &[Contender]) -> Case {
 fn log_metrics() -> Vec<Metric> {
     let rate = Metric::new("appends_per_s", "events/s", 0);
     vec![
-        rate.target(Target::AtLeastTimes(0.8, BARE.to_owned())),
+        rate.target(Target::TimesAtLeast(0.8, BARE.to_owned())),
         Metric::new("cpu_us", "CPU µs/event", 2),
         Metric::new("p50_ms", "p50 ms", 2),
         Metric::new("p99_ms", "p99 ms", 2),
