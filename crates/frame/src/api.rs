@@ -81,6 +81,18 @@ pub struct PublishRequest<'a> {
     pub delay: Option<Cow<'a, str>>,
 }
 
+/// The body of `POST /events`: what to follow on one connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubscribeRequest<'a> {
+    /// Names of topics.
+    #[serde(borrow, default)]
+    pub topics: Vec<Cow<'a, str>>,
+    /// Patterns of topics.
+    #[serde(borrow, default)]
+    pub patterns: Vec<Cow<'a, str>>,
+}
+
 /// The answer to one event published: 200.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
@@ -130,6 +142,24 @@ pub struct Page<'a> {
     /// How the topic ended, once the page has reached that end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<End>,
+}
+
+impl Page<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> Page<'static> {
+        Page {
+            events: self
+                .events
+                .into_iter()
+                .map(EventObject::into_owned)
+                .collect(),
+            next: self.next,
+            more: self.more,
+            gap: self.gap.map(GapNotice::into_owned),
+            end: self.end,
+        }
+    }
 }
 
 /// The data of an `end` block.

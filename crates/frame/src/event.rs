@@ -132,7 +132,30 @@ pub struct EventObject<'a> {
     pub data: Cow<'a, [u8]>,
 }
 
+fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
+}
+
+impl GapNotice<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> GapNotice<'static> {
+        GapNotice {
+            reason: self.reason,
+            requested: owned(self.requested),
+            resumes: self.resumes,
+            topics: self.topics.into_iter().map(owned).collect(),
+        }
+    }
+}
+
 impl EventObject<'_> {
+    /// The payload as text; what is not UTF-8 becomes U+FFFD.
+    #[must_use]
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.data)
+    }
+
     /// Appends the JSON form to `out`, on one line.
     pub fn write_to(&self, out: &mut Vec<u8>) {
         serde_json::to_writer(out, self).expect("a Vec takes every byte and the keys are text");
@@ -141,9 +164,6 @@ impl EventObject<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> EventObject<'static> {
-        fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
-            Cow::Owned(text.into_owned())
-        }
         EventObject {
             id: self.id,
             topic: owned(self.topic),

@@ -100,11 +100,11 @@ pub const SCHEDULE_AHEAD_MAX: Duration = Duration::from_secs(366 * 24 * 3_600);
 pub const TTL_MAX: Duration = Duration::from_secs(366 * 24 * 3_600);
 
 /// Longest line the SSE decoder takes, in bytes, unless configured. It must hold a `data:` line
-/// with an event of the default size whose JSON form has doubled it, so: 4 MiB.
-pub const DECODED_LINE_BYTES_DEFAULT: usize = 4 << 20;
+/// with an event of the default size in an envelope, where a control character takes six bytes: 8 MiB.
+pub const DECODED_LINE_BYTES_DEFAULT: usize = 8 << 20;
 
 /// Largest event (all its data lines) the SSE decoder takes, in bytes, unless configured.
-pub const DECODED_EVENT_BYTES_DEFAULT: usize = 4 << 20;
+pub const DECODED_EVENT_BYTES_DEFAULT: usize = 8 << 20;
 
 /// Longest problem document a client reads, in bytes; the rest of an error's body is not read.
 pub const PROBLEM_BYTES_MAX: usize = 64 << 10;
@@ -116,7 +116,7 @@ const _: () = {
     assert!(HISTORY_PAGE_BYTES_MAX >= EVENT_DATA_BYTES_DEFAULT);
     assert!(SILENCE_DEFAULT.as_secs() >= 2 * HEARTBEAT_DEFAULT.as_secs());
     assert!(HEARTBEAT_DEFAULT.as_secs() * 2 < LONG_POLL_MAX.as_secs());
-    assert!(DECODED_LINE_BYTES_DEFAULT >= 2 * EVENT_DATA_BYTES_DEFAULT);
-    assert!(DECODED_EVENT_BYTES_DEFAULT >= 2 * EVENT_DATA_BYTES_DEFAULT);
+    assert!(DECODED_LINE_BYTES_DEFAULT >= 7 * EVENT_DATA_BYTES_DEFAULT);
+    assert!(DECODED_EVENT_BYTES_DEFAULT >= 7 * EVENT_DATA_BYTES_DEFAULT);
     assert!(8 + 1 + 20 <= POSITION_BYTES_MAX);
 };
