@@ -1,0 +1,31 @@
+#!/bin/sh
+# Gets the peers that `tidings bench` compares with, as far as they are not there yet:
+#   nchan       nginx with its module, from Debian's packages (needs root; skipped otherwise)
+#   axum        a server of a hundred lines, built here
+#   sse-stream  a decoder, built here
+# Run it once; the bench finds them by itself and goes without those that are missing.
+set -eu
+cd "$(dirname "$0")/peers"
+
+if [ -x /usr/sbin/nginx ] && [ -f /usr/lib/nginx/modules/ngx_nchan_module.so ]; then
+    echo "nchan: there"
+elif command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+    apt-get update -qq
+    # Only the program is wanted: no service may be started on port 80.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod +x "$policy"
+        trap 'rm -f "$policy"' EXIT
+    fi
+    apt-get install -y -qq --no-install-recommends nginx-light libnginx-mod-nchan
+    echo "nchan: installed"
+else
+    echo "nchan: skipped; install the packages nginx-light and libnginx-mod-nchan"
+fi
+
+for peer in axum sse-stream; do
+    # Their own target folders: the bench looks for them there, wherever Tidings is built.
+    (cd "$peer" && cargo build --quiet --release --locked --target-dir target)
+    echo "$peer: built"
+done
