@@ -1,5 +1,5 @@
-//! axum's `Sse` over one broadcast channel per topic, on one worker thread: the usual way to serve live
-//! events in Rust, and the peer that `tidings bench` compares with.
+//! axum's `Sse` over one broadcast channel per topic, on one worker thread: the usual way to serve
+//! live events in Rust, and the peer that `tidings bench` compares with.
 //!
 //! `POST /topics/<name>` publishes, `GET` of the same path subscribes. Nothing is stored; who
 //! falls more than 1,024 events behind loses some without being told.
@@ -34,15 +34,26 @@ struct Topics(Arc<Mutex<HashMap<String, Topic>>>);
 
 impl Topics {
     fn with<T>(&self, name: String, act: impl FnOnce(&mut Topic) -> T) -> T {
-        let mut topics = self.0.lock().expect("nothing panics while it holds the lock");
-        let new = || Topic { sender: broadcast::channel(CHANNEL_EVENTS).0, sequence: 0 };
+        let mut topics = self
+            .0
+            .lock()
+            .expect("nothing panics while it holds the lock");
+        let new = || Topic {
+            sender: broadcast::channel(CHANNEL_EVENTS).0,
+            sequence: 0,
+        };
         act(topics.entry(name).or_insert_with(new))
     }
 }
 
 fn main() -> std::io::Result<()> {
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let address = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let listener = listen(&address)?;
         let routes = Router::new()
@@ -62,17 +73,16 @@ fn listen(address: &str) -> std::io::Result<tokio::net::TcpListener> {
     socket.listen(4_096)
 }
 
-async fn publish(
-    State(topics): State<Topics>,
-    Path(name): Path<String>,
-    data: String,
-) -> String {
+async fn publish(State(topics): State<Topics>, Path(name): Path<String>, data: String) -> String {
     topics.with(name, |topic| {
         topic.sequence += 1;
         let id: Arc<str> = format!("axumpeer-{}", topic.sequence).into();
         let answer = format!("{{\"id\":\"{id}\",\"duplicate\":false}}");
         // No receivers is no error: the event is published to nobody.
-        let _ = topic.sender.send(Message { id, data: data.into() });
+        let _ = topic.sender.send(Message {
+            id,
+            data: data.into(),
+        });
         answer
     })
 }

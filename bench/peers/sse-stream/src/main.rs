@@ -15,7 +15,11 @@ use sse_stream::SseByteStream;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let mut argument = || arguments.next().ok_or("usage: sse-stream-peer FILE READ PASSES");
+    let mut argument = || {
+        arguments
+            .next()
+            .ok_or("usage: sse-stream-peer FILE READ PASSES")
+    };
     let whole = Bytes::from(std::fs::read(argument()?)?);
     let read: usize = argument()?.parse()?;
     let passes: u32 = argument()?.parse()?;

@@ -112,8 +112,11 @@ struct Input {
 
 /// What an LLM's API sends: 145 bytes an event.
 fn chunk_events(size: usize) -> Input {
-    let event = "data: {\"id\":\"chatcmpl-9f3b2c71\",\"object\":\"chat.completion.chunk\",\
-                 \"created\":1732270000,\"choices\":[{\"index\":0,\"delta\":{\"content\":\" everybody\"}}]}\n\n";
+    let event = concat!(
+        r#"data: {"id":"chatcmpl-9f3b2c71","object":"chat.completion.chunk","#,
+        r#""created":1732270000,"choices":[{"index":0,"delta":{"content":" everybody"}}]}"#,
+        "\n\n"
+    );
     Input {
         bytes: event.repeat(size / event.len()).into_bytes(),
         event: event.len(),
@@ -122,8 +125,11 @@ fn chunk_events(size: usize) -> Input {
 
 /// What Tidings sends: id, type and data in 120 bytes.
 fn id_events(size: usize) -> Input {
-    let event = "id: k3x9q2ab-1000000042\nevent: message.created\n\
-                 data: {\"user\":\"ada\",\"text\":\"The engine weaves algebraic patterns now.\"}\n\n";
+    let event = concat!(
+        "id: k3x9q2ab-1000000042\nevent: message.created\n",
+        r#"data: {"user":"ada","text":"The engine weaves algebraic patterns now."}"#,
+        "\n\n"
+    );
     Input {
         bytes: event.repeat(size / event.len()).into_bytes(),
         event: event.len(),

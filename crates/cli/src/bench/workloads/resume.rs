@@ -23,7 +23,8 @@ pub(crate) struct ResumeArgs {
     #[command(flatten)]
     options: Options,
     /// Subscribers that come back.
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=19_000))]
+    #[arg(long, default_value_t = 10_000)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=19_000))]
     subscribers: u32,
     /// Events that each has missed.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
