@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{completions, config, serve};
+use crate::{completions, config, history, publish, serve, subscribe, topics};
 
 const ABOUT: &str = "\
 Durable, resumable live streams over plain HTTP.
@@ -55,6 +55,10 @@ pub(crate) enum Command {
     /// Start a server
     #[command(after_long_help = serve::SERVE_EXAMPLES)]
     Serve(serve::Arguments),
+    Publish(publish::Arguments),
+    Subscribe(subscribe::Arguments),
+    History(history::Arguments),
+    Topics(topics::Arguments),
     #[cfg(target_os = "linux")]
     #[command(after_long_help = BENCH_EXAMPLES)]
     Bench(crate::bench::BenchArgs),

@@ -9,8 +9,14 @@ mod command_line;
 mod completions;
 mod config;
 mod exit;
+mod history;
+mod output;
+mod publish;
 mod serve;
+mod subscribe;
+mod target;
 mod terminal;
+mod topics;
 
 use std::process::ExitCode;
 
@@ -32,6 +38,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Bench(arguments) => return Ok(bench::run(arguments)?),
         Command::Serve(arguments) => serve::serve(&arguments)?,
         Command::Dev(arguments) => serve::dev(&arguments)?,
+        Command::Publish(arguments) => publish::run(&arguments)?,
+        Command::Subscribe(arguments) => subscribe::run(&arguments)?,
+        Command::History(arguments) => history::run(&arguments)?,
+        Command::Topics(arguments) => topics::run(&arguments)?,
         Command::Config(arguments) => config::run(&arguments)?,
         Command::Completions(arguments) => completions::run(&arguments)?,
     }

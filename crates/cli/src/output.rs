@@ -1,8 +1,8 @@
 //! How an event is printed.
 //!
 //! Into a pipe goes the data and nothing else, unchanged, with a line feed after it; a program that
-//! wants more asks for JSON. A person on a terminal gets time, topic and type as well, and nothing that
-//! the terminal would obey.
+//! wants more asks for JSON. A person on a terminal gets time, topic and type as well, and nothing
+//! that the terminal would obey.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -59,15 +59,28 @@ impl Printer {
     fn line(self, event: &EventObject<'_>, paint: Paint) -> String {
         let time = Time(event.time_ms).to_string();
         // The time of day is what changes; the date is in the JSON form.
-        let time = time.split('T').nth(1).unwrap_or_default().trim_end_matches('Z');
+        let time = time
+            .split('T')
+            .nth(1)
+            .unwrap_or_default()
+            .trim_end_matches('Z');
         let mut line = paint.text(Style::Faint, time);
         if self.topics {
-            line.push_str(&format!(" {}", paint.text(Style::Cyan, &harmless(&event.topic))));
+            line.push_str(&format!(
+                " {}",
+                paint.text(Style::Cyan, &harmless(&event.topic))
+            ));
         }
         if let Some(event_type) = &event.event_type {
-            line.push_str(&format!(" {}", paint.text(Style::Green, &harmless(event_type))));
+            line.push_str(&format!(
+                " {}",
+                paint.text(Style::Green, &harmless(event_type))
+            ));
         }
-        format!("{line}  {}", harmless(&String::from_utf8_lossy(&event.data)))
+        format!(
+            "{line}  {}",
+            harmless(&String::from_utf8_lossy(&event.data))
+        )
     }
 }
 

@@ -1,7 +1,9 @@
-//! Where the data of events comes from: the command line, a file, or standard input, whole or by line.
+//! Where the data of events comes from: the command line, a file, or standard input, whole or by
+//! line.
 //!
-//! Lines are read on a thread of their own, because reading from a terminal or a pipe blocks. What is
-//! there is taken together as one batch: a busy pipe makes large batches, a person makes single events.
+//! Lines are read on a thread of their own, because reading from a terminal or a pipe blocks. What
+//! is there is taken together as one batch: a busy pipe makes large batches, a person makes single
+//! events.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -14,12 +16,13 @@ use crate::exit::{Exit, Reason};
 
 /// Most events in one batch; the server's own limit.
 const BATCH_EVENTS_MAX: usize = 1_000;
-/// Most bytes of data in one batch. Four megabytes stay below the server's largest body, 8 MiB, even
-/// if JSON writes every second character as two.
+/// Most bytes of data in one batch. Four megabytes stay below the server's largest body, 8 MiB,
+/// even if JSON writes every second character as two.
 const BATCH_BYTES_MAX: usize = 4 << 20;
 /// The longest line, in bytes: the server's limit for one event's data.
 const LINE_BYTES_MAX: usize = 1 << 20;
-/// Lines that are read ahead. With the longest lines that is 64 MiB; with usual ones a few kilobytes.
+/// Lines that are read ahead. With the longest lines that is 64 MiB; with usual ones a few
+/// kilobytes.
 const LINES_AHEAD_MAX: usize = 64;
 
 /// The data of a single event.
@@ -27,7 +30,10 @@ pub(super) fn whole(data: Option<&str>, file: Option<&Path>) -> anyhow::Result<V
     match (data, file) {
         (Some("-"), _) => {
             let mut bytes = Vec::new();
-            io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
+            io::stdin()
+                .lock()
+                .read_to_end(&mut bytes)
+                .context("cannot read standard input")?;
             Ok(bytes)
         }
         (Some(text), _) => Ok(text.as_bytes().to_vec()),
@@ -71,7 +77,7 @@ impl Lines {
                 let what = || format!("cannot read {}", path.display());
                 let file = File::open(path).with_context(what)?;
                 let size = file.metadata().with_context(what)?;
-                (Box::new(file), size.is_file().then(|| size.len()))
+                (Box::new(file), size.is_file().then_some(size.len()))
             }
             None => (Box::new(io::stdin()), None),
         };
@@ -80,16 +86,28 @@ impl Lines {
             .name("lines".to_owned())
             .spawn(move || read_lines(BufReader::new(input), &sender))
             .context("cannot start the thread that reads lines")?;
-        Ok(Self { receiver, held: None, bytes })
+        Ok(Self {
+            receiver,
+            held: None,
+            bytes,
+        })
     }
 
     /// The next batch, at once when there is a line; none at the end.
     pub(super) async fn next(&mut self) -> anyhow::Result<Option<Batch>> {
-        let mut batch = Batch { lines: Vec::new(), read: 0 };
+        let mut batch = Batch {
+            lines: Vec::new(),
+            read: 0,
+        };
         let mut bytes = 0;
         let mut next = match self.held.take() {
             Some(line) => Some(line),
-            None => self.receiver.recv().await.transpose().context("cannot read a line")?,
+            None => self
+                .receiver
+                .recv()
+                .await
+                .transpose()
+                .context("cannot read a line")?,
         };
         while let Some(line) = next {
             if !batch.lines.is_empty() && bytes + line.data.len() > BATCH_BYTES_MAX {
@@ -102,7 +120,12 @@ impl Lines {
             if batch.lines.len() == BATCH_EVENTS_MAX {
                 break;
             }
-            next = self.receiver.try_recv().ok().transpose().context("cannot read a line")?;
+            next = self
+                .receiver
+                .try_recv()
+                .ok()
+                .transpose()
+                .context("cannot read a line")?;
         }
         Ok((!batch.lines.is_empty()).then_some(batch))
     }
@@ -113,7 +136,10 @@ fn read_lines(mut input: impl BufRead, sender: &mpsc::Sender<io::Result<Line>>) 
         let line = match read_line(&mut input) {
             Ok(None) => return,
             Ok(Some(line)) => Ok(line),
-            Err(error) => Err(io::Error::new(error.kind(), format!("line {number}: {error}"))),
+            Err(error) => Err(io::Error::new(
+                error.kind(),
+                format!("line {number}: {error}"),
+            )),
         };
         let last = line.is_err();
         // The other side is gone when publishing failed; it says so itself.
@@ -151,7 +177,9 @@ mod tests {
 
     fn all(input: &[u8]) -> Vec<Vec<u8>> {
         let mut input = input;
-        std::iter::from_fn(|| read_line(&mut input).unwrap()).map(|line| line.data).collect()
+        std::iter::from_fn(|| read_line(&mut input).unwrap())
+            .map(|line| line.data)
+            .collect()
     }
 
     #[test]

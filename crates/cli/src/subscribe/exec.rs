@@ -1,8 +1,8 @@
 //! `--exec`: one run of a command for each event, one after the other.
 //!
-//! What was published never becomes part of the command: the shell gets the text that the user wrote,
-//! the data arrives on standard input and everything else in the environment. So no event, whatever it
-//! holds, can make the shell do anything.
+//! What was published never becomes part of the command: the shell gets the text that the user
+//! wrote, the data arrives on standard input and everything else in the environment. So no event,
+//! whatever it holds, can make the shell do anything.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -24,9 +24,14 @@ pub(super) struct Told {
 pub(super) fn run(command: &str, told: Told) -> io::Result<ExitStatus> {
     let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(command).stdin(Stdio::piped());
-    shell.env("TIDINGS_EVENT_ID", text(told.id)).env("TIDINGS_EVENT_TOPIC", text(told.topic));
+    shell
+        .env("TIDINGS_EVENT_ID", text(told.id))
+        .env("TIDINGS_EVENT_TOPIC", text(told.topic));
     // Removed if there is none: the environment may hold those of an outer `--exec`.
-    for (name, value) in [("TIDINGS_EVENT_TYPE", told.event_type), ("TIDINGS_EVENT_KEY", told.key)] {
+    for (name, value) in [
+        ("TIDINGS_EVENT_TYPE", told.event_type),
+        ("TIDINGS_EVENT_KEY", told.key),
+    ] {
         match value {
             Some(value) => shell.env(name, text(value)),
             None => shell.env_remove(name),
@@ -43,7 +48,8 @@ pub(super) fn run(command: &str, told: Told) -> io::Result<ExitStatus> {
     child.wait()
 }
 
-/// A variable cannot hold a NUL; names and keys cannot either, but this is not the place to trust that.
+/// A variable cannot hold a NUL; names and keys cannot either, but this is not the place to trust
+/// that.
 fn text(value: String) -> OsString {
     let mut bytes = value.into_bytes();
     bytes.retain(|byte| *byte != 0);
@@ -86,7 +92,10 @@ mod tests {
 
     #[test]
     fn a_command_may_leave_its_input_unread() {
-        let told = Told { data: vec![b'x'; 1 << 20], ..Told::default() };
+        let told = Told {
+            data: vec![b'x'; 1 << 20],
+            ..Told::default()
+        };
         let status = run("exit 7", told).unwrap();
         assert_eq!(describe(status), "it ended with code 7");
     }

@@ -26,10 +26,7 @@ fn every_command_teaches_with_examples() {
 #[test]
 fn a_mistyped_command_is_suggested() {
     let said = run(&["serv"]).failure(2);
-    assert!(
-        said.contains("'serve'"),
-        "{said}"
-    );
+    assert!(said.contains("'serve'"), "{said}");
     let said = run(&["dev", "--lisen", "x"]).failure(2);
     assert!(
         said.contains("a similar argument exists: '--listen'"),

@@ -1,6 +1,12 @@
 //! The program as its users see it: arguments in; exit code, standard output and standard error out.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod config;
 mod help;
 mod pages;
 mod program;
+mod publish;
+mod server;
+mod subscribe;
+mod topics;
+mod unreachable;

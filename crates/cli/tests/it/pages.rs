@@ -6,7 +6,17 @@ use std::fmt::Write as _;
 use crate::program::{in_repository, run};
 
 /// The commands in the order of the page.
-pub(crate) const COMMANDS: [&str; 5] = ["dev", "serve", "bench", "config", "completions"];
+pub(crate) const COMMANDS: [&str; 9] = [
+    "dev",
+    "serve",
+    "publish",
+    "subscribe",
+    "history",
+    "topics",
+    "bench",
+    "config",
+    "completions",
+];
 
 /// Commands below those.
 const NESTED: [[&str; 2]; 3] = [

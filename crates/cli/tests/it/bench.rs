@@ -1,0 +1,103 @@
+//! The benchmark measures something, and what it measures arrived. No figure is judged: a test
+//! machine is busy.
+#![cfg(target_os = "linux")]
+
+use serde_json::Value;
+
+use crate::program;
+
+/// Runs a workload in its smallest form and returns what it found.
+fn quick(arguments: &[&str]) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let outcome = program::finish(
+        program::command()
+            .arg("bench")
+            .args(arguments)
+            .args(["--quick", "--json", "--out"])
+            .arg(folder.path().join("nowhere"))
+            .arg("--data-dir")
+            .arg(folder.path()),
+    );
+    serde_json::from_str(&outcome.success()).unwrap()
+}
+
+/// The sample of each column of each case; fails if a column has none.
+fn samples(outcome: &Value) -> Vec<(String, &Value)> {
+    let mut all = Vec::new();
+    for case in outcome["cases"].as_array().unwrap() {
+        for column in case["columns"].as_array().unwrap() {
+            let name = format!("{} of {}", column["name"], case["name"]);
+            assert_eq!(column["error"], Value::Null, "{name}");
+            assert_eq!(column["samples"].as_array().unwrap().len(), 1, "{name}");
+            all.push((name, &column["samples"][0]));
+        }
+    }
+    all
+}
+
+#[track_caller]
+fn positive(name: &str, sample: &Value, key: &str) {
+    assert!(sample[key].as_f64().unwrap() > 0.0, "{name}: {sample}");
+}
+
+#[test]
+fn fan_out_delivers_everything_in_all_shapes() {
+    let outcome = quick(&["fanout", "--only", "limit-each,limit-coalesce,tidings"]);
+    let samples = samples(&outcome);
+    assert_eq!(samples.len(), 12);
+    for (name, sample) in &samples {
+        assert_eq!(sample["lost"], 0.0, "{name}");
+        positive(name, sample, "deliveries_per_s");
+        positive(name, sample, "p99_ms");
+        positive(name, sample, "cpu_us");
+    }
+}
+
+#[test]
+fn a_connect_storm_connects_everyone() {
+    let outcome = quick(&["connect", "--only", "limit-each,tidings"]);
+    let samples = samples(&outcome);
+    assert_eq!(samples.len(), 2);
+    for (name, sample) in &samples {
+        assert_eq!(sample["lost"], 0.0, "{name}");
+        positive(name, sample, "connects_per_s");
+    }
+}
+
+#[test]
+fn whoever_resumes_catches_up() {
+    for workload in ["resume", "replay"] {
+        let outcome = quick(&[workload, "--only", "limit-coalesce,tidings"]);
+        for (name, sample) in &samples(&outcome) {
+            assert_eq!(sample["lost"], 0.0, "{workload}: {name}");
+            positive(name, sample, "events_per_s");
+        }
+    }
+}
+
+#[test]
+fn publishes_are_answered_and_the_log_commits() {
+    let outcome = quick(&["publish", "--only", "limit-each,tidings", "--publishers", "1,8"]);
+    let samples = samples(&outcome);
+    assert_eq!(samples.len(), 8);
+    for (name, sample) in &samples {
+        positive(name, sample, "appends_per_s");
+    }
+}
+
+#[test]
+fn decoding_finds_every_event() {
+    let outcome = quick(&["parse", "--peers", "nowhere"]);
+    let samples = samples(&outcome);
+    assert_eq!(samples.len(), 4);
+    for (name, sample) in &samples {
+        positive(name, sample, "mb_per_s");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_is_an_error() {
+    let outcome = program::run(&["bench", "connect", "--quick", "--url", "http://127.0.0.1:1"]);
+    let said = outcome.stdout + &outcome.stderr;
+    assert!(said.contains("to be ready"), "{said}");
+}
