@@ -7,6 +7,7 @@ use bytes::Bytes;
 use hyper::Method;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use tidings_frame::TopicName;
+use tidings_frame::limits::RETRY_DEFAULT;
 
 use crate::error::{BuildError, RequestError};
 use crate::publish::{NewEvent, Publish, PublishAll};
@@ -37,6 +38,7 @@ pub(crate) struct Inner {
     pub(crate) base: Base,
     pub(crate) timeout: Duration,
     pub(crate) attempts: u32,
+    pub(crate) retry: Duration,
 }
 
 /// Settings of a [`Client`].
@@ -47,6 +49,7 @@ pub struct ClientBuilder {
     token: Option<TokenSource>,
     timeout: Duration,
     attempts: u32,
+    retry: Duration,
     roots: Vec<Vec<u8>>,
 }
 
@@ -89,6 +92,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Bound of the first wait before something is tried again (default: 1 s); it doubles with every
+    /// further failure, up to 30 s. A stream's own `retry:` takes its place.
+    pub fn retry(mut self, retry: Duration) -> Self {
+        self.retry = retry;
+        self
+    }
+
     /// Trusts this root certificate (DER, X.509) besides those of the system.
     pub fn root_certificate(mut self, der: impl Into<Vec<u8>>) -> Self {
         self.roots.push(der.into());
@@ -116,6 +126,7 @@ impl ClientBuilder {
             base,
             timeout: self.timeout,
             attempts: self.attempts,
+            retry: self.retry,
         };
         Ok(Client {
             inner: Arc::new(inner),
@@ -141,6 +152,7 @@ impl Client {
             token: None,
             timeout: REQUEST_TIMEOUT_DEFAULT,
             attempts: ATTEMPTS_DEFAULT,
+            retry: RETRY_DEFAULT,
             roots: Vec::new(),
         }
     }

@@ -15,7 +15,7 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use tidings_frame::api::{
     EXPECT_NOTHING, EventToPublish, PublishRequest, Published, PublishedAll, Scheduled,
 };
-use tidings_frame::limits::{RETRY_DEFAULT, RETRY_MAX};
+use tidings_frame::limits::RETRY_MAX;
 use tidings_frame::{End, Position, Time};
 
 use crate::backoff::{Random, wait};
@@ -395,7 +395,7 @@ async fn deliver(
         }
         let pause = wait(
             &mut random,
-            RETRY_DEFAULT,
+            client.inner.retry,
             RETRY_MAX,
             failures,
             error.retry_after(),

@@ -56,6 +56,12 @@ impl Reader {
         self.bytes = Bytes::new();
     }
 
+    /// Forgets everything: nothing may come after an error or the end.
+    pub(super) fn clear(&mut self) {
+        self.reset();
+        self.items = VecDeque::new();
+    }
+
     /// Takes what was read, once [`Reader::next`] has returned none.
     pub(super) fn push(&mut self, bytes: Bytes) {
         debug_assert!(
@@ -114,4 +120,38 @@ fn item(event: EventRef<'_>, topic: Option<&str>) -> Result<Item, SubscribeError
             Item::Event(object.into_owned())
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_slice_of_a_large_read_waits_as_items() {
+        let block = "data: {\"id\":\"abcdefgh-1\",\"topic\":\"t\",\"time\":\"1970-01-01T00:00:00Z\",\
+                     \"data\":\"\"}\n\n";
+        let count = 10_000;
+        let mut reader = Reader::new(Limits::default(), None);
+        reader.push(block.repeat(count).into());
+        for _ in 0..count {
+            assert!(reader.next().unwrap().is_ok());
+            assert!(reader.items.len() <= SLICE_BYTES / block.len() + 1);
+        }
+        assert!(reader.next().is_none());
+    }
+
+    #[test]
+    fn nothing_is_decoded_after_an_error() {
+        let limits = Limits {
+            line_bytes: 10,
+            event_bytes: 10,
+        };
+        let mut reader = Reader::new(limits, None);
+        reader.push("data: 0123456789\ndata: x\n\n".into());
+        assert!(matches!(
+            reader.next(),
+            Some(Err(SubscribeError::Decode(_)))
+        ));
+        assert!(reader.next().is_none());
+    }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_core::Stream;
 use hyper::body::Incoming;
 use tidings_frame::Position;
-use tidings_frame::limits::{RETRY_DEFAULT, RETRY_MAX};
+use tidings_frame::limits::RETRY_MAX;
 use tokio::time::{Instant, Sleep};
 
 use super::attempt::{Attempt, attempt, request, start_position};
@@ -156,6 +156,7 @@ impl Subscription {
 
     fn close(&mut self) {
         self.state = State::Closed;
+        self.reader.clear();
         self.tell(&ConnectionState::Closed);
     }
 
@@ -211,7 +212,7 @@ impl Subscription {
         let base = self
             .reader
             .retry_ms()
-            .map_or(RETRY_DEFAULT, Duration::from_millis);
+            .map_or(self.request.client.inner.retry, Duration::from_millis);
         let base = base.max(RETRY_MIN);
         let wait = wait(
             &mut self.random,
