@@ -12,12 +12,34 @@
 //!   made unreadable.
 //! * No bytes on disk make the log panic, and damage never keeps the healthy part from being read.
 
+mod batch;
+mod checkpoint;
+mod codec;
+mod collect;
+mod compact;
+mod describe;
 mod error;
 mod event;
+mod hash;
+mod index;
+mod ledger;
+mod life;
 pub mod limits;
 mod log;
+mod lookup;
+mod maintain;
+mod read;
+mod record;
+mod recover;
+mod scan;
+mod seal;
+mod segment;
+mod shared;
+mod sidecar;
 mod storage;
+mod table;
 mod topic;
+mod topic_state;
 mod writer;
 
 pub use error::{
@@ -28,7 +50,8 @@ pub use event::{
     Appended, Durability, End, Event, Idempotency, Missing, Producer, Progress, ReadLimit, Reason,
     Repeated, Schedule, StoredEvent,
 };
-pub use log::{Damage, Log, Maintained, Opened, Options, Recovery, State, Status, open};
+pub use log::{Damage, Log, Maintained, Opened, Options, Recovery, State, Status};
+pub use recover::open;
 pub use storage::{File, FileStorage, Storage};
 pub use topic::{Fork, NewTopic, Policy, Retention, TopicId, TopicInfo};
 pub use writer::{Batch, Writer};

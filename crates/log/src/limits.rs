@@ -84,3 +84,6 @@ pub const MAINTAIN_SEALS_MAX: usize = 8;
 
 /// Segments deleted by one round of maintenance.
 pub const MAINTAIN_DELETES_MAX: usize = 64;
+
+/// Most events that `before_last` counts back; a larger number is taken for this.
+pub const BEFORE_LAST_MAX: usize = 1_000_000;

@@ -1,10 +1,14 @@
-//! The reading half of a log, and how it is opened.
+//! The reading half of a log, and what opening it takes and gives.
 
 use std::sync::Arc;
 
+use std::sync::atomic::Ordering;
+
+use crate::index::TagKind;
+use crate::shared::Shared;
 use crate::{
-    MaintainError, Missing, OpenError, Progress, ReadError, ReadLimit, Repeated, Schedule, Storage,
-    StoredEvent, SyncError, TopicId, TopicInfo, Writer, limits,
+    MaintainError, Missing, Progress, ReadError, ReadLimit, Repeated, Schedule, StoredEvent,
+    SyncError, TopicId, TopicInfo, Writer, limits,
 };
 
 /// How a log is opened. `Options::default()` is right for production except for `now_ms`.
@@ -128,23 +132,20 @@ pub struct Maintained {
     pub more: bool,
 }
 
-/// Opens the log in `storage`, creating it if the folder is empty. Blocks; writes and syncs a few small records.
-///
-/// # Errors
-/// See [`OpenError`]. Damaged or torn files are no error: see [`Recovery`].
-pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Opened, OpenError> {
-    let _ = (storage, options);
-    unimplemented!()
-}
-
 /// All reads of a log. Cheap to clone. No call waits for the writer's I/O; those that read the disk say so.
 #[derive(Clone, Debug)]
-pub struct Log {}
+pub struct Log {
+    shared: Arc<Shared>,
+}
 
 impl Log {
+    pub(crate) fn new(shared: Arc<Shared>) -> Log {
+        Log { shared }
+    }
+
     /// The log's life: 8 characters of `[a-z0-9]`, made when the folder was created.
     pub fn epoch(&self) -> &str {
-        unimplemented!()
+        &self.shared.epoch
     }
 
     /// Puts everything that is written on the device and returns the number of the newest batch that is there now.
@@ -154,35 +155,34 @@ impl Log {
     /// # Errors
     /// The log has failed, now or before.
     pub fn sync(&self) -> Result<u64, SyncError> {
-        unimplemented!()
+        self.shared.sync()
     }
 
     /// Number of the newest batch on the device.
     pub fn synced(&self) -> u64 {
-        unimplemented!()
+        self.shared.synced.load(Ordering::Acquire)
     }
 
     /// The live topic of that name.
     pub fn topic(&self, name: &str) -> Option<TopicId> {
-        let _ = name;
-        unimplemented!()
+        self.shared.read().names.get(name).copied()
     }
 
     /// Describes a live topic. May read a few index entries from disk.
     pub fn describe(&self, topic: TopicId) -> Option<TopicInfo> {
-        let _ = topic;
-        unimplemented!()
+        self.shared.describe(topic)
     }
 
     /// Live topics in the order of their names' bytes, from the first one after `after_name`.
     pub fn topics(&self, after_name: Option<&str>, limit: usize) -> Vec<TopicInfo> {
-        let _ = (after_name, limit);
-        unimplemented!()
+        self.shared.topics(after_name, limit)
     }
 
     /// The numbers of all live topics, ascending.
     pub fn topic_ids(&self) -> Vec<TopicId> {
-        unimplemented!()
+        let mut ids: Vec<TopicId> = self.shared.read().topics.keys().copied().collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// Hands out the events of `topics` with `after < sequence <= through`, in sequence order, each once even if it is
@@ -202,73 +202,85 @@ impl Log {
         now_ms: u64,
         visit: &mut dyn FnMut(StoredEvent<'_>),
     ) -> Result<Progress, ReadError> {
-        let _ = (topics, after, through, limit, now_ms, visit);
-        unimplemented!()
+        self.shared.observe(now_ms);
+        self.shared
+            .read_events(topics, after, through, limit, now_ms, visit)
     }
 
     /// Whether a reader of the topic at `after` has missed something that existed: exactly when an event with a sequence
     /// above `after` was removed by retention or trimming; and when a crash or damage may have taken one. Expired and
     /// superseded events are not missing. May read a few index entries from disk.
     pub fn missing(&self, topic: TopicId, after: u64, now_ms: u64) -> Option<Missing> {
-        let _ = (topic, after, now_ms);
-        unimplemented!()
+        self.shared.observe(now_ms);
+        self.shared.missing(topic, after, now_ms)
     }
 
     /// The position after which a read of `topics` returns their last `n` readable events. May read the disk.
     pub fn before_last(&self, topics: &[TopicId], n: u64, now_ms: u64) -> u64 {
-        let _ = (topics, n, now_ms);
-        unimplemented!()
+        self.shared.observe(now_ms);
+        // If the index cannot be read, the caller starts with what is new.
+        self.shared
+            .before_last(topics, n, now_ms)
+            .unwrap_or_else(|_| self.newest())
     }
 
     /// The position after which a read returns exactly the events with `time_ms` at or after this. May read the disk.
     pub fn before_time(&self, time_ms: u64) -> u64 {
-        let _ = time_ms;
-        unimplemented!()
+        self.shared
+            .before_time(time_ms, 0)
+            .unwrap_or_else(|_| self.newest())
     }
 
     /// The newest sequence that was given; 0 if none.
     pub fn newest(&self) -> u64 {
-        unimplemented!()
+        self.shared.read().newest
     }
 
     /// The first sequence that this life (since `open`) gives. Positions at or above it that are not above
     /// [`Log::newest`] are real; below it, those between [`Log::newest_before_this_life`] and this were never given or
     /// are lost.
     pub fn first_issued_this_life(&self) -> u64 {
-        unimplemented!()
+        self.shared.first_issued
     }
 
     /// The newest sequence that was found when the log was opened; 0 if none.
     pub fn newest_before_this_life(&self) -> u64 {
-        unimplemented!()
+        self.shared.newest_before
     }
 
     /// The request made before with this key, if it is remembered (24 hours before `now`, one million keys).
     pub fn idempotent(&self, topic: TopicId, key: &str) -> Option<Repeated> {
-        let _ = (topic, key);
-        unimplemented!()
+        let hash = self.shared.secret.hash(TagKind::Idempotency, topic, key);
+        let table = self.shared.read();
+        table.topics.get(&topic)?;
+        table.ledger.request(hash, self.shared.clock())
     }
 
     /// The newest (epoch, sequence) of this producer in the topic.
     pub fn producer(&self, topic: TopicId, id: &str) -> Option<(u64, u64)> {
-        let _ = (topic, id);
-        unimplemented!()
+        let hash = self.shared.secret.hash(TagKind::Producer, topic, id);
+        let table = self.shared.read();
+        let produced = table.topics.get(&topic)?.producers.as_ref()?.get(hash)?;
+        Some((produced.epoch, produced.sequence))
     }
 
     /// The sequence of the newest event of the topic that the publisher gave this id, if it is still kept.
     pub fn publisher_id(&self, topic: TopicId, id: &str) -> Option<u64> {
-        let _ = (topic, id);
-        unimplemented!()
+        let hash = self.shared.secret.hash(TagKind::PublisherId, topic, id);
+        let found = self.shared.read().ledger.publisher_id(hash)?;
+        let floor = self.shared.floor(topic, self.shared.clock(), found).ok()?;
+        let kept = self.shared.first_after(topic, floor.max(found - 1)).ok()?;
+        (kept == Some(found)).then_some(found)
     }
 
     /// All pending schedules, in the order of their ids.
     pub fn schedules(&self) -> Vec<Schedule> {
-        unimplemented!()
+        self.shared.read().schedules.values().cloned().collect()
     }
 
     /// The log in numbers. Visits all topics' counters.
     pub fn status(&self) -> Status {
-        unimplemented!()
+        self.shared.status()
     }
 
     /// One bounded round of housekeeping: seals full segments, applies age and bytes retention, deletes segments without
@@ -278,7 +290,6 @@ impl Log {
     /// # Errors
     /// The round could not be finished; the log goes on unless it has failed.
     pub fn maintain(&self, now_ms: u64) -> Result<Maintained, MaintainError> {
-        let _ = now_ms;
-        unimplemented!()
+        self.shared.maintain(now_ms)
     }
 }
