@@ -17,6 +17,7 @@ pub(crate) struct Target {
         long,
         value_name = "URL",
         env = "TIDINGS_URL",
+        hide_env_values = true,
         default_value = "http://127.0.0.1:8080"
     )]
     pub(crate) url: String,

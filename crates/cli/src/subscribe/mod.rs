@@ -6,6 +6,7 @@ mod start;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use clap::ArgGroup;
 use tidings_client::{ConnectionState, Ended, Event, Gap, Item, Start};
 use tidings_frame::End;
 use tidings_server::config::format_duration;
@@ -34,9 +35,11 @@ TIDINGS_EVENT_ID, TIDINGS_EVENT_TOPIC, TIDINGS_EVENT_TYPE and TIDINGS_EVENT_KEY.
 /// Follow topics and print their events
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
+#[command(override_usage = "tidings subscribe [OPTIONS] [TOPIC]... [--pattern <PATTERN>]...")]
+#[command(group = ArgGroup::new("what").required(true).multiple(true).args(["topics", "pattern"]))]
 pub(crate) struct Arguments {
     /// The topics
-    #[arg(value_name = "TOPIC", required_unless_present = "pattern")]
+    #[arg(value_name = "TOPIC")]
     topics: Vec<String>,
     /// Follow every topic that matches: * is one segment, a final ** one or more
     #[arg(long, value_name = "PATTERN")]

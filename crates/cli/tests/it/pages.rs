@@ -50,6 +50,11 @@ fn the_page_of_the_command_line_is_up_to_date() {
     let mut add = |command: &[&str]| {
         let arguments: Vec<&str> = command.iter().copied().chain(["--help"]).collect();
         let help = run(&arguments).success();
+        let help = help
+            .lines()
+            .map(str::trim_end)
+            .collect::<Vec<_>>()
+            .join("\n");
         let title = ["tidings"]
             .iter()
             .chain(command)
