@@ -147,12 +147,12 @@ impl Welcome {
             ),
             label("follow"),
             command(format!(
-                "curl -N {url}/topics/hello -H 'Accept: text/event-stream'"
+                "curl -N {url}/topics/hello"
             )),
             label("publish"),
             command(format!("curl {url}/topics/hello -d 'Hello, world'")),
             label("browser"),
-            command(format!("{url}/_/")),
+            command(format!("{url}/")),
         )
     }
 }

@@ -1,6 +1,7 @@
 //! `tidings topics`: list topics, set a topic's policy, remove a topic.
 
 use clap::Subcommand;
+use serde_json::Value;
 use tidings_client::Client;
 use tidings_frame::TopicName;
 use tidings_frame::api::TopicObject;
@@ -237,16 +238,14 @@ fn rounded(bytes: u64) -> String {
 
 async fn set_policy(set: &Set) -> anyhow::Result<()> {
     let client = set.target.client()?;
-    let present = describe(&client, set).await?;
-    let mut policy = match present {
-        Some(topic) => serde_json::from_value(topic.policy).map_err(|error| {
-            let message =
-                format!("the server's answer is not a policy that this version knows: {error}");
-            Exit::new(Reason::Failed, message)
-        })?,
-        None => TopicPolicy::default(),
+    let policy = match describe(&client, set).await? {
+        Some(topic) => set.changed(topic.policy)?,
+        // The server fills in what its rules say for this name.
+        None => difference(
+            &TopicPolicy::default(),
+            &set.changed(serde_json::json!({}))?,
+        ),
     };
-    set.change(&mut policy);
     let done = client.set_policy(&set.topic, &policy).await;
     done.map_err(|error| set.target.request(&error))?;
     if set.json {
@@ -264,7 +263,30 @@ async fn describe(client: &Client, set: &Set) -> anyhow::Result<Option<TopicObje
     Ok(described.map_err(|error| set.target.request(&error))?)
 }
 
+/// The members of `policy` that are not as usual.
+fn difference(usual: &TopicPolicy, policy: &Value) -> Value {
+    let usual = serde_json::json!(usual);
+    let members = policy.as_object().into_iter().flatten();
+    let changed = members.filter(|(name, value)| usual.get(name) != Some(value));
+    Value::Object(
+        changed
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+    )
+}
+
 impl Set {
+    /// A policy of the server with the changes.
+    fn changed(&self, present: Value) -> anyhow::Result<Value> {
+        let mut policy: TopicPolicy = serde_json::from_value(present).map_err(|error| {
+            let message =
+                format!("the server has a policy that this version does not know: {error}");
+            Exit::new(Reason::Failed, message)
+        })?;
+        self.change(&mut policy);
+        Ok(serde_json::json!(policy))
+    }
+
     /// Changes what was given and leaves the rest.
     fn change(&self, policy: &mut TopicPolicy) {
         let Retain {
@@ -315,6 +337,14 @@ mod tests {
         ] {
             assert_eq!(rounded(bytes), text);
         }
+    }
+
+    #[test]
+    fn for_a_new_topic_only_what_was_said_is_sent() {
+        let mut policy = TopicPolicy::default();
+        policy.conflate = true;
+        let sent = difference(&TopicPolicy::default(), &serde_json::json!(policy));
+        assert_eq!(sent, serde_json::json!({"conflate": true}));
     }
 
     #[test]
