@@ -1,4 +1,5 @@
-//! Arbitrary bytes into the SSE decoder, against the standard's text. `cargo +nightly fuzz run sse_decode`
+//! Arbitrary bytes into the SSE decoder, against the standard's text. `cargo +nightly fuzz run
+//! sse_decode`
 #![no_main]
 
 #[path = "../harness/sse_decode.rs"]

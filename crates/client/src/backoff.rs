@@ -43,8 +43,9 @@ impl Random {
     }
 }
 
-/// The wait after failure number `failures` (the first is 1): drawn from zero to `base` doubled with
-/// each further failure, but not above `cap`; and on top of `at_least`, if the server asked for it.
+/// The wait after failure number `failures` (the first is 1): drawn from zero to `base` doubled
+/// with each further failure, but not above `cap`; and on top of `at_least`, if the server asked
+/// for it.
 pub(crate) fn wait(
     random: &mut Random,
     base: Duration,

@@ -92,8 +92,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Bound of the first wait before something is tried again (default: 1 s); it doubles with every
-    /// further failure, up to 30 s. A stream's own `retry:` takes its place.
+    /// Bound of the first wait before something is tried again (default: 1 s); it doubles with
+    /// every further failure, up to 30 s. A stream's own `retry:` takes its place.
     pub fn retry(mut self, retry: Duration) -> Self {
         self.retry = retry;
         self

@@ -1,8 +1,8 @@
 //! Why a call failed, one enum for each kind of call.
 //!
-//! The question a caller has is always the same: was anything changed, and is it worth trying again?
-//! [`RequestError::is_retryable`] answers it; [`RequestError::code`] says what exactly the server
-//! found wrong.
+//! The question a caller has is always the same: was anything changed, and is it worth trying
+//! again? [`RequestError::is_retryable`] answers it; [`RequestError::code`] says what exactly the
+//! server found wrong.
 
 use std::time::Duration;
 

@@ -181,7 +181,6 @@ impl NewEvent {
         }
         query.add_some("type", self.event_type.as_deref());
         query.add_some("key", self.key.as_deref());
-        query.add_some("publisher_id", self.publisher_id.as_deref());
         query.add_some("ttl", self.ttl.map(duration).as_deref());
         query.add_some("private", self.private.then_some("true"));
         query.add_some("end", self.end.map(End::as_str));
@@ -238,6 +237,19 @@ impl Delivery {
     }
 }
 
+fn add_header(
+    call: &mut Call,
+    name: &'static str,
+    value: Option<&str>,
+) -> Result<(), RequestError> {
+    if let Some(value) = value {
+        let wrong = |_| RequestError::Request(format!("{name} has control characters"));
+        let value = HeaderValue::from_bytes(value.as_bytes()).map_err(wrong)?;
+        call.headers.insert(HeaderName::from_static(name), value);
+    }
+    Ok(())
+}
+
 /// A publish of one event, to be given its options and sent.
 #[derive(Debug)]
 #[must_use = "nothing is published until it is sent"]
@@ -280,6 +292,11 @@ impl<'c> Publish<'c> {
         call.headers
             .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         call.body = self.event.data.clone();
+        add_header(
+            &mut call,
+            "tidings-publisher-id",
+            self.event.publisher_id.as_deref(),
+        )?;
         self.delivery.add_key(&mut call)?;
         receipt(&deliver(self.client, &call, self.delivery.idempotency_key.is_some()).await?)
     }

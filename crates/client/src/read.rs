@@ -15,7 +15,7 @@ use crate::url::Query;
 
 /// A page of a topic's history, to be given its options and read.
 ///
-/// Without options it is the oldest page that is kept. To go on, ask for `after` the page's `next`.
+/// Without a place to begin it is the newest page. To go on, ask for `after` the page's `next`.
 #[derive(Debug)]
 #[must_use = "nothing is read until `page` is called"]
 pub struct History<'c> {
@@ -33,6 +33,12 @@ impl<'c> History<'c> {
             query: Query::default(),
             wait: Duration::ZERO,
         }
+    }
+
+    /// Begins with the oldest event that is kept.
+    pub fn earliest(mut self) -> Self {
+        self.query.add("earliest", "1");
+        self
     }
 
     /// Only events after this one.

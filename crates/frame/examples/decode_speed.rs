@@ -40,8 +40,10 @@ fn inputs() -> Vec<Input> {
         let fixed = head.len() + 2;
         format!("{head}{}\n\n", "x".repeat(bytes - fixed))
     };
-    let llm = "data: {\"id\":\"chatcmpl-9f\",\"object\":\"chat.completion.chunk\",\"created\":1790000000,\
-               \"choices\":[{\"index\":0,\"delta\":{\"content\":\"";
+    let llm = concat!(
+        r#"data: {"id":"chatcmpl-9f","object":"chat.completion.chunk","created":1790000000,"#,
+        r#""choices":[{"index":0,"delta":{"content":""#
+    );
     let llm = format!("{llm}{}\"}}}}]}}\n\n", "t".repeat(145 - 7 - llm.len()));
     let own = padded(120, "id: k3v9x2aa-1234567\nevent: said\ndata: ");
     let large = padded(256 << 10, "data: ");

@@ -284,7 +284,10 @@ mod tests {
     fn an_event_is_written_and_read() {
         check(
             &event(),
-            r#"{"id":"abcdefgh-41","topic":"chat/7","time":"2026-11-22T10:10:12.003Z","data":"a \"b\"\n"}"#,
+            concat!(
+                r#"{"id":"abcdefgh-41","topic":"chat/7","#,
+                r#""time":"2026-11-22T10:10:12.003Z","data":"a \"b\"\n"}"#
+            ),
         );
         let full = EventObject {
             alternates: vec!["x".into(), "y/z".into()],

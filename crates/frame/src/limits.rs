@@ -1,8 +1,8 @@
 //! Every limit of the wire in one place, each with its unit and the reason for its size.
 //!
-//! A limit that can be configured is named `…_DEFAULT`; a limit that cannot is named `…_MAX`. The
-//! ones that depend on each other are held together by the assertions at the end, so that a change
-//! of one that would contradict another does not compile.
+//! A limit that can be configured is named `…_DEFAULT`; a limit that cannot is named `…_MAX`.
+//! The ones that depend on each other are held together by the assertions at the end, so that a
+//! change of one that would contradict another does not compile.
 
 use std::time::Duration;
 
@@ -100,7 +100,8 @@ pub const SCHEDULE_AHEAD_MAX: Duration = Duration::from_secs(366 * 24 * 3_600);
 pub const TTL_MAX: Duration = Duration::from_secs(366 * 24 * 3_600);
 
 /// Longest line the SSE decoder takes, in bytes, unless configured. It must hold a `data:` line
-/// with an event of the default size in an envelope, where a control character takes six bytes: 8 MiB.
+/// with an event of the default size in an envelope, where a control character takes six bytes: 8
+/// MiB.
 pub const DECODED_LINE_BYTES_DEFAULT: usize = 8 << 20;
 
 /// Largest event (all its data lines) the SSE decoder takes, in bytes, unless configured.

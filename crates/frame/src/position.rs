@@ -1,8 +1,8 @@
 //! Where an event stands: the epoch of a log's life and a sequence number within it.
 //!
-//! The text form, `<epoch>-<sequence>`, is the SSE `id:`, so it is written once for every event ever
-//! sent and read from every resuming client. Writing takes no formatter and no allocation. Reading
-//! is strict: one position has exactly one text form, so ids can be compared as text.
+//! The text form, `<epoch>-<sequence>`, is the SSE `id:`, so it is written once for every event
+//! ever sent and read from every resuming client. Writing takes no formatter and no allocation.
+//! Reading is strict: one position has exactly one text form, so ids can be compared as text.
 
 use std::fmt;
 use std::str::FromStr;

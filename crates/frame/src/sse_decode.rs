@@ -19,8 +19,8 @@ use crate::limits::{DECODED_EVENT_BYTES_DEFAULT, DECODED_LINE_BYTES_DEFAULT};
 /// The byte order mark that may lead the stream, once.
 const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
 
-/// Capacity of a buffer that is kept for the next event, in bytes; what one huge event needed beyond
-/// it is given back. 512 KiB holds an LLM's longest tool call, twice over.
+/// Capacity of a buffer that is kept for the next event, in bytes; what one huge event needed
+/// beyond it is given back. 512 KiB holds an LLM's longest tool call, twice over.
 const KEPT_BYTES_MAX: usize = 512 << 10;
 
 /// What one stream may make the decoder hold. The standard sets no limit.
@@ -41,7 +41,8 @@ impl Default for Limits {
     }
 }
 
-/// Why a stream cannot be read on. The decoder answers the same until it is [reset](Decoder::reset).
+/// Why a stream cannot be read on. The decoder answers the same until it is
+/// [reset](Decoder::reset).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// A line has more bytes than this limit.
@@ -93,15 +94,15 @@ pub struct Decoder {
 
 /// The lines of a chunk that are whole, each with its end.
 ///
-/// Their UTF-8 is checked in one go, which takes a third of the time that checking each field takes;
-/// only if there is something to repair is it looked at again, field by field.
+/// Their UTF-8 is checked in one go, which takes a third of the time that checking each field
+/// takes; only if there is something to repair is it looked at again, field by field.
 struct Lines<'c> {
     bytes: &'c [u8],
     text: Option<&'c str>,
 }
 
-/// Where a field's value lies in [`Lines`]. Values end at line ends and begin after ASCII, so a span
-/// never parts a character.
+/// Where a field's value lies in [`Lines`]. Values end at line ends and begin after ASCII, so a
+/// span never parts a character.
 #[derive(Clone, Copy)]
 struct Span {
     from: usize,
@@ -175,8 +176,8 @@ impl<'a> Field<'a> {
     }
 }
 
-/// Text as the standard decodes it. Almost all of it is valid, which is much faster to find out than
-/// to repair.
+/// Text as the standard decodes it. Almost all of it is valid, which is much faster to find out
+/// than to repair.
 fn text(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
@@ -229,8 +230,8 @@ impl Decoder {
         self.comments
     }
 
-    /// Begins a new stream: after a reconnection, or after an error. An unfinished event is gone and
-    /// its id with it; the last event id and the reconnection time stay.
+    /// Begins a new stream: after a reconnection, or after an error. An unfinished event is gone
+    /// and its id with it; the last event id and the reconnection time stay.
     pub fn reset(&mut self) {
         let kept = std::mem::take(self);
         *self = Self {

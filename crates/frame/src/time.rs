@@ -8,8 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A time in milliseconds since 1970-01-01T00:00:00Z.
 ///
-/// Text and JSON form: `2026-11-22T10:10:12.003Z`. A time after the year 9999 is written as its end.
-/// Any offset and any fraction of a second are read; what is finer than a millisecond is cut off.
+/// Text and JSON form: `2026-11-22T10:10:12.003Z`. A time after the year 9999 is written as its
+/// end. Any offset and any fraction of a second are read; what is finer than a millisecond is cut
+/// off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(pub u64);
 

@@ -1,7 +1,8 @@
 //! The name of a topic, which is also its path.
 //!
 //! A name is checked once, where it enters, and is then a type that cannot be wrong. The rules keep
-//! it safe in a URL, in a log line, in a header and in a pattern; they say nothing of what it means.
+//! it safe in a URL, in a log line, in a header and in a pattern; they say nothing of what it
+//! means.
 
 use std::borrow::Borrow;
 use std::fmt;

@@ -1,10 +1,10 @@
 //! Following topics: what to follow, from where, and what comes.
 //!
 //! A subscription is one object for as long as it is wanted. It reconnects on its own, with the
-//! position of the last complete event, so that nothing is lost and nothing comes twice; what cannot
-//! be delivered any more comes as a [`Item::Gap`]. It reads from the socket only while it is polled:
-//! a reader who takes its time holds no more than one read and one event in memory, and the server
-//! holds its position.
+//! position of the last complete event, so that nothing is lost and nothing comes twice; what
+//! cannot be delivered any more comes as a [`Item::Gap`]. It reads from the socket only while it is
+//! polled: a reader who takes its time holds no more than one read and one event in memory, and the
+//! server holds its position.
 
 mod attempt;
 mod reader;
@@ -225,7 +225,8 @@ impl Subscribe {
     ///
     /// # Errors
     ///
-    /// [`SubscribeError::Request`]: nothing or too much is followed, or a name or a pattern is wrong.
+    /// [`SubscribeError::Request`]: nothing or too much is followed, or a name or a pattern is
+    /// wrong.
     pub fn open(self) -> Result<Subscription, SubscribeError> {
         let wrong = |why: String| Err(SubscribeError::Request(why));
         if self.topics.is_empty() && self.patterns.is_empty() {

@@ -12,7 +12,8 @@ use tidings_frame::{EventObject, GapNotice};
 use super::{Ended, Item};
 use crate::error::SubscribeError;
 
-/// Bytes decoded at a time. An event has at least 60 as an envelope, so at most some 270 items wait.
+/// Bytes decoded at a time. An event has at least 60 as an envelope, so at most some 270 items
+/// wait.
 const SLICE_BYTES: usize = 16 << 10;
 
 /// The decoder with what is before it and behind it.
@@ -128,8 +129,8 @@ mod tests {
 
     #[test]
     fn only_a_slice_of_a_large_read_waits_as_items() {
-        let block = "data: {\"id\":\"abcdefgh-1\",\"topic\":\"t\",\"time\":\"1970-01-01T00:00:00Z\",\
-                     \"data\":\"\"}\n\n";
+        let event = r#"{"id":"abcdefgh-1","topic":"t","time":"1970-01-01T00:00:00Z","data":""}"#;
+        let block = format!("data: {event}\n\n");
         let count = 10_000;
         let mut reader = Reader::new(Limits::default(), None);
         reader.push(block.repeat(count).into());

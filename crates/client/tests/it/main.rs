@@ -7,3 +7,5 @@ mod read;
 mod server;
 mod slow;
 mod subscriptions;
+#[cfg(feature = "tls")]
+mod tls;

@@ -58,11 +58,15 @@ async fn one_event_with_every_option() {
     assert_eq!(seen.method, "POST");
     assert_eq!(
         seen.path,
-        "/topics/a%20b/%C3%BC?alternate=x&type=said&key=k%261&publisher_id=urn:1&ttl=90000ms\
+        "/topics/a%20b/%C3%BC?alternate=x&type=said&key=k%261&ttl=90000ms\
          &private=true&end=done&expect=abcdefgh-7&at=2026-11-22T10:10:12.003Z"
     );
     assert_eq!(seen.body, b"hello\n");
     assert_eq!(seen.header("idempotency-key").as_deref(), Some("once"));
+    assert_eq!(
+        seen.header("tidings-publisher-id").as_deref(),
+        Some("urn:1")
+    );
     assert_eq!(
         seen.header("content-type").as_deref(),
         Some("text/plain; charset=utf-8")

@@ -74,8 +74,8 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// A server with an answer for each connection, in the order of their requests. What comes after
-    /// the last answer is remembered too and closed without a word.
+    /// A server with an answer for each connection, in the order of their requests. What comes
+    /// after the last answer is remembered too and closed without a word.
     pub(crate) async fn start(answers: Vec<Answer>) -> Self {
         Self::start_at(([127, 0, 0, 1], 0).into(), answers).await
     }
