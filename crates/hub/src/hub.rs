@@ -114,7 +114,11 @@ impl Hub {
     /// # Errors
     /// When a policy that the rules ask for cannot be stored.
     pub fn open(opened: log::Opened, options: Options) -> Result<Arc<Self>, StoreError> {
-        let log::Opened { writer, log, recovery } = opened;
+        let log::Opened {
+            writer,
+            log,
+            recovery,
+        } = opened;
         let epoch = log.epoch().parse().map_err(|_| {
             StoreError::Failed(format!("the log's epoch {:?} is not one", log.epoch()))
         })?;
@@ -178,6 +182,12 @@ impl Hub {
         (self.clock)()
     }
 
+    /// The policy that the configuration gives a topic of this name.
+    #[must_use]
+    pub fn rule(&self, name: &str) -> &TopicPolicy {
+        self.rules.of(name)
+    }
+
     /// What opening the log found.
     #[must_use]
     pub fn recovery(&self) -> &log::Recovery {
@@ -205,8 +215,15 @@ impl Hub {
     /// Follows a topic: `bell` is rung for every event of it that becomes visible from now on.
     pub fn attach(&self, bell: &Arc<Bell>, name: &str, framing: Framing) -> Arc<Live> {
         let mut state = self.state.lock();
-        let newest = state.writer.next_sequence() - 1;
+        // The topic's own newest event, shown or not: whoever has that is not behind, however much
+        // is published elsewhere.
+        let info = self
+            .log
+            .topic(name)
+            .and_then(|topic| self.log.describe(topic));
+        let newest = info.as_ref().map_or(0, |info| info.newest);
         let live = state.live(self, name);
+        live.set_ended(info.is_some_and(|info| info.closed.is_some()));
         live.attach(bell, framing, newest);
         live
     }
@@ -226,7 +243,11 @@ impl Hub {
     /// when the bell is rung for it the first time.
     pub fn attach_pattern(&self, bell: &Arc<Bell>, pattern: Pattern, framing: Framing) {
         let mut state = self.state.lock();
-        state.patterns.push(PatternFollower { bell: bell.clone(), pattern, framing });
+        state.patterns.push(PatternFollower {
+            bell: bell.clone(),
+            pattern,
+            framing,
+        });
         state.patterns_version += 1;
     }
 
@@ -247,7 +268,9 @@ impl Hub {
 
     /// Lets go of frames that everybody who reads has had.
     pub(crate) fn forget_old_frames(&self) {
-        let before = self.now_ms().saturating_sub(crate::fanout::tail::TAIL_AGE_MS);
+        let before = self
+            .now_ms()
+            .saturating_sub(crate::fanout::tail::TAIL_AGE_MS);
         let lives: Vec<Arc<Live>> = self.state.lock().lives.values().cloned().collect();
         for live in lives {
             live.forget_before(before);
@@ -284,7 +307,10 @@ impl Hub {
         for event in events {
             part(event.topic.as_bytes());
             part(&(event.alternates.len() as u64).to_le_bytes());
-            event.alternates.iter().for_each(|name| part(name.as_bytes()));
+            event
+                .alternates
+                .iter()
+                .for_each(|name| part(name.as_bytes()));
             part(&event.data);
             for text in [&event.event_type, &event.key, &event.publisher_id] {
                 part(text.as_deref().unwrap_or("").as_bytes());
@@ -345,12 +371,25 @@ impl State {
         let policy = Arc::new(policy);
         // Differs from the current version, so that patterns are looked at once.
         let patterns_version = self.patterns_version.wrapping_sub(1);
-        self.topics.insert(name, Topic { id, policy, closed, binary, live, patterns_version });
+        self.topics.insert(
+            name,
+            Topic {
+                id,
+                policy,
+                closed,
+                binary,
+                live,
+                patterns_version,
+            },
+        );
     }
 
     /// Looks it up anew the next time.
     pub(crate) fn forget(&mut self, name: &str) {
         self.topics.remove(name);
+        if let Some(live) = self.lives.get(name) {
+            live.set_ended(false);
+        }
     }
 
     /// The followers of a topic at hand, those by pattern included. A tail that begins here holds
@@ -379,6 +418,10 @@ impl State {
         if let Some(topic) = self.topics.get_mut(name) {
             topic.patterns_version = self.patterns_version;
         }
+    }
+
+    pub(crate) fn live_named(&self, name: &str) -> Option<&Arc<Live>> {
+        self.lives.get(name)
     }
 
     fn live(&mut self, hub: &Hub, name: &str) -> Arc<Live> {

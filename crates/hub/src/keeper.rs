@@ -75,12 +75,17 @@ impl Keeper {
 
 /// Starts the threads. They hold the hub weakly, so that dropping it ends them too.
 pub(crate) fn start(hub: &Arc<Hub>) {
-    let duties: [(&str, fn(&Weak<Hub>)); 3] =
-        [("tidings-sync", sync), ("tidings-timer", timer), ("tidings-keep", keep)];
+    let duties: [(&str, fn(&Weak<Hub>)); 3] = [
+        ("tidings-sync", sync),
+        ("tidings-timer", timer),
+        ("tidings-keep", keep),
+    ];
     let mut threads = hub.keeper.threads.lock();
     for (name, duty) in duties {
         let hub = Arc::downgrade(hub);
-        let thread = std::thread::Builder::new().name(name.into()).spawn(move || duty(&hub));
+        let thread = std::thread::Builder::new()
+            .name(name.into())
+            .spawn(move || duty(&hub));
         threads.push(thread.expect("the system has threads left when the process starts"));
     }
 }

@@ -33,7 +33,9 @@ pub mod topics;
 pub use error::{PublishError, StoreError, SubscribeError, TopicError};
 pub use fanout::{Backlog, Bell, Framing, Gathered, Live, Reach, Span, Step, View};
 pub use hub::{Clock, Counters, Hub, Options};
-pub use policy::{Durability, EndBy, PolicyRule, PolicyRules, Retain, TopicPolicy, TopicTtl, TtlMode};
+pub use policy::{
+    Durability, EndBy, PolicyRule, PolicyRules, Retain, TopicPolicy, TopicTtl, TtlMode,
+};
 pub use publish::{Accepted, Expect, NewEvent, Outcome, Producer, Publish, Published, Round};
 pub use selection::Selection;
 pub use start::{Gap, Start, Started};

@@ -196,7 +196,8 @@ impl<'h> Round<'h> {
             self.flush();
         }
         // Overwritten once the batch is appended.
-        self.outcomes.push(Err(StoreError::Failed("not appended".into()).into()));
+        self.outcomes
+            .push(Err(StoreError::Failed("not appended".into()).into()));
         match self.stage(at, request) {
             Ok(()) => {}
             Err(refusal) => self.outcomes[at] = refusal,
@@ -232,7 +233,9 @@ impl<'h> Round<'h> {
         if let Some(at_ms) = request.at_ms.filter(|&at_ms| at_ms > self.now_ms) {
             return self.stage_schedule(at, request, at_ms);
         }
-        let fingerprint = request.idempotency_key.map(|_| self.hub.fingerprint(request.events));
+        let fingerprint = request
+            .idempotency_key
+            .map(|_| self.hub.fingerprint(request.events));
         self.check_repeat(request, fingerprint)?;
         self.check_conditions(request)?;
         let first = self.state.writer.next_sequence() + self.events;
@@ -253,7 +256,11 @@ impl<'h> Round<'h> {
         }
         self.durability = self.durability.max(durability);
         let count = u32::try_from(request.events.len()).unwrap_or(u32::MAX);
-        self.staged.push(Staged { at, what: StagedWhat::Events { first, count }, durability });
+        self.staged.push(Staged {
+            at,
+            what: StagedWhat::Events { first, count },
+            durability,
+        });
         Ok(())
     }
 
@@ -261,14 +268,22 @@ impl<'h> Round<'h> {
     fn check(&self, request: &Publish<'_>) -> Result<(), PublishError> {
         let count = request.events.len();
         if count == 0 || count > BATCH_EVENTS_MAX {
-            return Err(PublishError::BatchSize { events: count, limit: BATCH_EVENTS_MAX });
+            return Err(PublishError::BatchSize {
+                events: count,
+                limit: BATCH_EVENTS_MAX,
+            });
         }
         if let Some(key) = request.idempotency_key {
             named("Idempotency-Key", check_idempotency_key(key))?;
         }
         let ahead_max = u64::try_from(SCHEDULE_AHEAD_MAX.as_millis()).unwrap_or(u64::MAX);
-        if request.at_ms.is_some_and(|at_ms| at_ms > self.now_ms.saturating_add(ahead_max)) {
-            return Err(PublishError::TooFarAhead { days: SCHEDULE_AHEAD_MAX.as_secs() / 86_400 });
+        if request
+            .at_ms
+            .is_some_and(|at_ms| at_ms > self.now_ms.saturating_add(ahead_max))
+        {
+            return Err(PublishError::TooFarAhead {
+                days: SCHEDULE_AHEAD_MAX.as_secs() / 86_400,
+            });
         }
         let ends = request.events.iter().position(|event| event.end.is_some());
         if let Some((at, end)) = ends.and_then(|at| Some((at, request.events[at].end?))) {
@@ -280,16 +295,24 @@ impl<'h> Round<'h> {
                 return Err(PublishError::Ended { end });
             }
         }
-        request.events.iter().try_for_each(|event| self.check_event(event, request.operator))
+        request
+            .events
+            .iter()
+            .try_for_each(|event| self.check_event(event, request.operator))
     }
 
     fn check_event(&self, event: &NewEvent<'_>, operator: bool) -> Result<(), PublishError> {
         let limit = self.hub.event_bytes_max;
         if event.data.len() > limit {
-            return Err(PublishError::TooLarge { bytes: event.data.len(), limit });
+            return Err(PublishError::TooLarge {
+                bytes: event.data.len(),
+                limit,
+            });
         }
         if event.alternates.len() >= EVENT_TOPICS_MAX {
-            return Err(PublishError::TooManyTopics { limit: EVENT_TOPICS_MAX });
+            return Err(PublishError::TooManyTopics {
+                limit: EVENT_TOPICS_MAX,
+            });
         }
         if let Some(event_type) = &event.event_type {
             named("type", check_event_type(event_type))?;
@@ -303,7 +326,10 @@ impl<'h> Round<'h> {
         if let Some(producer) = &event.producer {
             if producer.id.len() > PRODUCER_ID_BYTES_MAX || producer.id.is_empty() {
                 let source = NameError::TooLong(PRODUCER_ID_BYTES_MAX);
-                return Err(PublishError::Name { field: "producer id", source });
+                return Err(PublishError::Name {
+                    field: "producer id",
+                    source,
+                });
             }
         }
         let mut binary = false;
@@ -328,15 +354,13 @@ impl<'h> Round<'h> {
         Ok(())
     }
 
-    fn check_repeat(
-        &self,
-        request: &Publish<'_>,
-        fingerprint: Option<u64>,
-    ) -> Result<(), Outcome> {
+    fn check_repeat(&self, request: &Publish<'_>, fingerprint: Option<u64>) -> Result<(), Outcome> {
         let (Some(key), Some(fingerprint)) = (request.idempotency_key, fingerprint) else {
             return Ok(());
         };
-        let Some(topic) = self.state.topics.get(&*request.events[0].topic) else { return Ok(()) };
+        let Some(topic) = self.state.topics.get(&*request.events[0].topic) else {
+            return Ok(());
+        };
         match self.hub.log.idempotent(topic.id, key) {
             None => Ok(()),
             Some(first) if first.fingerprint == fingerprint => {
@@ -348,7 +372,11 @@ impl<'h> Round<'h> {
 
     fn repeated(&self, first: u64, count: u32) -> Accepted {
         Accepted {
-            result: Published::Stored { first, count, duplicate: true },
+            result: Published::Stored {
+                first,
+                count,
+                duplicate: true,
+            },
             wait: self.state.pending_batch(),
         }
     }
@@ -445,10 +473,13 @@ impl<'h> Round<'h> {
         pushed.map_err(|error| StoreError::Failed(error.to_string()))?;
         if let Some(end) = event.end {
             for &topic in topics {
-                let closed = state.writer.close_topic(&mut state.batch, topic, end_to_log(end));
+                let closed = state
+                    .writer
+                    .close_topic(&mut state.batch, topic, end_to_log(end));
                 closed.map_err(|error| StoreError::Failed(error.to_string()))?;
             }
-            self.ended.extend(topics_of(event).map(|name| (Arc::from(&**name), end)));
+            self.ended
+                .extend(topics_of(event).map(|name| (Arc::from(&**name), end)));
         }
         self.events += 1;
         self.bytes += event.data.len() + 64;
@@ -466,9 +497,16 @@ impl<'h> Round<'h> {
         expires_ms: Option<u64>,
         private: bool,
     ) {
-        let binary = self.state.topics.get(&*event.topic).is_some_and(|topic| topic.binary);
+        let binary = self
+            .state
+            .topics
+            .get(&*event.topic)
+            .is_some_and(|topic| topic.binary);
         let framed = Framed {
-            id: Position { epoch: self.hub.epoch(), sequence },
+            id: Position {
+                epoch: self.hub.epoch(),
+                sequence,
+            },
             topic: &event.topic,
             alternates: &event.alternates,
             time_ms: self.now_ms,
@@ -479,7 +517,10 @@ impl<'h> Round<'h> {
             binary,
             data: &event.data,
         };
-        let key = event.key.as_deref().map_or(0, |key| self.hub.key_hash(topics[0], key));
+        let key = event
+            .key
+            .as_deref()
+            .map_or(0, |key| self.hub.key_hash(topics[0], key));
         let info = FrameInfo {
             sequence,
             time_ms: self.now_ms,
@@ -491,10 +532,14 @@ impl<'h> Round<'h> {
         for framing in FRAMINGS {
             let mut range = None;
             for name in topics_of(event) {
-                let Some(live) = self.state.live_of(self.hub, name, sequence - 1) else { continue };
+                let Some(live) = self.state.live_of(self.hub, name, sequence - 1) else {
+                    continue;
+                };
                 if live.framings()[framing.index()] {
                     let range = range
-                        .get_or_insert_with(|| self.frames.encode(|out| framed.encode(framing, out)))
+                        .get_or_insert_with(|| {
+                            self.frames.encode(|out| framed.encode(framing, out))
+                        })
                         .clone();
                     self.frames.push(live, framing, info, range);
                 }
@@ -538,8 +583,14 @@ impl<'h> Round<'h> {
             self.check_repeat(request, Some(fingerprint))?;
             if let Some(same) = self.state.schedules.find(&request.events[0].topic, key) {
                 return Err(if same.payload == payload {
-                    let result = Published::Scheduled { id: same.id, at_ms: same.at_ms };
-                    Ok(Accepted { result, wait: self.state.pending_batch() })
+                    let result = Published::Scheduled {
+                        id: same.id,
+                        at_ms: same.at_ms,
+                    };
+                    Ok(Accepted {
+                        result,
+                        wait: self.state.pending_batch(),
+                    })
                 } else {
                     Err(PublishError::IdempotencyMismatch)
                 });
@@ -561,7 +612,11 @@ impl<'h> Round<'h> {
             .max(Durability::Written);
         self.durability = self.durability.max(durability);
         self.state.schedules.add(id, at_ms, payload);
-        self.staged.push(Staged { at, what: StagedWhat::Schedule { id, at_ms }, durability });
+        self.staged.push(Staged {
+            at,
+            what: StagedWhat::Schedule { id, at_ms },
+            durability,
+        });
         Ok(())
     }
 
@@ -602,34 +657,52 @@ impl<'h> Round<'h> {
             return;
         }
         let state = &mut *self.state;
-        let appended = match state.writer.append(&mut state.batch, self.durability.into()) {
+        let appended = match state
+            .writer
+            .append(&mut state.batch, self.durability.into())
+        {
             Ok(appended) => appended,
             Err(error) => return self.fail(&error.into()),
         };
         let unsynced = self.durability == Durability::Synced;
+        if self
+            .staged
+            .iter()
+            .any(|staged| matches!(staged.what, StagedWhat::Schedule { .. }))
+        {
+            self.hub.keeper.timer_changed();
+        }
         for staged in self.staged.drain(..) {
             let wait = (staged.durability == Durability::Synced).then_some(appended.batch);
             let result = match staged.what {
-                StagedWhat::Events { first, count } => {
-                    Published::Stored { first, count, duplicate: false }
-                }
+                StagedWhat::Events { first, count } => Published::Stored {
+                    first,
+                    count,
+                    duplicate: false,
+                },
                 StagedWhat::Schedule { id, at_ms } => Published::Scheduled { id, at_ms },
             };
             self.outcomes[staged.at] = Ok(Accepted { result, wait });
         }
         self.made.clear();
         if let Some(TopicId(highest)) = self.highest_made.take() {
-            self.hub.topics_made.fetch_max(highest + 1, Ordering::Release);
+            self.hub
+                .topics_made
+                .fetch_max(highest + 1, Ordering::Release);
             self.hub.topics_version.fetch_add(1, Ordering::Release);
         }
         for (name, end) in self.ended.drain(..) {
             if let Some(topic) = state.topics.get_mut(&name) {
                 topic.closed = Some(end);
             }
+            if let Some(live) = state.live_named(&name) {
+                live.set_ended(true);
+            }
         }
         let frames = std::mem::replace(&mut self.frames, std::mem::take(&mut state.spare));
         let (last, wait) = (appended.last, unsynced.then_some(appended.batch));
-        self.hub.appended(state, &mut self.release, last, wait, frames, self.events);
+        self.hub
+            .appended(state, &mut self.release, last, wait, frames, self.events);
         self.reset();
     }
 
@@ -668,9 +741,10 @@ fn topics_of<'e>(event: &'e NewEvent<'_>) -> impl Iterator<Item = &'e Cow<'e, st
 /// Whether the outcome depends on what is in the log, or changes what later ones depend on.
 fn is_conditional(request: &Publish<'_>) -> bool {
     request.idempotency_key.is_some()
-        || request.events.iter().any(|event| {
-            event.expect.is_some() || event.producer.is_some() || event.end.is_some()
-        })
+        || request
+            .events
+            .iter()
+            .any(|event| event.expect.is_some() || event.producer.is_some() || event.end.is_some())
 }
 
 fn named(field: &'static str, checked: Result<(), NameError>) -> Result<(), PublishError> {

@@ -77,9 +77,11 @@ impl Release {
     fn show(&mut self, frames: &mut Frames) {
         for (live, framing, info, range) in frames.frames.drain(..) {
             live.push(framing, info, &frames.bytes[range]);
-            live.each_bell(|bell| match self.bells.iter_mut().find(|(b, _)| Arc::ptr_eq(b, bell)) {
-                Some((_, topics)) => topics.push(live.clone()),
-                None => self.bells.push((bell.clone(), vec![live.clone()])),
+            live.each_bell(|bell| {
+                match self.bells.iter_mut().find(|(b, _)| Arc::ptr_eq(b, bell)) {
+                    Some((_, topics)) => topics.push(live.clone()),
+                    None => self.bells.push((bell.clone(), vec![live.clone()])),
+                }
             });
         }
         frames.bytes.clear();
@@ -90,7 +92,11 @@ impl State {
     /// The newest batch that is not known to be on disk and that a repeat of its request must wait
     /// for too.
     pub(crate) fn pending_batch(&self) -> Option<u64> {
-        self.unreleased.waiting.iter().filter_map(|waiting| waiting.batch).next_back()
+        self.unreleased
+            .waiting
+            .iter()
+            .filter_map(|waiting| waiting.batch)
+            .next_back()
     }
 }
 
@@ -114,7 +120,12 @@ impl Hub {
             state.visible = last.max(state.visible);
             state.spare = frames;
         } else {
-            let waiting = Waiting { batch: wait, last, frames, events };
+            let waiting = Waiting {
+                batch: wait,
+                last,
+                frames,
+                events,
+            };
             state.unreleased.waiting.push_back(waiting);
         }
     }
@@ -122,7 +133,9 @@ impl Hub {
     /// Rings the bells for what was shown.
     pub(crate) fn release(&self, state: &mut State, release: &mut Release) {
         self.visible.store(state.visible, Ordering::Release);
-        self.counters.events_visible.fetch_add(release.events, Ordering::Relaxed);
+        self.counters
+            .events_visible
+            .fetch_add(release.events, Ordering::Relaxed);
         release.events = 0;
         for (bell, mut topics) in release.bells.drain(..) {
             bell.ring(&mut topics, state.visible);
@@ -157,7 +170,11 @@ impl Hub {
         let failed = result.is_err();
         let mut callbacks = Vec::new();
         let unreleased = &mut state.unreleased;
-        while unreleased.callbacks.front().is_some_and(|(batch, _)| failed || *batch <= synced) {
+        while unreleased
+            .callbacks
+            .front()
+            .is_some_and(|(batch, _)| failed || *batch <= synced)
+        {
             callbacks.extend(unreleased.callbacks.pop_front());
         }
         let mut release = Release::default();
@@ -167,7 +184,9 @@ impl Hub {
             .front()
             .is_some_and(|waiting| waiting.batch.is_none_or(|batch| batch <= synced))
         {
-            let Some(mut waiting) = state.unreleased.waiting.pop_front() else { break };
+            let Some(mut waiting) = state.unreleased.waiting.pop_front() else {
+                break;
+            };
             release.show(&mut waiting.frames);
             release.events += waiting.events;
             state.visible = waiting.last.max(state.visible);

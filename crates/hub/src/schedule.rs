@@ -75,7 +75,11 @@ impl Schedules {
 
     fn next_due(&self, now_ms: u64) -> Option<Scheduled> {
         let &(at_ms, id) = self.due.first()?;
-        if at_ms > now_ms { None } else { self.by_id.get(&id).cloned() }
+        if at_ms > now_ms {
+            None
+        } else {
+            self.by_id.get(&id).cloned()
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -121,7 +125,11 @@ struct StoredEvent<'a> {
 pub(crate) fn to_payload(request: &Publish<'_>) -> Arc<[u8]> {
     let events = request.events.iter().map(|event| StoredEvent {
         topic: Cow::Borrowed(&*event.topic),
-        alternates: event.alternates.iter().map(|name| Cow::Borrowed(&**name)).collect(),
+        alternates: event
+            .alternates
+            .iter()
+            .map(|name| Cow::Borrowed(&**name))
+            .collect(),
         data: STANDARD.encode(&event.data),
         event_type: event.event_type.as_deref().map(Cow::Borrowed),
         key: event.key.as_deref().map(Cow::Borrowed),
@@ -129,7 +137,9 @@ pub(crate) fn to_payload(request: &Publish<'_>) -> Arc<[u8]> {
         ttl_ms: event.ttl_ms,
         private: event.private,
         end: event.end,
-        producer: event.producer.map(|p| (p.id.to_owned(), p.epoch, p.sequence)),
+        producer: event
+            .producer
+            .map(|p| (p.id.to_owned(), p.epoch, p.sequence)),
         expect: event.expect.map(|expect| match expect {
             Expect::Nothing => None,
             Expect::Newest(sequence) => Some(sequence),
@@ -140,7 +150,9 @@ pub(crate) fn to_payload(request: &Publish<'_>) -> Arc<[u8]> {
         idempotency_key: request.idempotency_key.map(Cow::Borrowed),
         operator: request.operator,
     };
-    serde_json::to_vec(&stored).expect("strings and numbers always serialise").into()
+    serde_json::to_vec(&stored)
+        .expect("strings and numbers always serialise")
+        .into()
 }
 
 fn key_of(payload: &[u8]) -> Option<(String, String)> {
@@ -152,15 +164,22 @@ fn key_of(payload: &[u8]) -> Option<(String, String)> {
 /// Publishes the request of a payload.
 fn with_request<R>(payload: &[u8], publish: impl FnOnce(&Publish<'_>) -> R) -> Option<R> {
     let stored: StoredRequest<'_> = serde_json::from_slice(payload).ok()?;
-    let data: Vec<Vec<u8>> =
-        stored.events.iter().map(|event| STANDARD.decode(&event.data).ok()).collect::<Option<_>>()?;
+    let data: Vec<Vec<u8>> = stored
+        .events
+        .iter()
+        .map(|event| STANDARD.decode(&event.data).ok())
+        .collect::<Option<_>>()?;
     let events: Vec<NewEvent<'_>> = stored
         .events
         .iter()
         .zip(&data)
         .map(|(event, data)| NewEvent {
             topic: Cow::Borrowed(&*event.topic),
-            alternates: event.alternates.iter().map(|name| Cow::Borrowed(&**name)).collect(),
+            alternates: event
+                .alternates
+                .iter()
+                .map(|name| Cow::Borrowed(&**name))
+                .collect(),
             data: Cow::Borrowed(data),
             event_type: event.event_type.as_deref().map(Cow::Borrowed),
             key: event.key.as_deref().map(Cow::Borrowed),
@@ -171,8 +190,14 @@ fn with_request<R>(payload: &[u8], publish: impl FnOnce(&Publish<'_>) -> R) -> O
             producer: event
                 .producer
                 .as_ref()
-                .map(|(id, epoch, sequence)| Producer { id, epoch: *epoch, sequence: *sequence }),
-            expect: event.expect.map(|expect| expect.map_or(Expect::Nothing, Expect::Newest)),
+                .map(|(id, epoch, sequence)| Producer {
+                    id,
+                    epoch: *epoch,
+                    sequence: *sequence,
+                }),
+            expect: event
+                .expect
+                .map(|expect| expect.map_or(Expect::Nothing, Expect::Newest)),
         })
         .collect();
     Some(publish(&Publish {
@@ -190,7 +215,9 @@ impl Hub {
             let mut round = self.round();
             let now_ms = self.now_ms();
             let schedules = &round.state().schedules;
-            let Some(due) = schedules.next_due(now_ms) else { return schedules.next_ms() };
+            let Some(due) = schedules.next_due(now_ms) else {
+                return schedules.next_ms();
+            };
             match round.fire(&due) {
                 Ok(()) | Err(PublishError::Store(StoreError::Failed(_))) => {}
                 Err(PublishError::Store(StoreError::DiskFull)) => {
@@ -245,7 +272,9 @@ impl crate::publish::Round<'_> {
 
     fn unschedule(mut self, id: u64) -> Result<bool, StoreError> {
         let state = self.state();
-        let Some(scheduled) = state.schedules.remove(id) else { return Ok(false) };
+        let Some(scheduled) = state.schedules.remove(id) else {
+            return Ok(false);
+        };
         let taken = state.writer.unschedule(&mut state.batch, id);
         taken.map_err(|error| StoreError::Failed(error.to_string()))?;
         self.flush();

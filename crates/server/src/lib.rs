@@ -1,3 +1,27 @@
-//! Everything that listens.
+//! Everything of Tidings that listens: sockets, HTTP, configuration, and the way to stop.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`config`] | the configuration: file, environment, flags; checked before anything is bound |
+//! | `run` | from a configuration to a running server, and to its end |
+//! | `socket` | the shards: sockets with a position each, written to by the fan-out itself |
+//! | `http` | the routes, for both doors; the general door (hyper) |
+//! | `error` | the one place where errors become HTTP |
+//! | `metrics` | what is counted |
+//!
+//! A request's path: `socket/door` judges its first bytes; a publish goes `http/publish` → the hub's
+//! round → its answer; a subscription goes `http/subscribe` → `socket/shard`, and from then on is a
+//! place in a table that `socket/deliver` writes to.
 
+mod app;
 pub mod config;
+mod dates;
+mod error;
+mod head;
+mod http;
+mod metrics;
+mod reply;
+mod run;
+mod socket;
+
+pub use run::{Ready, RunError, run};

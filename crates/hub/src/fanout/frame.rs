@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use base64::Engine as _;
-use tidings_frame::sse_encode::{Frame, encode_end};
+use tidings_frame::api::EndNotice;
 use tidings_frame::names::sent_event_type;
+use tidings_frame::sse_encode::{Frame, encode_end_notice};
 use tidings_frame::{End, EventObject, Position};
 
 /// How an event is written for a subscriber.
@@ -59,7 +60,9 @@ impl Framed<'_> {
         if self.end.is_none() || !self.data.is_empty() {
             let data = match framing {
                 Framing::Plain if self.binary => Cow::Owned(
-                    base64::engine::general_purpose::STANDARD.encode(self.data).into_bytes(),
+                    base64::engine::general_purpose::STANDARD
+                        .encode(self.data)
+                        .into_bytes(),
                 ),
                 Framing::Plain => Cow::Borrowed(self.data),
                 Framing::Envelope => {
@@ -68,10 +71,17 @@ impl Framed<'_> {
                     Cow::Owned(object)
                 }
             };
-            Frame { id: Some(self.id), event: event_type, retry_ms: None, data: &data }.encode(out);
+            Frame {
+                id: Some(self.id),
+                event: event_type,
+                retry_ms: None,
+                data: &data,
+            }
+            .encode(out);
         }
-        if let Some(end) = self.end {
-            encode_end(self.id, end, out);
+        if let Some(reason) = self.end {
+            let topic = (framing == Framing::Envelope).then_some(Cow::Borrowed(self.topic));
+            encode_end_notice(self.id, &EndNotice { reason, topic }, out);
         }
     }
 
@@ -80,7 +90,11 @@ impl Framed<'_> {
         EventObject {
             id: self.id,
             topic: self.topic.into(),
-            alternates: self.alternates.iter().map(|name| Cow::Borrowed(&**name)).collect(),
+            alternates: self
+                .alternates
+                .iter()
+                .map(|name| Cow::Borrowed(&**name))
+                .collect(),
             time_ms: self.time_ms,
             event_type: self.event_type.map(Into::into),
             key: self.key.map(Into::into),

@@ -4,7 +4,7 @@
 //! still is when it was removed and begins anew.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -22,6 +22,8 @@ pub struct Live {
     news: Mutex<News>,
     /// Bytes in all tails of the hub.
     tails_bytes: Arc<AtomicUsize>,
+    /// Whether the topic has ended.
+    ended: AtomicBool,
 }
 
 #[derive(Default)]
@@ -38,7 +40,24 @@ struct Follower {
 
 impl Live {
     pub(crate) fn new(name: Arc<str>, key: u64, tails_bytes: Arc<AtomicUsize>) -> Arc<Self> {
-        Arc::new(Self { name, key, news: Mutex::default(), tails_bytes })
+        let (news, ended) = (Mutex::default(), AtomicBool::new(false));
+        Arc::new(Self {
+            name,
+            key,
+            news,
+            tails_bytes,
+            ended,
+        })
+    }
+
+    /// Whether the topic has ended: nothing will come any more.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_ended(&self, ended: bool) {
+        self.ended.store(ended, Ordering::Release);
     }
 
     /// The topic's name.
@@ -57,7 +76,11 @@ impl Live {
     pub(crate) fn attach(&self, bell: &Arc<Bell>, framing: Framing, newest: u64) {
         let mut news = self.news.lock();
         news.tails[framing.index()].get_or_insert_with(|| Tail::new(newest));
-        let follower = match news.bells.iter_mut().position(|f| Arc::ptr_eq(&f.bell, bell)) {
+        let follower = match news
+            .bells
+            .iter_mut()
+            .position(|f| Arc::ptr_eq(&f.bell, bell))
+        {
             Some(at) => &mut news.bells[at],
             None => {
                 news.bells.push(Follower {
@@ -106,10 +129,20 @@ impl Live {
     /// Puts a frame that is visible now into its tail.
     pub(crate) fn push(&self, framing: Framing, info: FrameInfo, frame: &[u8]) {
         let mut news = self.news.lock();
-        let Some(tail) = &mut news.tails[framing.index()] else { return };
+        let Some(tail) = &mut news.tails[framing.index()] else {
+            return;
+        };
         let before = tail.len();
         let crowded = self.tails_bytes.load(Ordering::Relaxed) > TAILS_BYTES_MAX;
-        tail.push(info, frame, if crowded { TAIL_BYTES_CROWDED } else { TAIL_BYTES_MAX });
+        tail.push(
+            info,
+            frame,
+            if crowded {
+                TAIL_BYTES_CROWDED
+            } else {
+                TAIL_BYTES_MAX
+            },
+        );
         self.account(before, tail.len());
     }
 
@@ -124,15 +157,22 @@ impl Live {
 
     fn account(&self, before: usize, after: usize) {
         if after >= before {
-            self.tails_bytes.fetch_add(after - before, Ordering::Relaxed);
+            self.tails_bytes
+                .fetch_add(after - before, Ordering::Relaxed);
         } else {
-            self.tails_bytes.fetch_sub(before - after, Ordering::Relaxed);
+            self.tails_bytes
+                .fetch_sub(before - after, Ordering::Relaxed);
         }
     }
 
     /// The bells of its followers.
     pub(crate) fn each_bell(&self, each: impl FnMut(&Arc<Bell>)) {
-        self.news.lock().bells.iter().map(|follower| &follower.bell).for_each(each);
+        self.news
+            .lock()
+            .bells
+            .iter()
+            .map(|follower| &follower.bell)
+            .for_each(each);
     }
 
     /// What is due to a subscriber that has everything up to `after`, as far as `through`. A

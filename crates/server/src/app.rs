@@ -1,0 +1,156 @@
+//! What every door and thread of the server shares.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use tidings_frame::ErrorCode;
+use tidings_hub::Hub;
+use tokio::sync::{Notify, mpsc};
+
+use crate::config::Config;
+use crate::error::ApiError;
+use crate::metrics::Metrics;
+use crate::socket::mail::Mailbox;
+
+/// Connections that wait for hyper to take them.
+pub(crate) const HANDED_MAX: usize = 1_024;
+
+/// The server.
+pub(crate) struct App {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) config: Config,
+    pub(crate) metrics: Metrics,
+    /// Letterboxes of the shards, and of the backfill thread that goes with each.
+    pub(crate) shards: Vec<Arc<Mailbox>>,
+    pub(crate) backfills: Vec<Arc<Mailbox>>,
+    /// The next subscription's number.
+    pub(crate) next_connection: AtomicU64,
+    connections: AtomicUsize,
+    hyper: mpsc::Sender<Handed>,
+    draining: AtomicBool,
+    stopped: AtomicBool,
+    /// Told when draining begins.
+    drain: Notify,
+}
+
+/// A connection that a shard gives to hyper.
+pub(crate) struct Handed {
+    pub(crate) fd: OwnedFd,
+    pub(crate) peer: SocketAddr,
+    /// What was read from it.
+    pub(crate) initial: Vec<u8>,
+}
+
+impl App {
+    pub(crate) fn new(
+        hub: Arc<Hub>,
+        config: Config,
+        hyper: mpsc::Sender<Handed>,
+    ) -> std::io::Result<Self> {
+        let letterboxes = || -> std::io::Result<Vec<Arc<Mailbox>>> {
+            (0..config.io_threads)
+                .map(|_| Mailbox::new(hub.visible()))
+                .collect()
+        };
+        Ok(Self {
+            shards: letterboxes()?,
+            backfills: letterboxes()?,
+            metrics: Metrics::new(),
+            next_connection: AtomicU64::new(1),
+            connections: AtomicUsize::new(0),
+            hyper,
+            draining: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+            drain: Notify::new(),
+            hub,
+            config,
+        })
+    }
+
+    /// Whether the caller, who is anybody, may publish.
+    pub(crate) fn may_publish(&self) -> Result<(), ApiError> {
+        allowed(self.config.anonymous.publish, "publish")
+    }
+
+    /// Whether the caller may subscribe and read.
+    pub(crate) fn may_subscribe(&self) -> Result<(), ApiError> {
+        allowed(self.config.anonymous.subscribe, "subscribe")
+    }
+
+    /// Whether the caller may administrate.
+    pub(crate) fn may_administrate(&self) -> Result<(), ApiError> {
+        allowed(self.config.anonymous.admin, "admin")
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn connected(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn disconnected(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Gives a connection to hyper; it still counts.
+    pub(crate) fn hand_to_hyper(&self, handed: Handed) -> Result<(), ()> {
+        self.hyper.try_send(handed).map_err(|_| self.disconnected())
+    }
+
+    /// The server takes leave: not ready any more, subscriptions end.
+    pub(crate) fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Release);
+        self.drain.notify_waiters();
+        self.wake_all();
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Returns when draining has begun.
+    pub(crate) async fn drained(&self) {
+        let notified = self.drain.notified();
+        if !self.is_draining() {
+            notified.await;
+        }
+    }
+
+    /// Threads end at their next turn.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.wake_all();
+    }
+
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    fn wake_all(&self) {
+        self.shards
+            .iter()
+            .chain(&self.backfills)
+            .for_each(|mailbox| mailbox.bell.wake());
+    }
+}
+
+fn allowed(open: bool, door: &str) -> Result<(), ApiError> {
+    if open {
+        return Ok(());
+    }
+    let detail = format!(
+        "this server is not open for this; its operator can add {door:?} to the \
+        setting `anonymous`"
+    );
+    Err(ApiError::new(ErrorCode::Forbidden, detail))
+}
+
+/// Spreads consecutive numbers over all of u64, for times at which connections end.
+pub(crate) fn scatter(number: u64) -> u64 {
+    // Fibonacci hashing: the golden ratio's multiple, high bits first.
+    (number.wrapping_mul(0x9e37_79b9_7f4a_7c15)).rotate_left(32)
+}

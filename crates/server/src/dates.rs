@@ -1,0 +1,207 @@
+//! Heads of responses, written by hand where hyper does not: with the date, which changes once a
+//! second.
+
+use crate::reply::Reply;
+
+/// Writes heads of responses; remembers the date.
+#[derive(Default)]
+pub(crate) struct Dates {
+    second: u64,
+    date: String,
+}
+
+/// Headers that go with every answer of ours.
+pub(crate) const EVERY_ANSWER: [(&str, &str); 1] = [("x-content-type-options", "nosniff")];
+
+/// What a script of an allowed origin may read besides the safelisted headers.
+pub(crate) const EXPOSED: &str =
+    "tidings-connection, tidings-next, tidings-more, retry-after, link";
+
+impl Dates {
+    /// The present date as HTTP writes it (RFC 9110, section 5.6.7).
+    fn date(&mut self, now_ms: u64) -> &str {
+        let second = now_ms / 1_000;
+        if second != self.second || self.date.is_empty() {
+            self.second = second;
+            let time = i64::try_from(second)
+                .ok()
+                .and_then(|s| jiff::Timestamp::from_second(s).ok());
+            let time = time.unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+            self.date = time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        }
+        &self.date
+    }
+
+    /// The head of an answer with a body of `length` bytes.
+    pub(crate) fn head(
+        &mut self,
+        status: u16,
+        media: &str,
+        length: usize,
+        origin: Option<&str>,
+        now_ms: u64,
+        out: &mut Vec<u8>,
+    ) {
+        start(status, out);
+        if !media.is_empty() {
+            field("content-type", media, out);
+        }
+        field("date", self.date(now_ms), out);
+        if status != 204 {
+            field("content-length", number(length, &mut [0; 20]), out);
+        }
+        self.common(origin, out);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// A whole answer.
+    pub(crate) fn reply(
+        &mut self,
+        reply: &Reply,
+        origin: Option<&str>,
+        now_ms: u64,
+        out: &mut Vec<u8>,
+    ) {
+        self.head(
+            reply.status,
+            reply.media,
+            reply.body.len(),
+            origin,
+            now_ms,
+            out,
+        );
+        if !reply.headers.is_empty() {
+            // Before the empty line that ends the head.
+            out.truncate(out.len() - 2);
+            for (name, value) in &reply.headers {
+                field(name, value, out);
+            }
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(&reply.body);
+    }
+
+    /// The head of an event stream, and a first comment so that proxies and `onopen` react at once.
+    ///
+    /// The stream ends with its connection, so there is no length and no chunking: a write is the
+    /// frames and nothing else.
+    pub(crate) fn stream(&mut self, connection: u64, origin: Option<&str>, now_ms: u64) -> Vec<u8> {
+        let mut out = Vec::with_capacity(384);
+        start(200, &mut out);
+        field("content-type", "text/event-stream", &mut out);
+        field("cache-control", "no-cache, no-transform", &mut out);
+        field("x-accel-buffering", "no", &mut out);
+        field("connection", "close", &mut out);
+        field("date", self.date(now_ms), &mut out);
+        field("tidings-connection", &connection_name(connection), &mut out);
+        self.common(origin, &mut out);
+        out.extend_from_slice(b"\r\n:\n");
+        out
+    }
+
+    fn common(&self, origin: Option<&str>, out: &mut Vec<u8>) {
+        for (name, value) in EVERY_ANSWER {
+            field(name, value, out);
+        }
+        if let Some(origin) = origin {
+            field("access-control-allow-origin", origin, out);
+            field("access-control-expose-headers", EXPOSED, out);
+            field("vary", "origin", out);
+        }
+    }
+}
+
+/// The text form of a connection's number.
+pub(crate) fn connection_name(connection: u64) -> String {
+    format!("c{connection}")
+}
+
+/// The number of a connection's text form.
+pub(crate) fn connection_number(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix('c')?;
+    if digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        digits.parse().ok()
+    } else {
+        None
+    }
+}
+
+fn start(status: u16, out: &mut Vec<u8>) {
+    if status == 200 {
+        return out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+    }
+    let reason = http::StatusCode::from_u16(status)
+        .ok()
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or("");
+    out.extend_from_slice(format!("HTTP/1.1 {status} {reason}\r\n").as_bytes());
+}
+
+fn field(name: &str, value: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    // Values are ours or were checked; a line end in one would be another header.
+    out.extend(
+        value
+            .bytes()
+            .filter(|byte| !matches!(byte, b'\r' | b'\n' | 0)),
+    );
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Decimal digits without a formatter: this is written for every publish.
+fn number(mut number: usize, digits: &mut [u8; 20]) -> &str {
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + u8::try_from(number % 10).unwrap_or(0);
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    std::str::from_utf8(&digits[at..]).unwrap_or("0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(bytes: &[u8]) -> &str {
+        std::str::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn writes_a_whole_answer() {
+        let mut out = Vec::new();
+        let reply = Reply::new(404, "application/json", "{}").with("x", "a\r\nset-cookie: b");
+        Dates::default().reply(&reply, None, 0, &mut out);
+        assert_eq!(
+            text(&out),
+            "HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\n\
+             date: Thu, 01 Jan 1970 00:00:00 GMT\r\ncontent-length: 2\r\n\
+             x-content-type-options: nosniff\r\nx: aset-cookie: b\r\n\r\n{}"
+        );
+    }
+
+    #[test]
+    fn a_stream_has_no_length_and_begins_with_a_comment() {
+        let head = Dates::default().stream(7, Some("https://a.example"), 1_000);
+        let head = text(&head);
+        assert!(head.ends_with("\r\n\r\n:\n"));
+        assert!(head.contains("tidings-connection: c7\r\n"));
+        assert!(head.contains("access-control-allow-origin: https://a.example\r\n"));
+        assert!(!head.contains("content-length") && !head.contains("transfer-encoding"));
+    }
+
+    #[test]
+    fn connections_have_one_name() {
+        assert_eq!(
+            connection_number(&connection_name(u64::MAX)),
+            Some(u64::MAX)
+        );
+        for name in ["", "c", "7", "c+7", "c7x", "c99999999999999999999"] {
+            assert_eq!(connection_number(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The one place where errors become HTTP.
+//!
+//! Every operation of the hub has its own enum; here each of their cases is given its stable code.
+//! The matches are exhaustive, so a new case does not compile until somebody has decided how the
+//! client is told.
+
+use tidings_frame::{ErrorCode, Position, Problem};
+use tidings_hub::{Hub, PublishError, StoreError, SubscribeError, TopicError};
+
+/// An error as the client will see it.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    pub(crate) problem: Box<Problem>,
+    /// For 405: what is allowed. For 503: when to come again, in seconds.
+    pub(crate) header: Option<(&'static str, String)>,
+}
+
+impl ApiError {
+    pub(crate) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+        let header = code.retryable().then(|| ("retry-after", "1".to_owned()));
+        Self {
+            problem: Box::new(Problem::new(code, detail)),
+            header,
+        }
+    }
+
+    pub(crate) fn with(mut self, member: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.problem = Box::new(self.problem.with(member, value));
+        self
+    }
+
+    pub(crate) fn parameter(name: &str, why: impl std::fmt::Display) -> Self {
+        Self::new(ErrorCode::InvalidParameter, format!("{name}: {why}")).with("parameter", name)
+    }
+
+    pub(crate) fn draining() -> Self {
+        Self::new(
+            ErrorCode::Draining,
+            "the server is shutting down; connect again, maybe elsewhere",
+        )
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        let code = match &error {
+            StoreError::DiskFull => ErrorCode::DiskFull,
+            StoreError::Failed(_) => ErrorCode::LogFailed,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+/// Says a publish error; the hub is needed to write positions.
+pub(crate) fn publish(hub: &Hub, error: PublishError) -> ApiError {
+    let detail = error.to_string();
+    let code = match error {
+        PublishError::Store(error) => return error.into(),
+        PublishError::Topic(_) => ErrorCode::InvalidTopic,
+        PublishError::Name { field: "type", .. } => ErrorCode::InvalidType,
+        PublishError::Name { field: "key", .. } => ErrorCode::InvalidKey,
+        PublishError::Name { .. } => ErrorCode::InvalidId,
+        PublishError::NotText => ErrorCode::InvalidUtf8,
+        PublishError::TooLarge { .. } => ErrorCode::BodyTooLarge,
+        PublishError::BatchSize { events: 0, .. } => ErrorCode::InvalidRequest,
+        PublishError::BatchSize { .. } => ErrorCode::BatchTooLarge,
+        PublishError::TooManyTopics { .. } => ErrorCode::TooManyTopics,
+        PublishError::Ended { end } => {
+            return ApiError::new(ErrorCode::TopicClosed, detail).with("end", end.as_str());
+        }
+        PublishError::MayNotEnd => ErrorCode::Forbidden,
+        PublishError::Unexpected { newest } => {
+            let newest = (newest > 0).then(|| {
+                Position {
+                    epoch: hub.epoch(),
+                    sequence: newest,
+                }
+                .to_string()
+            });
+            return ApiError::new(ErrorCode::UnexpectedPosition, detail).with("newest", newest);
+        }
+        PublishError::IdempotencyMismatch => ErrorCode::IdempotencyMismatch,
+        PublishError::ProducerFenced { epoch } => {
+            return ApiError::new(ErrorCode::ProducerFenced, detail).with("epoch", epoch);
+        }
+        PublishError::ProducerGap { expected, received } => {
+            return ApiError::new(ErrorCode::ProducerGap, detail)
+                .with("expected", expected)
+                .with("received", received);
+        }
+        PublishError::TooFarAhead { .. } => ErrorCode::InvalidParameter,
+    };
+    ApiError::new(code, detail)
+}
+
+impl From<SubscribeError> for ApiError {
+    fn from(error: SubscribeError) -> Self {
+        let code = match &error {
+            SubscribeError::Topic(_) => ErrorCode::InvalidTopic,
+            SubscribeError::Pattern(_) => ErrorCode::InvalidPattern,
+            SubscribeError::Nothing => ErrorCode::InvalidRequest,
+            SubscribeError::TooMany { .. } => ErrorCode::TooManyTopics,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<TopicError> for ApiError {
+    fn from(error: TopicError) -> Self {
+        let detail = error.to_string();
+        let code = match error {
+            TopicError::Store(error) => return error.into(),
+            TopicError::Name(_) => ErrorCode::InvalidTopic,
+            TopicError::NotFound => ErrorCode::TopicNotFound,
+            TopicError::HasForks => ErrorCode::TopicHasForks,
+            TopicError::Exists => ErrorCode::TopicExists,
+            TopicError::Refused(_) | TopicError::ForkAhead => ErrorCode::InvalidParameter,
+        };
+        Self::new(code, detail)
+    }
+}

@@ -1,0 +1,220 @@
+//! Live subscriptions as resources: who is connected and how far behind, and changes to one.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tidings_frame::time::Time;
+use tidings_frame::{ErrorCode, Pattern, Position, TopicName};
+use tidings_hub::Selection;
+use tokio::sync::oneshot;
+
+use super::subscribe::{SelectionBody, selection};
+use crate::app::App;
+use crate::dates::{connection_name, connection_number};
+use crate::error::ApiError;
+use crate::reply::Reply;
+use crate::socket::mail::{Listed, Mail};
+
+/// Connections in one answer.
+const LISTED_MAX: usize = 10_000;
+
+/// `GET /connections`: the first so many, in the order in which they came.
+pub(super) async fn list(app: &App) -> Result<Reply, ApiError> {
+    app.may_administrate()?;
+    let mut all: Vec<Listed> = Vec::new();
+    for mailbox in app.shards.iter().chain(&app.backfills) {
+        let (reply, list) = oneshot::channel();
+        mailbox.send(Mail::List(reply));
+        all.extend(list.await.map_err(|_| ApiError::draining())?);
+    }
+    all.sort_by_key(|listed| listed.id);
+    let total = all.len();
+    let visible = app.hub.visible();
+    let connections: Vec<Value> = all
+        .iter()
+        .take(LISTED_MAX)
+        .map(|listed| object(app, listed, visible))
+        .collect();
+    Ok(
+        Reply::json(200, &json!({"connections": connections, "total": total}))
+            .with("cache-control", "no-store"),
+    )
+}
+
+fn object(app: &App, listed: &Listed, visible: u64) -> Value {
+    let state = match (listed.catching_up, listed.blocked) {
+        (true, _) => "catching-up",
+        (false, true) => "blocked",
+        (false, false) => "live",
+    };
+    json!({
+        "id": connection_name(listed.id),
+        "peer": listed.peer.to_string(),
+        "since": Time(listed.opened_ms),
+        "topics": topics(&listed.selection),
+        "patterns": patterns(&listed.selection),
+        "state": state,
+        "after": Position { epoch: app.hub.epoch(), sequence: listed.after },
+        "lag": lag(app, listed, visible),
+        "events": listed.events,
+    })
+}
+
+fn topics(selection: &Selection) -> Vec<&str> {
+    selection.topics().iter().map(TopicName::as_str).collect()
+}
+
+fn patterns(selection: &Selection) -> Vec<&str> {
+    selection.patterns().iter().map(Pattern::as_str).collect()
+}
+
+/// How many events the subscription has not had: an upper bound, since sequences are the hub's and
+/// not the topic's. Nobody who is live and not blocked is behind.
+fn lag(app: &App, listed: &Listed, visible: u64) -> u64 {
+    if !listed.blocked && !listed.catching_up {
+        return 0;
+    }
+    let single = listed
+        .selection
+        .single()
+        .and_then(|name| app.hub.describe(name));
+    match single {
+        Some(topic) => topic.newest.saturating_sub(listed.after).min(topic.events),
+        None => visible.saturating_sub(listed.after),
+    }
+}
+
+/// The body of `PATCH /connections/{id}`: what to add, what to remove, or the whole list anew.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeBody<'a> {
+    #[serde(borrow, default)]
+    add: Option<SelectionBody<'a>>,
+    #[serde(borrow, default)]
+    remove: Option<SelectionBody<'a>>,
+    #[serde(borrow, default)]
+    topics: Option<Vec<Cow<'a, str>>>,
+    #[serde(borrow, default)]
+    patterns: Option<Vec<Cow<'a, str>>>,
+}
+
+/// `PATCH /connections/{id}`.
+pub(super) async fn change(app: &Arc<App>, id: &str, body: &[u8]) -> Result<Reply, ApiError> {
+    app.may_administrate()?;
+    let number = number(id)?;
+    let next = next(app, body)?;
+    for mailbox in app.shards.iter().chain(&app.backfills) {
+        let (done, changed) = oneshot::channel();
+        let (refuse, refused) = oneshot::channel();
+        let (next, app) = (next.clone(), app.clone());
+        let change = Box::new(move |present: &Selection| match next.of(&app, present) {
+            Ok(next) => Some(next),
+            Err(error) => {
+                // Whoever asked may have gone.
+                let _ = refuse.send(error);
+                None
+            }
+        });
+        mailbox.send(Mail::Change {
+            id: number,
+            change,
+            done,
+        });
+        let changed = changed.await.map_err(|_| ApiError::draining())?;
+        if let Ok(error) = refused.await {
+            return Err(error);
+        }
+        if let Some(selection) = changed {
+            let (topics, patterns) = (topics(&selection), patterns(&selection));
+            let answer = json!({"id": id, "topics": topics, "patterns": patterns});
+            return Ok(Reply::json(200, &answer));
+        }
+    }
+    Err(not_found())
+}
+
+fn next(app: &App, body: &[u8]) -> Result<Next, ApiError> {
+    let body: ChangeBody<'_> = serde_json::from_slice(body)
+        .map_err(|error| ApiError::new(ErrorCode::InvalidJson, error.to_string()))?;
+    let whole = body.topics.is_some() || body.patterns.is_some();
+    if whole == (body.add.is_some() || body.remove.is_some()) {
+        let why = "give the whole list (topics, patterns), or what to add and what to remove";
+        return Err(ApiError::new(ErrorCode::InvalidRequest, why));
+    }
+    if whole {
+        let topics = body.topics.unwrap_or_default();
+        let patterns = body.patterns.unwrap_or_default();
+        return Ok(Next::Whole(Arc::new(selection(app, &topics, &patterns)?)));
+    }
+    Ok(Next::Part {
+        add: Names::of(body.add),
+        remove: Names::of(body.remove),
+    })
+}
+
+/// Topics and patterns, owned.
+#[derive(Clone, Default)]
+struct Names {
+    topics: Vec<String>,
+    patterns: Vec<String>,
+}
+
+impl Names {
+    fn of(body: Option<SelectionBody<'_>>) -> Self {
+        let owned = |names: Vec<Cow<'_, str>>| names.into_iter().map(Cow::into_owned).collect();
+        body.map_or_else(Self::default, |body| Self {
+            topics: owned(body.topics),
+            patterns: owned(body.patterns),
+        })
+    }
+}
+
+/// The next selection, to be made where the present one is known.
+#[derive(Clone)]
+enum Next {
+    Whole(Arc<Selection>),
+    Part { add: Names, remove: Names },
+}
+
+impl Next {
+    fn of(self, app: &App, present: &Selection) -> Result<Arc<Selection>, ApiError> {
+        let (add, remove) = match self {
+            Self::Whole(selection) => return Ok(selection),
+            Self::Part { add, remove } => (add, remove),
+        };
+        let topics = merged(topics(present), add.topics, &remove.topics);
+        let patterns = merged(patterns(present), add.patterns, &remove.patterns);
+        Ok(Arc::new(selection(app, &topics, &patterns)?))
+    }
+}
+
+fn merged(present: Vec<&str>, add: Vec<String>, remove: &[String]) -> Vec<Cow<'static, str>> {
+    let kept = present
+        .into_iter()
+        .filter(|name| !remove.iter().any(|gone| gone == name));
+    kept.map(str::to_owned).chain(add).map(Cow::Owned).collect()
+}
+
+/// `DELETE /connections/{id}`.
+pub(super) async fn close(app: &App, id: &str) -> Result<Reply, ApiError> {
+    app.may_administrate()?;
+    let number = number(id)?;
+    for mailbox in app.shards.iter().chain(&app.backfills) {
+        let (done, closed) = oneshot::channel();
+        mailbox.send(Mail::Close { id: number, done });
+        if closed.await.map_err(|_| ApiError::draining())? {
+            return Ok(Reply::empty(204));
+        }
+    }
+    Err(not_found())
+}
+
+fn number(id: &str) -> Result<u64, ApiError> {
+    connection_number(id).ok_or_else(not_found)
+}
+
+fn not_found() -> ApiError {
+    ApiError::new(ErrorCode::ConnectionNotFound, "there is no such connection")
+}

@@ -1,0 +1,58 @@
+//! Which pages of other origins may use the server from a browser (Fetch standard, CORS protocol).
+
+use crate::app::App;
+use crate::config::Mode;
+use crate::dates::EXPOSED;
+use crate::head::Head;
+use crate::reply::Reply;
+
+/// The value of `Access-Control-Allow-Origin`, if the request has an origin that may read the answer.
+/// It is echoed only when it was listed; in `dev`, which only this machine reaches, everybody may.
+pub(crate) fn allowed(app: &App, head: &Head<'_>) -> Option<String> {
+    let origin = std::str::from_utf8(head.bytes("origin")?).ok()?;
+    let listed = app
+        .config
+        .cors_origins
+        .iter()
+        .find(|listed| *listed == origin || *listed == "*");
+    match listed {
+        Some(listed) => Some(listed.clone()),
+        None if app.config.mode == Mode::Dev => Some("*".to_owned()),
+        None => None,
+    }
+}
+
+/// The answer to a preflight request; `methods` are those of the path.
+pub(crate) fn preflight(app: &App, head: &Head<'_>, methods: &str) -> Reply {
+    let reply = Reply::empty(204).with("allow", methods);
+    if allowed(app, head).is_none() || head.bytes("access-control-request-method").is_none() {
+        return reply;
+    }
+    // What was asked for, if it is a list of header names; a fixed list would have to know every
+    // option header by heart.
+    let headers = head
+        .bytes("access-control-request-headers")
+        .and_then(|list| std::str::from_utf8(list).ok())
+        .filter(|list| list.bytes().all(is_list_byte))
+        .unwrap_or("last-event-id, content-type, idempotency-key");
+    reply
+        .with("access-control-allow-methods", methods)
+        .with("access-control-allow-headers", headers)
+        .with("access-control-max-age", "86400")
+        .with("vary", "access-control-request-headers")
+}
+
+fn is_list_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b',' | b' ')
+}
+
+/// Adds what lets the page read the answer.
+pub(crate) fn expose(reply: Reply, origin: Option<String>) -> Reply {
+    match origin {
+        Some(origin) => reply
+            .with("access-control-allow-origin", origin)
+            .with("access-control-expose-headers", EXPOSED)
+            .with("vary", "origin"),
+        None => reply,
+    }
+}

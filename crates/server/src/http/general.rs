@@ -1,0 +1,278 @@
+//! The general door: hyper takes every request that the fast door leaves, on any connection.
+//!
+//! When a request turns out to be a subscription, its socket is taken out of hyper again: the handler
+//! leaves what was asked in a cell and never answers; the connection's future sees the cell, is taken
+//! apart, and the bare socket goes to a shard. Nothing was written on it by then.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
+use tidings_frame::ErrorCode;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::subscribe::Subscribe;
+use super::{Outcome, answer, cors};
+use crate::app::{App, Handed};
+use crate::dates::EVERY_ANSWER;
+use crate::error::ApiError;
+use crate::head::{Head, Headers};
+use crate::reply::Reply;
+use crate::socket::mail::Mail;
+
+/// Header fields in one request.
+const FIELDS_MAX: usize = 100;
+
+/// Bytes of a request's target.
+const TARGET_BYTES_MAX: usize = 8 << 10;
+
+/// hyper's own floor for its buffer.
+const HYPER_BUFFER_MIN: usize = 8 << 10;
+
+/// Where a handler leaves a subscription.
+type Cell = Arc<Mutex<Option<Box<Subscribe>>>>;
+
+/// Takes connections until the app has stopped.
+pub(crate) async fn serve(app: Arc<App>, mut handed: mpsc::Receiver<Handed>) {
+    let mut tasks = JoinSet::new();
+    loop {
+        tokio::select! {
+            Some(handed) = handed.recv() => {
+                let app = app.clone();
+                tasks.spawn(async move { connection(app, handed).await });
+            }
+            // Their memory is given back as they end.
+            Some(_) = tasks.join_next() => {}
+            else => return,
+        }
+    }
+}
+
+async fn connection(app: Arc<App>, handed: Handed) {
+    let peer = handed.peer;
+    match converse(&app, handed).await {
+        Ok(Some((fd, asked))) => {
+            let shard = crate::app::scatter(u64::from(peer.port())) as usize % app.shards.len();
+            app.shards[shard].send(Mail::Adopt { fd, peer, asked });
+        }
+        Ok(None) => app.disconnected(),
+        Err(error) => {
+            tracing::debug!(%peer, %error, "a connection ended with an error");
+            app.disconnected();
+        }
+    }
+}
+
+/// Serves the connection until it ends or becomes a stream.
+async fn converse(
+    app: &Arc<App>,
+    handed: Handed,
+) -> Result<Option<(OwnedFd, Box<Subscribe>)>, Box<dyn std::error::Error + Send + Sync>> {
+    let stream = std::net::TcpStream::from(handed.fd);
+    stream.set_nonblocking(true)?;
+    let io = Rewound {
+        initial: handed.initial.into(),
+        stream: TcpStream::from_std(stream)?,
+    };
+    let cell: Cell = Arc::default();
+    let (app_of_service, cell_of_service, peer) = (app.clone(), cell.clone(), handed.peer);
+    let service = service_fn(move |request| {
+        let (app, cell) = (app_of_service.clone(), cell_of_service.clone());
+        // Boxed, because a connection can be taken apart only if it can be moved.
+        Box::pin(async move { Ok::<_, Infallible>(respond(&app, request, &cell, peer).await) })
+    });
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(app.config.limits.head_timeout)
+        .max_headers(FIELDS_MAX)
+        .max_buf_size(app.config.limits.head_bytes.max(HYPER_BUFFER_MIN))
+        .half_close(true)
+        .serve_connection(TokioIo::new(io), service);
+    let mut drained = pin!(app.drained());
+    let mut draining = false;
+    let ended = poll_fn(|context| {
+        if !draining && drained.as_mut().poll(context).is_ready() {
+            draining = true;
+            Pin::new(&mut connection).graceful_shutdown();
+        }
+        // Without shutting the socket down: it may have to live on as a stream.
+        let ended = connection.poll_without_shutdown(context);
+        if let Some(asked) = cell.lock().take() {
+            return Poll::Ready(Ok(Some(asked)));
+        }
+        ended.map_ok(|()| None)
+    })
+    .await?;
+    let Some(asked) = ended else { return Ok(None) };
+    // What the client has sent after its request is not looked at: the connection is a stream now.
+    let stream = connection.into_parts().io.into_inner().stream;
+    Ok(Some((stream.into_std()?.into(), asked)))
+}
+
+async fn respond(
+    app: &Arc<App>,
+    request: hyper::Request<Incoming>,
+    cell: &Cell,
+    peer: SocketAddr,
+) -> hyper::Response<Full<Bytes>> {
+    app.metrics.request();
+    let (parts, body) = request.into_parts();
+    let target = parts
+        .uri
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
+    let head = Head::new(parts.method.as_str(), target, Headers::Map(&parts.headers));
+    let origin = cors::allowed(app, &head);
+    let outcome = match checked(&parts, target) {
+        Err(error) => Err(error),
+        Ok(()) => match read_body(app, &parts.headers, body).await {
+            Err(error) => Err(error),
+            Ok(body) => answer(app, &head, &body).await,
+        },
+    };
+    let reply = match outcome {
+        Ok(Outcome::Subscribe(asked)) => {
+            *cell.lock() = Some(asked);
+            // The connection is taken apart at its next poll, before anything is written.
+            return std::future::pending().await;
+        }
+        Ok(Outcome::Reply(reply)) => reply,
+        Err(error) => {
+            tracing::debug!(%peer, code = %error.problem.code, "a request was refused");
+            Reply::from(error)
+        }
+    };
+    response(cors::expose(reply, origin))
+}
+
+/// What HTTP/1.1 asks of a request and hyper leaves to its user (RFC 9112, section 3.2).
+fn checked(parts: &http::request::Parts, target: &str) -> Result<(), ApiError> {
+    if target.len() > TARGET_BYTES_MAX {
+        let detail = format!("a target has at most {TARGET_BYTES_MAX} bytes");
+        return Err(ApiError::new(ErrorCode::UriTooLong, detail));
+    }
+    let hosts = parts.headers.get_all(http::header::HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && parts.version == http::Version::HTTP_11) {
+        return Err(ApiError::new(
+            ErrorCode::InvalidRequest,
+            "a request has one Host header",
+        ));
+    }
+    Ok(())
+}
+
+async fn read_body(
+    app: &App,
+    headers: &http::HeaderMap,
+    body: Incoming,
+) -> Result<Bytes, ApiError> {
+    let limit = app.config.limits.body_bytes;
+    let too_large = || {
+        let detail = format!("a body has at most {limit} bytes");
+        ApiError::new(ErrorCode::BodyTooLarge, detail)
+    };
+    // Refused before it is sent, if its length was said.
+    let length = headers
+        .get(http::header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok());
+    if length
+        .and_then(|length| length.parse::<u64>().ok())
+        .is_some_and(|l| l > limit as u64)
+    {
+        return Err(too_large());
+    }
+    let collected = Limited::new(body, limit).collect();
+    match tokio::time::timeout(app.config.limits.body_timeout, collected).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) => Err(ApiError::new(ErrorCode::InvalidRequest, error.to_string())),
+        Err(_) => Err(ApiError::new(
+            ErrorCode::Timeout,
+            "the body did not come in time",
+        )),
+    }
+}
+
+fn response(reply: Reply) -> hyper::Response<Full<Bytes>> {
+    let mut response = hyper::Response::new(Full::new(Bytes::from(reply.body)));
+    *response.status_mut() =
+        http::StatusCode::from_u16(reply.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    let media = Some(("content-type", reply.media)).filter(|(_, media)| !media.is_empty());
+    let own = reply
+        .headers
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()));
+    for (name, value) in media.into_iter().chain(EVERY_ANSWER).chain(own) {
+        // A value that is none (a topic's name in it, say) is left out rather than sent mangled.
+        if let Ok(value) = http::HeaderValue::from_str(value) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response
+}
+
+/// A socket, and what was read from it before.
+struct Rewound {
+    initial: Bytes,
+    stream: TcpStream,
+}
+
+impl AsyncRead for Rewound {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.initial.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(context, into);
+        }
+        let count = self.initial.len().min(into.remaining());
+        into.put_slice(&self.initial.split_to(count));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Rewound {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

@@ -1,0 +1,70 @@
+//! Routes about the server itself.
+
+use serde_json::json;
+use tidings_frame::ErrorCode;
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::reply::Reply;
+
+/// The inspector, a page without any request to elsewhere.
+const INSPECTOR: &str = include_str!("../../page/inspector.html");
+
+/// Nothing from elsewhere, nothing into a frame; the page's own script and style are inline.
+const PAGE_POLICY: &str = "default-src 'none'; connect-src 'self'; script-src 'unsafe-inline'; \
+    style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'";
+
+/// `GET /healthz`: the process answers.
+pub(super) fn health() -> Reply {
+    Reply::json(
+        200,
+        &json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}),
+    )
+}
+
+/// `GET /readyz`: the log takes events and nobody is leaving.
+pub(super) fn ready(app: &App) -> Result<Reply, ApiError> {
+    if app.is_draining() {
+        return Err(ApiError::draining());
+    }
+    let log = app.hub.log_status();
+    match log.state {
+        tidings_log::State::Healthy => {
+            let answer = json!({"status": "ready", "damaged_ranges": log.damaged.len()});
+            Ok(Reply::json(200, &answer))
+        }
+        tidings_log::State::Failed { why } => Err(ApiError::new(
+            ErrorCode::LogFailed,
+            format!("the log has failed ({why}); mend the disk and start the server again"),
+        )),
+        tidings_log::State::Closed => Err(ApiError::draining()),
+    }
+}
+
+/// `GET /metrics`.
+pub(super) fn metrics(app: &App) -> Reply {
+    let media = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Reply::new(200, media, app.metrics.text(app))
+}
+
+/// `DELETE /schedules/{id}`.
+pub(super) fn unschedule(app: &App, id: &str) -> Result<Reply, ApiError> {
+    app.may_publish()?;
+    let not_found = || ApiError::new(ErrorCode::ScheduleNotFound, "there is no such schedule");
+    let digits = id.bytes().all(|byte| byte.is_ascii_digit());
+    let id = id.parse().ok().filter(|_| digits).ok_or_else(not_found)?;
+    if app.hub.unschedule(id)? {
+        Ok(Reply::empty(204))
+    } else {
+        Err(not_found())
+    }
+}
+
+/// `GET /` in `tidings dev`.
+pub(super) fn page() -> Reply {
+    Reply::new(200, "text/html; charset=utf-8", INSPECTOR)
+        .with("content-security-policy", PAGE_POLICY)
+        .with("referrer-policy", "no-referrer")
+        .with("cache-control", "no-cache")
+}

@@ -1,0 +1,201 @@
+//! The routes: from the head and body of a request to a reply, whoever brought them.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use tidings_frame::{ErrorCode, TopicName};
+
+pub(crate) mod connections;
+pub(crate) mod cors;
+pub(crate) mod general;
+pub(crate) mod history;
+mod meta;
+mod openapi;
+mod params;
+pub(crate) mod publish;
+pub(crate) mod routes;
+pub(crate) mod subscribe;
+mod topics;
+
+use crate::app::App;
+use crate::config::Mode;
+use crate::error::ApiError;
+use crate::head::Head;
+use crate::reply::Reply;
+use routes::{Action, Found};
+use subscribe::{Asked, Subscribe};
+
+/// The topic that `/stream` is another name of, in `tidings dev`.
+const STREAM_TOPIC: &str = "stream";
+
+/// What a request comes to.
+pub(crate) enum Outcome {
+    Reply(Reply),
+    /// The connection becomes a stream.
+    Subscribe(Box<Subscribe>),
+}
+
+impl From<Reply> for Outcome {
+    fn from(reply: Reply) -> Self {
+        Self::Reply(reply)
+    }
+}
+
+/// What a request for events wants to be answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Stream,
+    Page,
+    Lines,
+}
+
+/// The name behind `/stream`.
+pub(crate) fn stream_topic(app: &App) -> Result<&'static str, ApiError> {
+    if app.config.mode == Mode::Dev {
+        return Ok(STREAM_TOPIC);
+    }
+    Err(ApiError::new(
+        ErrorCode::NotFound,
+        "/stream is an alias of `tidings dev` only",
+    ))
+}
+
+/// The topic of a path. Only decoded here: the hub checks a name when it makes the topic.
+pub(crate) fn topic_of(path: &str) -> Result<Cow<'_, str>, ApiError> {
+    if !path.contains('%') {
+        return Ok(Cow::Borrowed(path));
+    }
+    percent_encoding::percent_decode_str(path)
+        .decode_utf8()
+        .map_err(|_| ApiError::new(ErrorCode::InvalidTopic, "the name does not decode to UTF-8"))
+}
+
+fn topic_name(path: &str) -> Result<TopicName, ApiError> {
+    TopicName::from_path(path)
+        .map_err(|error| ApiError::new(ErrorCode::InvalidTopic, error.to_string()))
+}
+
+/// Answers a request.
+pub(crate) async fn answer(
+    app: &Arc<App>,
+    head: &Head<'_>,
+    body: &[u8],
+) -> Result<Outcome, ApiError> {
+    let dev = app.config.mode == Mode::Dev;
+    let found = match routes::find(head.method, head.path, dev) {
+        // HEAD is GET without the body, where it is nothing of its own.
+        Found::Method(_) if head.method == "HEAD" => routes::find("GET", head.path, dev),
+        found => found,
+    };
+    match found {
+        Found::Route(route, rest) => act(app, route.action, head, rest, body).await,
+        Found::Method(methods) if head.method == "OPTIONS" => {
+            Ok(cors::preflight(app, head, &methods).into())
+        }
+        Found::Method(methods) => {
+            let detail = format!("{} can be asked with {methods}", head.path);
+            let mut error = ApiError::new(ErrorCode::MethodNotAllowed, detail);
+            error.header = Some(("allow", methods));
+            Err(error)
+        }
+        Found::Nothing => Err(ApiError::new(
+            ErrorCode::NotFound,
+            "nothing is here; see /openapi.json",
+        )),
+    }
+}
+
+async fn act(
+    app: &Arc<App>,
+    action: Action,
+    head: &Head<'_>,
+    rest: &str,
+    body: &[u8],
+) -> Result<Outcome, ApiError> {
+    let reply = match action {
+        Action::Publish => {
+            let request = publish::topic_request(app, head, topic_of(rest)?, body)?;
+            publish::publish(app, &request).await?
+        }
+        Action::PublishMany => {
+            publish::publish(app, &publish::many_request(app, head, body)?).await?
+        }
+        Action::ReadTopic => return read(app, head, Some(topic_of(rest)?)).await,
+        Action::StreamAlias => {
+            return read(app, head, Some(Cow::Borrowed(stream_topic(app)?))).await;
+        }
+        Action::ReadSeveral => return read(app, head, None).await,
+        Action::SubscribePosted => {
+            app.may_subscribe()?;
+            return stream(app, subscribe::posted(app, head, body)?);
+        }
+        Action::ListTopics => topics::list(app, head)?,
+        Action::DescribeTopic => topics::describe(app, &topic_name(rest)?)?,
+        Action::SetTopic => topics::set(app, &topic_name(rest)?, body)?,
+        Action::RemoveTopic => topics::remove(app, &topic_name(rest)?)?,
+        Action::ListConnections => connections::list(app).await?,
+        Action::ChangeConnection => connections::change(app, rest, body).await?,
+        Action::CloseConnection => connections::close(app, rest).await?,
+        Action::Unschedule => meta::unschedule(app, rest)?,
+        Action::Health => meta::health(),
+        Action::Ready => meta::ready(app)?,
+        Action::Metrics => meta::metrics(app),
+        Action::OpenApi => openapi::document(app.config.mode == Mode::Dev),
+        Action::Page => meta::page(),
+    };
+    Ok(reply.into())
+}
+
+fn stream(app: &App, asked: Subscribe) -> Result<Outcome, ApiError> {
+    if app.is_draining() {
+        return Err(ApiError::draining());
+    }
+    Ok(Outcome::Subscribe(Box::new(asked)))
+}
+
+/// `GET` of events, in the form that is wanted.
+async fn read(
+    app: &Arc<App>,
+    head: &Head<'_>,
+    topic: Option<Cow<'_, str>>,
+) -> Result<Outcome, ApiError> {
+    app.may_subscribe()?;
+    let mut asked = Asked::read(app, head)?;
+    if let Some(topic) = topic {
+        asked.only_topic(Cow::Owned(topic.into_owned()))?;
+    }
+    let wanted = wanted(head, asked.poll_ms.is_some())?;
+    if wanted == Wanted::Stream {
+        let asked = asked.subscribe(app)?;
+        if head.method == "HEAD" {
+            return Ok(Reply::new(200, "text/event-stream", "").into());
+        }
+        return stream(app, asked);
+    }
+    Ok(history::read(app, asked, wanted == Wanted::Lines)
+        .await?
+        .into())
+}
+
+/// A stream unless something else is asked for. A browser's address bar (`text/html`) gets a page
+/// that ends.
+fn wanted(head: &Head<'_>, poll: bool) -> Result<Wanted, ApiError> {
+    let accepts = |media| head.accepts(media).unwrap_or(false);
+    if accepts("application/x-ndjson") {
+        return Ok(Wanted::Lines);
+    }
+    if poll {
+        return Ok(Wanted::Page);
+    }
+    if accepts("text/event-stream") {
+        return Ok(Wanted::Stream);
+    }
+    if accepts("application/json") || accepts("text/html") {
+        return Ok(Wanted::Page);
+    }
+    if head.bytes("accept").is_none() || accepts("*/*") || accepts("text/*") {
+        return Ok(Wanted::Stream);
+    }
+    let detail = "there is text/event-stream, application/json and application/x-ndjson";
+    Err(ApiError::new(ErrorCode::NotAcceptable, detail))
+}

@@ -1,0 +1,390 @@
+//! `POST /topics/{topic}` and `POST /publish`: from a request to a publish of the hub.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use tidings_frame::api::{EventToPublish, PublishRequest};
+use tidings_frame::limits::{EVENT_TOPICS_MAX, SCHEDULE_AHEAD_MAX, TTL_MAX};
+use tidings_frame::time::Time;
+use tidings_frame::{End, ErrorCode, Position};
+use tidings_hub::{Accepted, Hub, NewEvent, Producer, Publish, Published};
+
+use super::params;
+use crate::app::App;
+use crate::error::ApiError;
+use crate::head::Head;
+use crate::reply::Reply;
+
+/// The options of a publish, as query parameters or, with `Tidings-` before them, as headers.
+pub(crate) const OPTIONS: [&str; 13] = [
+    "type",
+    "key",
+    "publisher-id",
+    "ttl",
+    "at",
+    "delay",
+    "expect",
+    "end",
+    "private",
+    "alternate",
+    "producer-id",
+    "producer-epoch",
+    "producer-sequence",
+];
+
+/// Header prefix of options.
+const HEADER_PREFIX: &str = "tidings-";
+
+/// A publish that was read; borrows from the request where it can.
+#[derive(Default)]
+pub(crate) struct Request<'a> {
+    pub(crate) events: Vec<NewEvent<'a>>,
+    pub(crate) idempotency_key: Option<Cow<'a, str>>,
+    pub(crate) at_ms: Option<u64>,
+    /// Answered with a list rather than with one object.
+    pub(crate) batch: bool,
+}
+
+impl Request<'_> {
+    /// What the hub is asked.
+    pub(crate) fn publish(&self, operator: bool) -> Publish<'_> {
+        Publish {
+            events: &self.events,
+            idempotency_key: self.idempotency_key.as_deref(),
+            at_ms: self.at_ms,
+            operator,
+        }
+    }
+}
+
+/// The options that apply to every event of a request.
+#[derive(Default)]
+struct Options<'a> {
+    event: NewEvent<'a>,
+    at_ms: Option<u64>,
+    producer: (Option<Cow<'a, str>>, Option<u64>, Option<u64>),
+}
+
+impl<'a> Options<'a> {
+    fn set(&mut self, app: &App, name: &str, value: Cow<'a, str>) -> Result<(), ApiError> {
+        let now_ms = app.hub.now_ms();
+        match name {
+            "type" => self.event.event_type = Some(value),
+            "key" => self.event.key = Some(value),
+            "publisher-id" => self.event.publisher_id = Some(value),
+            "ttl" => self.event.ttl_ms = Some(params::duration_up_to(name, &value, TTL_MAX)?),
+            "at" => self.at_ms = Some(params::time_ms(name, &value)?),
+            "delay" => {
+                let delay = params::duration_up_to(name, &value, SCHEDULE_AHEAD_MAX)?;
+                self.at_ms = Some(now_ms.saturating_add(delay));
+            }
+            "expect" => {
+                self.event.expect = Some(params::expect(name, &value, app.hub.epoch())?);
+            }
+            "end" => {
+                let why = "one of done, error, cancelled";
+                let end = End::from_text(&value);
+                self.event.end = Some(end.ok_or_else(|| ApiError::parameter(name, why))?);
+            }
+            "private" => self.event.private = params::flag(name, &value)?,
+            "alternate" if self.event.alternates.len() + 1 >= EVENT_TOPICS_MAX => {
+                let why = format!("an event belongs to at most {EVENT_TOPICS_MAX} topics");
+                return Err(ApiError::new(ErrorCode::TooManyTopics, why));
+            }
+            "alternate" => self.event.alternates.push(value),
+            "producer-id" => self.producer.0 = Some(value),
+            "producer-epoch" => self.producer.1 = Some(params::number(name, &value, NUMBERS)?),
+            "producer-sequence" => self.producer.2 = Some(params::number(name, &value, NUMBERS)?),
+            _ => return Err(params::unknown(name, &OPTIONS)),
+        }
+        Ok(())
+    }
+}
+
+/// Integers that every JSON reader keeps exact (RFC 8259, section 6).
+const NUMBERS: (u64, u64) = (0, (1 << 53) - 1);
+
+/// Reads `POST /topics/{topic}`.
+pub(crate) fn topic_request<'a>(
+    app: &App,
+    head: &Head<'a>,
+    topic: Cow<'a, str>,
+    body: &'a [u8],
+) -> Result<Request<'a>, ApiError> {
+    let mut options = Options::default();
+    let (mut idempotency_key, mut media) = (None, "");
+    for (name, value) in head.fields() {
+        let name_len = HEADER_PREFIX.len();
+        let text = |value| {
+            std::str::from_utf8(value).map_err(|_| {
+                ApiError::new(
+                    ErrorCode::InvalidUtf8,
+                    format!("the header {name} is not UTF-8"),
+                )
+            })
+        };
+        if name.len() > name_len && name[..name_len].eq_ignore_ascii_case(HEADER_PREFIX) {
+            let option = name[name_len..].to_ascii_lowercase();
+            options.set(app, &option, Cow::Borrowed(text(value)?))?;
+        } else if name.eq_ignore_ascii_case("idempotency-key") {
+            idempotency_key = Some(Cow::Borrowed(text(value)?));
+        } else if name.eq_ignore_ascii_case("content-type") {
+            media = text(value)?;
+        }
+    }
+    for (name, value) in head.query()? {
+        options.set(app, &name, value)?;
+    }
+    let mut event = options.event;
+    event.topic = topic;
+    let (mut request, producer) = (
+        Request {
+            idempotency_key,
+            at_ms: options.at_ms,
+            ..Request::default()
+        },
+        options.producer,
+    );
+    if is_ndjson(media) {
+        request.batch = true;
+        request.events = ndjson(&app.hub, &event, body)?;
+    } else {
+        event.data = Cow::Borrowed(body);
+        request.events.push(event);
+    }
+    match producer {
+        (None, None, None) => {}
+        (Some(id), Some(epoch), Some(sequence)) if request.events.len() == 1 => {
+            // The event's producer borrows; a decoded id is rare and small.
+            let id: &'a str = match id {
+                Cow::Borrowed(id) => id,
+                Cow::Owned(_) => {
+                    let why = "give it as the header Tidings-Producer-Id";
+                    return Err(ApiError::parameter("producer-id", why));
+                }
+            };
+            request.events[0].producer = Some(Producer {
+                id,
+                epoch,
+                sequence,
+            });
+        }
+        _ => {
+            let why = "producer-id, producer-epoch and producer-sequence come together, with one \
+                event";
+            return Err(ApiError::parameter("producer-id", why));
+        }
+    }
+    Ok(request)
+}
+
+fn is_ndjson(media: &str) -> bool {
+    let essence = media.split(';').next().unwrap_or("").trim();
+    essence.eq_ignore_ascii_case("application/x-ndjson")
+}
+
+/// One event object per line. Blank lines are nothing. What the request's options say applies to
+/// every event that does not say it itself.
+fn ndjson<'a>(
+    hub: &Hub,
+    options: &NewEvent<'a>,
+    body: &'a [u8],
+) -> Result<Vec<NewEvent<'a>>, ApiError> {
+    let mut events = Vec::new();
+    for (number, line) in body.split(|&byte| byte == b'\n').enumerate() {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        let at_line = |error: ApiError| {
+            let detail = format!("line {}: {}", number + 1, error.problem.detail);
+            let mut error = error.with("line", number + 1);
+            error.problem.detail = detail;
+            error
+        };
+        let event: EventToPublish<'a> =
+            serde_json::from_slice(line).map_err(|error| at_line(invalid_json(&error)))?;
+        events.push(new_event(hub, event, options).map_err(at_line)?);
+    }
+    Ok(events)
+}
+
+fn invalid_json(error: &serde_json::Error) -> ApiError {
+    ApiError::new(ErrorCode::InvalidJson, error.to_string())
+}
+
+/// Reads `POST /publish`.
+pub(crate) fn many_request<'a>(
+    app: &App,
+    head: &Head<'a>,
+    body: &'a [u8],
+) -> Result<Request<'a>, ApiError> {
+    if let Some((name, _)) = head.query()?.first() {
+        return Err(params::unknown(name, &[]));
+    }
+    let parsed: PublishRequest<'a> =
+        serde_json::from_slice(body).map_err(|error| invalid_json(&error))?;
+    let at_ms = match (parsed.at, parsed.delay) {
+        (Some(_), Some(_)) => return Err(ApiError::parameter("at", "give at or delay, not both")),
+        (Some(at), None) => Some(at.0),
+        (None, Some(delay)) => {
+            let delay = params::duration_up_to("delay", &delay, SCHEDULE_AHEAD_MAX)?;
+            Some(app.hub.now_ms().saturating_add(delay))
+        }
+        (None, None) => None,
+    };
+    let options = NewEvent::default();
+    let events = parsed
+        .events
+        .into_iter()
+        .map(|event| new_event(&app.hub, event, &options));
+    Ok(Request {
+        events: events.collect::<Result<_, _>>()?,
+        idempotency_key: head.text("idempotency-key")?.map(Cow::Borrowed),
+        at_ms,
+        batch: true,
+    })
+}
+
+/// An event object as an event; `options` fills what it leaves open.
+fn new_event<'a>(
+    hub: &Hub,
+    event: EventToPublish<'a>,
+    options: &NewEvent<'a>,
+) -> Result<NewEvent<'a>, ApiError> {
+    let topic = match event.topic {
+        None if options.topic.is_empty() => {
+            return Err(ApiError::new(
+                ErrorCode::InvalidTopic,
+                "an event needs a topic",
+            ));
+        }
+        None => options.topic.clone(),
+        Some(topic) if options.topic.is_empty() || topic == options.topic => topic,
+        Some(_) => return Err(ApiError::parameter("topic", "the path says another topic")),
+    };
+    let data = match (event.data, event.data_base64) {
+        (Some(_), Some(_)) => {
+            return Err(ApiError::parameter(
+                "data",
+                "give data or data_base64, not both",
+            ));
+        }
+        (Some(Cow::Borrowed(text)), None) => Cow::Borrowed(text.as_bytes()),
+        (Some(Cow::Owned(text)), None) => Cow::Owned(text.into_bytes()),
+        (None, Some(text)) => base64::engine::general_purpose::STANDARD
+            .decode(text.as_bytes())
+            .map(Cow::Owned)
+            .map_err(|error| ApiError::parameter("data_base64", error))?,
+        (None, None) => Cow::Borrowed(&b""[..]),
+    };
+    let (ttl, expect) = (event.ttl.as_deref(), event.expect.as_deref());
+    let ttl_ms = ttl
+        .map(|ttl| params::duration_up_to("ttl", ttl, TTL_MAX))
+        .transpose()?;
+    let expect = expect
+        .map(|id| params::expect("expect", id, hub.epoch()))
+        .transpose()?;
+    Ok(NewEvent {
+        topic,
+        alternates: [event.alternates, options.alternates.clone()].concat(),
+        data,
+        event_type: event.event_type.or_else(|| options.event_type.clone()),
+        key: event.key.or_else(|| options.key.clone()),
+        publisher_id: event.publisher_id.or_else(|| options.publisher_id.clone()),
+        ttl_ms: ttl_ms.or(options.ttl_ms),
+        private: event.private || options.private,
+        end: event.end.or(options.end),
+        producer: None,
+        expect: expect.or(options.expect),
+    })
+}
+
+/// Writes the body of a publish's answer: one object, or a list of them for a batch.
+pub(crate) fn write_answer<'t>(
+    hub: &Hub,
+    accepted: &Accepted,
+    batch: bool,
+    topics: impl Iterator<Item = &'t str>,
+    out: &mut Vec<u8>,
+) {
+    match accepted.result {
+        Published::Scheduled { id, at_ms } => {
+            let at = Time(at_ms);
+            let answer = serde_json::json!({"schedule": id.to_string(), "at": at});
+            out.extend_from_slice(answer.to_string().as_bytes());
+        }
+        Published::Stored {
+            first, duplicate, ..
+        } => {
+            if batch {
+                out.extend_from_slice(b"{\"events\":[");
+            }
+            for (sequence, topic) in (first..).zip(topics) {
+                if sequence > first {
+                    out.push(b',');
+                }
+                out.extend_from_slice(b"{\"id\":\"");
+                Position {
+                    epoch: hub.epoch(),
+                    sequence,
+                }
+                .write_to(out);
+                out.extend_from_slice(b"\",\"topic\":");
+                write_json_text(topic, out);
+                out.extend_from_slice(b",\"duplicate\":");
+                out.extend_from_slice(if duplicate { b"true}" } else { b"false}" });
+            }
+            if batch {
+                out.extend_from_slice(b"],\"duplicate\":");
+                out.extend_from_slice(if duplicate { b"true}" } else { b"false}" });
+            }
+        }
+    }
+    out.push(b'\n');
+}
+
+fn write_json_text(text: &str, out: &mut Vec<u8>) {
+    if text
+        .bytes()
+        .all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\')
+    {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        serde_json::to_writer(out, text).expect("a Vec takes every byte");
+    }
+}
+
+/// The status of a publish's answer: 202 for what is yet to happen.
+pub(crate) fn status(accepted: &Accepted) -> u16 {
+    match accepted.result {
+        Published::Stored { .. } => 200,
+        Published::Scheduled { .. } => 202,
+    }
+}
+
+/// Publishes and waits until it is as durable as its topics ask.
+pub(crate) async fn publish(app: &App, request: &Request<'_>) -> Result<Reply, ApiError> {
+    app.may_publish()?;
+    let outcome = {
+        let mut round = app.hub.round();
+        round.publish(&request.publish(app.config.anonymous.admin));
+        round.commit().pop()
+    };
+    let accepted = outcome
+        .ok_or_else(|| ApiError::new(ErrorCode::Internal, "a round without an outcome"))?
+        .map_err(|error| crate::error::publish(&app.hub, error))?;
+    if let Some(batch) = accepted.wait {
+        let (done, synced) = tokio::sync::oneshot::channel();
+        // The receiver is gone when the client is; nobody is left to be told.
+        app.hub
+            .when_synced(batch, Box::new(move |result| drop(done.send(result))));
+        synced.await.map_err(|_| ApiError::draining())??;
+    }
+    app.metrics.published(request.events.len());
+    let mut body = Vec::new();
+    let topics = request.events.iter().map(|event| &*event.topic);
+    write_answer(&app.hub, &accepted, request.batch, topics, &mut body);
+    Ok(Reply::new(status(&accepted), "application/json", body))
+}

@@ -1,0 +1,248 @@
+//! What a subscriber asks for, however it asks: `GET /topics/{topic}`, `GET` or `POST /events`, and
+//! the changes of a live connection.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use tidings_frame::limits::START_LAST_EVENTS_MAX;
+use tidings_frame::{ErrorCode, Pattern, PatternError, TopicName, TopicNameError};
+use tidings_hub::{Framing, Selection, Start, View};
+
+use super::{cors, params};
+use crate::app::App;
+use crate::error::ApiError;
+use crate::head::Head;
+
+/// Most bytes of a `Last-Event-ID` that are looked at; a longer one is simply unknown.
+const LAST_EVENT_ID_BYTES_MAX: usize = 256;
+
+/// A subscription that was asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Subscribe {
+    pub(crate) selection: Arc<Selection>,
+    pub(crate) start: Start,
+    pub(crate) view: View,
+    /// The origin that may read the answer, for `Access-Control-Allow-Origin`.
+    pub(crate) origin: Option<String>,
+}
+
+/// What the parameters of a subscription say, before it is known which topics.
+pub(crate) struct Asked<'a> {
+    pub(crate) topics: Vec<Cow<'a, str>>,
+    pub(crate) patterns: Vec<Cow<'a, str>>,
+    pub(crate) start: Option<Start>,
+    pub(crate) envelope: bool,
+    pub(crate) conflate: bool,
+    /// Seconds to wait for an event and answer with JSON.
+    pub(crate) poll_ms: Option<u64>,
+    pub(crate) limit: Option<u64>,
+    pub(crate) before: Option<Cow<'a, str>>,
+    pub(crate) after: Option<Cow<'a, str>>,
+    origin: Option<String>,
+}
+
+/// The parameters of a subscription; those of history are refused by whoever cannot use them.
+pub(crate) const PARAMETERS: [&str; 15] = [
+    "topic",
+    "pattern",
+    "lastEventId",
+    "last_event_id",
+    "lastEventID",
+    "since",
+    "last",
+    "earliest",
+    "envelope",
+    "conflate",
+    "poll",
+    "limit",
+    "after",
+    "before",
+    "from",
+];
+
+impl<'a> Asked<'a> {
+    /// Reads the query. Parameters that begin with an underscore are passed over: they are what
+    /// clients add against caches.
+    pub(crate) fn read(app: &App, head: &Head<'a>) -> Result<Self, ApiError> {
+        let mut asked = Self::nothing();
+        asked.origin = cors::allowed(app, head);
+        let mut query_id = None;
+        for (name, value) in head.query()? {
+            match &*name {
+                "topic" => asked.topics.push(value),
+                "pattern" => asked.patterns.push(value),
+                "lastEventId" | "last_event_id" | "lastEventID" => query_id = Some(value),
+                "since" => {
+                    let since = params::since_ms(&name, &value, app.hub.now_ms())?;
+                    asked.start_at(Start::Since(since))?;
+                }
+                "last" => {
+                    let last = params::number(&name, &value, (0, START_LAST_EVENTS_MAX))?;
+                    asked.start_at(Start::Last(last))?;
+                }
+                "earliest" if params::flag(&name, &value)? => asked.start_at(Start::Earliest)?,
+                "earliest" => {}
+                "from" => asked.start_at(from(&value)?)?,
+                "envelope" => asked.envelope = params::flag(&name, &value)?,
+                "conflate" => asked.conflate = params::flag(&name, &value)?,
+                "poll" => {
+                    let limit = app.config.limits.long_poll_max;
+                    let seconds = params::number(&name, &value, (0, limit.as_secs()))?;
+                    asked.poll_ms = Some(seconds * 1_000);
+                }
+                "limit" => {
+                    let most = app.config.limits.history_page_max as u64;
+                    asked.limit = Some(params::number(&name, &value, (1, most))?);
+                }
+                "after" => asked.after = Some(value),
+                "before" => asked.before = Some(value),
+                _ if name.starts_with('_') => {}
+                _ => return Err(params::unknown(&name, &PARAMETERS)),
+            }
+        }
+        // A browser that reconnects sends the header and still the query it began with: the header
+        // is the newer one, and both are newer than where the subscription once began.
+        let id = match head.bytes("last-event-id") {
+            Some(id) if !id.is_empty() => Some(String::from_utf8_lossy(id)),
+            _ => query_id.filter(|id| !id.is_empty()),
+        };
+        if let Some(id) = id {
+            asked.start = Some(if id == "earliest" {
+                Start::Earliest
+            } else {
+                after(&id)
+            });
+        }
+        Ok(asked)
+    }
+
+    fn nothing() -> Self {
+        Self {
+            topics: Vec::new(),
+            patterns: Vec::new(),
+            start: None,
+            envelope: false,
+            conflate: false,
+            poll_ms: None,
+            limit: None,
+            before: None,
+            after: None,
+            origin: None,
+        }
+    }
+
+    fn start_at(&mut self, start: Start) -> Result<(), ApiError> {
+        match self.start.replace(start) {
+            None => Ok(()),
+            Some(_) => Err(ApiError::new(
+                ErrorCode::InvalidParameter,
+                "a subscription begins in one place: give one of since, last, earliest, from",
+            )),
+        }
+    }
+
+    /// Checks the names and makes it a subscription.
+    pub(crate) fn subscribe(self, app: &App) -> Result<Subscribe, ApiError> {
+        for (name, given) in [
+            ("limit", self.limit.is_some()),
+            ("after", self.after.is_some()),
+            ("before", self.before.is_some()),
+        ] {
+            if given {
+                let why = "for pages of history and long-poll; ask for application/json";
+                return Err(ApiError::parameter(name, why));
+            }
+        }
+        Ok(Subscribe {
+            selection: Arc::new(selection(app, &self.topics, &self.patterns)?),
+            start: self.start.unwrap_or(Start::Live),
+            view: View {
+                framing: if self.envelope {
+                    Framing::Envelope
+                } else {
+                    Framing::Plain
+                },
+                private: app.config.anonymous.admin,
+                conflate: self.conflate,
+            },
+            origin: self.origin,
+        })
+    }
+
+    /// Says the one topic that the path names.
+    pub(crate) fn only_topic(&mut self, topic: Cow<'a, str>) -> Result<(), ApiError> {
+        for (name, list) in [("topic", &self.topics), ("pattern", &self.patterns)] {
+            if !list.is_empty() {
+                let why = "the path says the topic; for several there is /events";
+                return Err(ApiError::parameter(name, why));
+            }
+        }
+        self.topics.push(topic);
+        Ok(())
+    }
+}
+
+/// The resume point of an id as a client sent it. One that is too long is cut, which leaves it as
+/// unknown as it was.
+fn after(id: &str) -> Start {
+    let mut end = id.len().min(LAST_EVENT_ID_BYTES_MAX);
+    while !id.is_char_boundary(end) {
+        end -= 1;
+    }
+    Start::After(id[..end].to_owned())
+}
+
+/// `from=`: one word for every kind of start.
+fn from(text: &str) -> Result<Start, ApiError> {
+    Ok(match text {
+        "live" => Start::Live,
+        "earliest" => Start::Earliest,
+        "" => return Err(ApiError::parameter("from", "live, earliest or an event id")),
+        id => after(id),
+    })
+}
+
+/// Checks and tidies topics and patterns.
+pub(crate) fn selection(
+    app: &App,
+    topics: &[Cow<'_, str>],
+    patterns: &[Cow<'_, str>],
+) -> Result<Selection, ApiError> {
+    let limit = app.config.limits.subscription_topics;
+    if topics.len() > limit {
+        let what = "topics";
+        return Err(tidings_hub::SubscribeError::TooMany { what, limit }.into());
+    }
+    let topics: Result<Vec<TopicName>, TopicNameError> =
+        topics.iter().map(|name| TopicName::new(name)).collect();
+    let patterns: Result<Vec<Pattern>, PatternError> =
+        patterns.iter().map(|text| Pattern::new(text)).collect();
+    let topics = topics.map_err(tidings_hub::SubscribeError::from)?;
+    let patterns = patterns.map_err(tidings_hub::SubscribeError::from)?;
+    Ok(Selection::new(topics, patterns)?)
+}
+
+/// The body of `POST /events`, and of `PATCH /connections/{id}` where it replaces the list.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SelectionBody<'a> {
+    #[serde(borrow, default)]
+    pub(crate) topics: Vec<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(crate) patterns: Vec<Cow<'a, str>>,
+}
+
+/// Reads the list of `POST /events`; the other parameters are in the query as for `GET`.
+pub(crate) fn posted<'a>(
+    app: &App,
+    head: &Head<'a>,
+    body: &'a [u8],
+) -> Result<Subscribe, ApiError> {
+    let mut asked = Asked::read(app, head)?;
+    let list: SelectionBody<'a> = serde_json::from_slice(body)
+        .map_err(|error| ApiError::new(ErrorCode::InvalidJson, error.to_string()))?;
+    asked.topics.extend(list.topics);
+    asked.patterns.extend(list.patterns);
+    asked.subscribe(app)
+}

@@ -1,0 +1,164 @@
+//! Topics as resources: list, describe, set, remove.
+
+use serde::Deserialize;
+use serde_json::Value;
+use tidings_frame::api::{ForkedFrom, TopicObject, TopicPage};
+use tidings_frame::limits::{TOPIC_PAGE_DEFAULT, TOPIC_PAGE_MAX};
+use tidings_frame::time::Time;
+use tidings_frame::{ErrorCode, Position, TopicName};
+use tidings_hub::{ForkOf, TopicDescription, TopicPolicy};
+
+use super::params;
+use crate::app::App;
+use crate::error::ApiError;
+use crate::head::Head;
+use crate::reply::Reply;
+
+fn object(app: &App, topic: TopicDescription) -> TopicObject {
+    let at = |sequence| Position {
+        epoch: app.hub.epoch(),
+        sequence,
+    };
+    TopicObject {
+        name: topic.name.to_string(),
+        policy: serde_json::to_value(&topic.policy).unwrap_or(Value::Null),
+        own_policy: topic.own_policy,
+        created: Time(topic.created_ms),
+        closed: topic.closed,
+        oldest: topic.oldest.map(at),
+        newest: (topic.newest > 0).then(|| at(topic.newest)),
+        events: topic.events,
+        bytes: topic.bytes,
+        forked_from: topic.forked_from.map(|(name, through)| ForkedFrom {
+            topic: name.to_string(),
+            through: at(through),
+        }),
+    }
+}
+
+fn json(status: u16, value: &impl serde::Serialize) -> Result<Reply, ApiError> {
+    let mut body = serde_json::to_vec(value)
+        .map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
+    body.push(b'\n');
+    Ok(Reply::new(status, "application/json", body))
+}
+
+/// `GET /topics`.
+pub(super) fn list(app: &App, head: &Head<'_>) -> Result<Reply, ApiError> {
+    app.may_subscribe()?;
+    let (mut after, mut name, mut limit) = (None, None, TOPIC_PAGE_DEFAULT);
+    for (parameter, value) in head.query()? {
+        match &*parameter {
+            "after" => after = Some(value),
+            "name" => name = Some(value),
+            "limit" => {
+                let wanted = params::number("limit", &value, (1, TOPIC_PAGE_MAX as u64))?;
+                limit = usize::try_from(wanted).unwrap_or(TOPIC_PAGE_MAX);
+            }
+            _ => return Err(params::unknown(&parameter, &["after", "limit", "name"])),
+        }
+    }
+    if let Some(name) = name {
+        let name = TopicName::new(&name)
+            .map_err(|error| ApiError::new(ErrorCode::InvalidTopic, error.to_string()))?;
+        let topics = app.hub.describe(&name).map(|topic| object(app, topic));
+        return json(
+            200,
+            &TopicPage {
+                topics: topics.into_iter().collect(),
+                more: false,
+            },
+        );
+    }
+    let mut topics = app.hub.topics(after.as_deref(), limit + 1);
+    let more = topics.len() > limit;
+    topics.truncate(limit);
+    let topics = topics.into_iter().map(|topic| object(app, topic)).collect();
+    json(200, &TopicPage { topics, more })
+}
+
+/// `HEAD /topics/{topic}`.
+pub(super) fn describe(app: &App, name: &TopicName) -> Result<Reply, ApiError> {
+    app.may_subscribe()?;
+    let topic = app.hub.describe(name).ok_or_else(not_found)?;
+    let topic = object(app, topic);
+    let mut reply = Reply::empty(200)
+        .with("tidings-events", topic.events.to_string())
+        .with("tidings-bytes", topic.bytes.to_string())
+        .with("cache-control", "no-store");
+    for (name, position) in [
+        ("tidings-oldest", topic.oldest),
+        ("tidings-newest", topic.newest),
+    ] {
+        if let Some(position) = position {
+            reply = reply.with(name, position.to_string());
+        }
+    }
+    Ok(match topic.closed {
+        Some(end) => reply.with("tidings-end", end.as_str()),
+        None => reply,
+    })
+}
+
+fn not_found() -> ApiError {
+    ApiError::new(ErrorCode::TopicNotFound, "there is no such topic")
+}
+
+/// The body of `PUT /topics/{topic}`: a policy, and where the topic begins if it is a fork.
+#[derive(Deserialize)]
+struct TopicBody {
+    #[serde(default)]
+    fork: Option<ForkBody>,
+    #[serde(flatten)]
+    policy: serde_json::Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ForkBody {
+    topic: String,
+    #[serde(default)]
+    through: Option<String>,
+}
+
+/// `PUT /topics/{topic}`.
+pub(super) fn set(app: &App, name: &TopicName, body: &[u8]) -> Result<Reply, ApiError> {
+    app.may_administrate()?;
+    let invalid =
+        |error: serde_json::Error| ApiError::new(ErrorCode::InvalidJson, error.to_string());
+    let body: TopicBody = match body {
+        b"" => TopicBody {
+            fork: None,
+            policy: serde_json::Map::new(),
+        },
+        body => serde_json::from_slice(body).map_err(invalid)?,
+    };
+    // What is left out is as the configuration says for this name.
+    let mut whole = serde_json::to_value(app.hub.rule(name.as_str())).map_err(invalid)?;
+    if let Value::Object(members) = &mut whole {
+        members.extend(body.policy);
+    }
+    let policy: TopicPolicy = serde_json::from_value(whole).map_err(invalid)?;
+    let fork = body.fork.map(|fork| fork_of(app, &fork)).transpose()?;
+    let made = app.hub.set_topic(name, &policy, fork.as_ref())?;
+    let topic = app.hub.describe(name).ok_or_else(not_found)?;
+    json(if made { 201 } else { 200 }, &object(app, topic))
+}
+
+fn fork_of(app: &App, fork: &ForkBody) -> Result<ForkOf, ApiError> {
+    let source = TopicName::new(&fork.topic)
+        .map_err(|error| ApiError::new(ErrorCode::InvalidTopic, error.to_string()))?;
+    let through = fork.through.as_deref();
+    let through = through.map(|id| params::sequence("fork.through", id, app.hub.epoch()));
+    Ok(ForkOf {
+        source,
+        through: through.transpose()?,
+    })
+}
+
+/// `DELETE /topics/{topic}`.
+pub(super) fn remove(app: &App, name: &TopicName) -> Result<Reply, ApiError> {
+    app.may_administrate()?;
+    app.hub.remove_topic(name)?;
+    Ok(Reply::empty(204))
+}

@@ -1,0 +1,210 @@
+//! What the server counts, for Prometheus. Names begin with `tidings_`.
+//!
+//! Shards count in plain integers and bring the sums here once per turn, so that a delivery costs
+//! no atomic operation.
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::app::App;
+
+/// What a shard has done since it last told.
+#[derive(Default)]
+pub(crate) struct ShardCounts {
+    pub(crate) events: u64,
+    pub(crate) bytes: u64,
+    pub(crate) writes: u64,
+}
+
+/// The counters.
+pub(crate) struct Metrics {
+    registry: Registry,
+    published: Counter,
+    delivered: Counter,
+    delivered_bytes: Counter,
+    writes: Counter,
+    caught_up: Counter,
+    caught_up_bytes: Counter,
+    refused: Counter,
+    requests: Counter,
+    delivery: Histogram,
+    connections: Gauge,
+    topics: Gauge,
+    log_events: Gauge,
+    log_bytes: Gauge,
+    log_segments: Gauge,
+    log_healthy: Gauge,
+    tails_bytes: Gauge,
+    gaps: Gauge,
+    scheduled: Gauge,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("tidings");
+        let metrics = Self {
+            published: Counter::default(),
+            delivered: Counter::default(),
+            delivered_bytes: Counter::default(),
+            writes: Counter::default(),
+            caught_up: Counter::default(),
+            caught_up_bytes: Counter::default(),
+            refused: Counter::default(),
+            requests: Counter::default(),
+            // 1 ms to 16 s: from a write at once to a reader that has nearly given up.
+            delivery: Histogram::new(exponential_buckets(0.001, 2.0, 15)),
+            connections: Gauge::default(),
+            topics: Gauge::default(),
+            log_events: Gauge::default(),
+            log_bytes: Gauge::default(),
+            log_segments: Gauge::default(),
+            log_healthy: Gauge::default(),
+            tails_bytes: Gauge::default(),
+            gaps: Gauge::default(),
+            scheduled: Gauge::default(),
+            registry: Registry::default(),
+        };
+        for (name, help, counter) in [
+            (
+                "published_events",
+                "Events accepted from publishers",
+                &metrics.published,
+            ),
+            (
+                "delivered_events",
+                "Events written to subscribers as they happened",
+                &metrics.delivered,
+            ),
+            ("delivered_bytes", "Bytes of them", &metrics.delivered_bytes),
+            (
+                "delivery_writes",
+                "Writes they took; fewer than events when several were due",
+                &metrics.writes,
+            ),
+            (
+                "caught_up_events",
+                "Events written to subscribers from the log",
+                &metrics.caught_up,
+            ),
+            ("caught_up_bytes", "Bytes of them", &metrics.caught_up_bytes),
+            (
+                "refused_connections",
+                "Connections that could not be taken",
+                &metrics.refused,
+            ),
+            (
+                "requests",
+                "Requests answered by the general HTTP path",
+                &metrics.requests,
+            ),
+        ] {
+            registry.register(name, help, counter.clone());
+        }
+        for (name, help, gauge) in [
+            ("connections", "Open connections", &metrics.connections),
+            ("topics", "Topics that exist", &metrics.topics),
+            (
+                "log_events",
+                "Events kept, once for each topic they belong to",
+                &metrics.log_events,
+            ),
+            (
+                "log_disk_bytes",
+                "Bytes of the log's files",
+                &metrics.log_bytes,
+            ),
+            ("log_segments", "Files of the log", &metrics.log_segments),
+            (
+                "log_healthy",
+                "1 while the log takes events, 0 when it has failed",
+                &metrics.log_healthy,
+            ),
+            (
+                "tail_bytes",
+                "Bytes of frames kept in memory for live subscribers",
+                &metrics.tails_bytes,
+            ),
+            (
+                "gaps_told",
+                "Gaps that subscribers were told of since the start",
+                &metrics.gaps,
+            ),
+            (
+                "scheduled_publishes",
+                "Publishes that wait for their time",
+                &metrics.scheduled,
+            ),
+        ] {
+            registry.register(name, help, gauge.clone());
+        }
+        let help = "Time from visible to written, of the last subscriber of each slice";
+        registry.register_with_unit("delivery", help, Unit::Seconds, metrics.delivery.clone());
+        Self {
+            registry,
+            ..metrics
+        }
+    }
+
+    pub(crate) fn published(&self, events: usize) {
+        self.published.inc_by(events as u64);
+    }
+
+    pub(crate) fn request(&self) {
+        self.requests.inc();
+    }
+
+    pub(crate) fn refused(&self) {
+        self.refused.inc();
+    }
+
+    pub(crate) fn delivered_after(&self, ms: u64) {
+        // Milliseconds of hours fit into a float exactly.
+        self.delivery.observe(ms as f64 / 1_000.0);
+    }
+
+    pub(crate) fn caught_up(&self, events: u64, bytes: u64) {
+        self.caught_up.inc_by(events);
+        self.caught_up_bytes.inc_by(bytes);
+    }
+
+    /// Takes a shard's sums.
+    pub(crate) fn shard(&self, counts: &mut ShardCounts) {
+        if counts.writes > 0 {
+            self.delivered.inc_by(counts.events);
+            self.delivered_bytes.inc_by(counts.bytes);
+            self.writes.inc_by(counts.writes);
+            *counts = ShardCounts::default();
+        }
+    }
+
+    /// The exposition format (OpenMetrics text).
+    pub(crate) fn text(&self, app: &App) -> String {
+        let set = |gauge: &Gauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        let log = app.hub.log_status();
+        set(&self.connections, app.connections() as u64);
+        set(&self.topics, log.topics);
+        set(&self.log_events, log.retained_events);
+        set(&self.log_bytes, log.disk_bytes);
+        set(&self.log_segments, log.segments);
+        set(
+            &self.log_healthy,
+            u64::from(log.state == tidings_log::State::Healthy),
+        );
+        set(&self.tails_bytes, app.hub.tails_bytes() as u64);
+        set(
+            &self.gaps,
+            app.hub
+                .counters()
+                .gaps
+                .load(std::sync::atomic::Ordering::Relaxed),
+        );
+        set(&self.scheduled, app.hub.scheduled() as u64);
+        let mut text = String::new();
+        // Writing into a String cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}

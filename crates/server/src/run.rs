@@ -1,0 +1,237 @@
+//! From a configuration to a running server, and to its end.
+//!
+//! The end is designed: readiness fails first; subscriptions close one by one over the drain's time,
+//! so that those who come back do not come all at once; requests in hand are answered; whatever is
+//! left after the grace time ends; then the log is closed, so that the next start finds it in order.
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use thiserror::Error;
+use tidings_hub::{Hub, Options, PolicyRules, StoreError, TopicPolicy};
+use tokio::sync::mpsc;
+
+use crate::app::{App, HANDED_MAX};
+use crate::config::Config;
+use crate::http::general;
+use crate::socket::backfill::Backfill;
+use crate::socket::shard::Shard;
+
+/// Connections that the kernel completes while the shards are busy.
+const BACKLOG: i32 = 4_096;
+
+/// How often the drain looks whether everybody has gone.
+const DRAIN_LOOK: Duration = Duration::from_millis(50);
+
+/// The server listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Ready {
+    /// Where, with the port that was taken if the configuration said 0.
+    pub address: SocketAddr,
+}
+
+/// Why the server could not start, or did not end well.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; choose another with --listen")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The data folder cannot be made or read.
+    #[error("cannot use the data folder {folder}: {source}; choose another with --data-dir")]
+    Folder {
+        /// Which.
+        folder: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The log in the data folder cannot be opened.
+    #[error("cannot open the data folder {folder}: {source}")]
+    Open {
+        /// Which.
+        folder: String,
+        /// Why not.
+        source: tidings_log::OpenError,
+    },
+    /// The log refuses its first writes, or its last.
+    #[error("the log: {0}")]
+    Log(#[from] StoreError),
+    /// The system refuses threads, descriptors or timers.
+    #[error("the system: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// Runs the server until SIGTERM or SIGINT; returns when it has ended in order.
+///
+/// `on_ready` is called once it listens.
+///
+/// # Errors
+/// See [`RunError`].
+pub fn run(config: Config, on_ready: impl FnOnce(&Ready)) -> Result<(), RunError> {
+    raise_descriptor_limit();
+    let folder = config.data_dir.display().to_string();
+    let hub = open_hub(&config).map_err(|error| match error {
+        OpenHubError::Open(source) => RunError::Open { folder, source },
+        OpenHubError::Folder(source) => RunError::Folder { folder, source },
+        OpenHubError::Log(error) => RunError::Log(error),
+    })?;
+    let address = config.listen;
+    let listener =
+        Arc::new(listen(address).map_err(|source| RunError::Listen { address, source })?);
+    let (hyper, handed) = mpsc::channel(HANDED_MAX);
+    let app = Arc::new(App::new(hub.clone(), config, hyper)?);
+    let threads = start_threads(&app, &listener)?;
+    let bound = TcpListener::from(listener.try_clone()?).local_addr()?;
+    drop(listener);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let served = tokio::spawn(general::serve(app.clone(), handed));
+        on_ready(&Ready { address: bound });
+        stop_signal().await?;
+        tracing::info!("stopping");
+        drain(&app).await;
+        served.abort();
+        Ok::<(), std::io::Error>(())
+    })?;
+    app.stop();
+    for thread in threads {
+        // A thread that panicked has said so.
+        let _ = thread.join();
+    }
+    Ok(hub.close()?)
+}
+
+enum OpenHubError {
+    Folder(std::io::Error),
+    Open(tidings_log::OpenError),
+    Log(StoreError),
+}
+
+fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenHubError> {
+    let storage = tidings_log::FileStorage::new(&config.data_dir).map_err(OpenHubError::Folder)?;
+    let options = tidings_log::Options {
+        segment_bytes: config.log.segment_bytes,
+        now_ms: now_ms(),
+        ..tidings_log::Options::default()
+    };
+    let opened = tidings_log::open(Arc::new(storage), options).map_err(OpenHubError::Open)?;
+    report(&opened.recovery);
+    let default = TopicPolicy {
+        durability: config.durability,
+        ..TopicPolicy::default()
+    };
+    let options = Options {
+        rules: PolicyRules {
+            rules: config.policies.clone(),
+            default,
+        },
+        event_bytes_max: config.limits.event_bytes,
+        clock: Arc::new(now_ms),
+    };
+    Hub::open(opened, options).map_err(OpenHubError::Log)
+}
+
+/// Says what opening the log found, if it is worth a word.
+fn report(recovery: &tidings_log::Recovery) {
+    if recovery.dropped_bytes > 0 {
+        tracing::warn!(
+            bytes = recovery.dropped_bytes,
+            batches = recovery.dropped_batches,
+            "an unfinished write at the log's end was dropped; nothing acknowledged as synced was in it"
+        );
+    }
+    for damage in &recovery.damaged {
+        tracing::error!(
+            segment = damage.segment,
+            first = damage.first,
+            last = damage.last,
+            "the log is damaged; subscribers who pass these sequences are told of a gap"
+        );
+    }
+    if recovery.new_epoch {
+        tracing::warn!("the log's state file was lost: ids of before are unknown now");
+    }
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<OwnedFd> {
+    let family = if address.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    // Inherited by what is accepted: a lone event is sent at once.
+    sockopt::set_tcp_nodelay(&socket, true)?;
+    rustix::net::bind(&socket, &address)?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(socket)
+}
+
+fn start_threads(app: &Arc<App>, listener: &Arc<OwnedFd>) -> std::io::Result<Vec<JoinHandle<()>>> {
+    let mut threads = Vec::new();
+    for number in 0..app.config.io_threads {
+        let shard = Shard::new(
+            app.clone(),
+            number,
+            listener.clone(),
+            app.shards[number].clone(),
+        )?;
+        let backfill = Backfill::new(app.clone(), number, app.backfills[number].clone())?;
+        let thread = |name: String| std::thread::Builder::new().name(name);
+        threads.push(thread(format!("tidings-io-{number}")).spawn(move || shard.run())?);
+        threads.push(thread(format!("tidings-log-{number}")).spawn(move || backfill.run())?);
+    }
+    Ok(threads)
+}
+
+async fn stop_signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// Lets everybody go, within the grace time.
+async fn drain(app: &App) {
+    app.begin_drain();
+    let deadline = tokio::time::Instant::now() + app.config.drain.grace;
+    while app.connections() > 0 && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(DRAIN_LOOK).await;
+    }
+}
+
+/// As many connections as the system lets this process have.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+}

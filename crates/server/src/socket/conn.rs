@@ -1,0 +1,127 @@
+//! What is kept of a connection: of one that makes requests, and of one that is subscribed.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use rustix::io::Errno;
+use rustix::net::{SendFlags, send};
+use tidings_hub::{Selection, View};
+
+use crate::app::App;
+use crate::http::subscribe::Subscribe;
+
+/// A connection that makes requests. While it makes none it holds no buffer.
+pub(super) struct Requester {
+    pub(super) fd: OwnedFd,
+    pub(super) peer: SocketAddr,
+    /// What came and is not a whole request yet.
+    pub(super) input: Vec<u8>,
+    /// Answers that the socket did not take yet.
+    pub(super) output: Vec<u8>,
+    /// Publishes whose answers wait for the disk.
+    pub(super) pending: u32,
+    /// To be closed once the output is out.
+    pub(super) closing: bool,
+    /// Since when it is idle or its request is incomplete, milliseconds since 1970.
+    pub(super) since_ms: u64,
+}
+
+/// A subscription: a position and a socket. It moves between threads as a whole.
+pub(crate) struct Subscriber {
+    pub(crate) fd: OwnedFd,
+    pub(crate) peer: SocketAddr,
+    /// Names the connection for as long as the process lives.
+    pub(crate) id: u64,
+    /// Milliseconds since 1970.
+    pub(crate) opened_ms: u64,
+    pub(crate) selection: Arc<Selection>,
+    pub(crate) view: View,
+    /// It has, or does not want, every event up to here.
+    pub(crate) after: u64,
+    /// The part of a write that the socket did not take: all that a peer that stops reading pins.
+    pub(crate) rest: Bytes,
+    /// To be closed once `rest` is out.
+    pub(crate) closing: bool,
+    /// Milliseconds since 1970.
+    pub(crate) last_write_ms: u64,
+    /// Events written to it.
+    pub(crate) events: u64,
+}
+
+/// Rests up to this size are copied, so that they do not pin the span that they are the end of.
+const REST_COPIED_BYTES: usize = 1 << 10;
+
+/// How a write ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wrote {
+    /// The socket took it all.
+    All,
+    /// The socket is full; what it did not take is kept.
+    Part,
+    /// The peer is gone.
+    Gone,
+}
+
+impl Subscriber {
+    /// A subscriber whose position is yet to be found.
+    pub(crate) fn new(
+        app: &App,
+        fd: OwnedFd,
+        peer: SocketAddr,
+        asked: &Subscribe,
+        now_ms: u64,
+    ) -> Self {
+        Self {
+            fd,
+            peer,
+            id: app.next_connection.fetch_add(1, Ordering::Relaxed),
+            opened_ms: now_ms,
+            selection: asked.selection.clone(),
+            view: asked.view,
+            after: 0,
+            rest: Bytes::new(),
+            closing: false,
+            last_write_ms: now_ms,
+            events: 0,
+        }
+    }
+
+    /// Writes; to be called only when there is no rest.
+    pub(crate) fn write(&mut self, bytes: &Bytes, now_ms: u64) -> Wrote {
+        debug_assert!(self.rest.is_empty(), "a rest would be overtaken");
+        self.last_write_ms = now_ms;
+        let mut sent = 0;
+        while sent < bytes.len() {
+            match send(&self.fd, &bytes[sent..], FLAGS) {
+                Ok(count) => sent += count,
+                Err(Errno::AGAIN) => {
+                    let rest = bytes.slice(sent..);
+                    self.rest = if rest.len() <= REST_COPIED_BYTES {
+                        Bytes::copy_from_slice(&rest)
+                    } else {
+                        rest
+                    };
+                    return Wrote::Part;
+                }
+                Err(Errno::INTR) => {}
+                Err(_) => return Wrote::Gone,
+            }
+        }
+        Wrote::All
+    }
+
+    /// Writes what was left.
+    pub(crate) fn write_rest(&mut self, now_ms: u64) -> Wrote {
+        if self.rest.is_empty() {
+            return Wrote::All;
+        }
+        let rest = std::mem::take(&mut self.rest);
+        self.write(&rest, now_ms)
+    }
+}
+
+/// Never raises SIGPIPE, never blocks.
+pub(super) const FLAGS: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);

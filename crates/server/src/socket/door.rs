@@ -1,0 +1,190 @@
+//! The fast door: which requests this loop takes itself.
+//!
+//! It takes only what it fully understands. Anything that is unusual, wrong or merely long is left to
+//! hyper, which gets the same bytes, so there is one answer to bad requests and no second HTTP
+//! implementation to keep safe. Parsing the head is httparse's, as it is in hyper.
+
+use crate::head::{Head, Headers};
+
+/// Fields in a head that are looked at; browsers send about fifteen.
+pub(super) const FIELDS_MAX: usize = 32;
+
+/// Largest head taken here.
+const HEAD_BYTES_MAX: usize = 8 << 10;
+
+/// Largest body taken here: what fits into one read with its head.
+const BODY_BYTES_MAX: usize = 56 << 10;
+
+/// Most bytes of a request that are collected here.
+pub(super) const REQUEST_BYTES_MAX: usize = HEAD_BYTES_MAX + BODY_BYTES_MAX;
+
+/// What to do with the bytes at hand.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict<'b> {
+    /// Wait for the rest.
+    More,
+    /// Not for this door.
+    Hyper,
+    /// A publish to one topic; it ends after `len` bytes.
+    Publish { body: &'b [u8], len: usize },
+    /// A subscription; it ends after `len` bytes.
+    Subscribe { len: usize },
+}
+
+/// Judges the request at the beginning of `data`.
+pub(super) fn judge<'h, 'b>(
+    data: &'b [u8],
+    fields: &'h mut [httparse::Header<'b>; FIELDS_MAX],
+) -> (Verdict<'b>, Option<Head<'h>>)
+where
+    'b: 'h,
+{
+    let mut request = httparse::Request::new(fields);
+    let head_len = match request.parse(data) {
+        Ok(httparse::Status::Complete(len)) if len <= HEAD_BYTES_MAX => len,
+        Ok(httparse::Status::Partial) if data.len() <= HEAD_BYTES_MAX => {
+            return (Verdict::More, None);
+        }
+        _ => return (Verdict::Hyper, None),
+    };
+    let (Some(method), Some(target), Some(1)) = (request.method, request.path, request.version)
+    else {
+        return (Verdict::Hyper, None);
+    };
+    let head = Head::new(method, target, Headers::Raw(request.headers));
+    let Some(body_len) = body_len(&head) else {
+        return (Verdict::Hyper, None);
+    };
+    let verdict = match (method, body_len) {
+        ("POST", Some(body_len)) if head.path.starts_with("/topics/") => {
+            let len = head_len + body_len;
+            match data.get(head_len..len) {
+                _ if body_len > BODY_BYTES_MAX => Verdict::Hyper,
+                None => Verdict::More,
+                Some(body) => Verdict::Publish { body, len },
+            }
+        }
+        ("GET", None) if is_subscription(&head) => Verdict::Subscribe { len: head_len },
+        _ => Verdict::Hyper,
+    };
+    (verdict, Some(head))
+}
+
+/// The length of the body, if the framing is of the plain kind: at most one `Content-Length`, no
+/// coding, nothing to negotiate. `None` for anything else.
+fn body_len(head: &Head<'_>) -> Option<Option<usize>> {
+    let mut length = None;
+    let mut host = false;
+    for (name, value) in head.fields() {
+        // Most fields are told apart by their length alone.
+        match name.len() {
+            4 if name.eq_ignore_ascii_case("host") => {
+                if host || value.is_empty() {
+                    return None;
+                }
+                host = true;
+            }
+            14 if name.eq_ignore_ascii_case("content-length") => {
+                let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+                let text = std::str::from_utf8(value).ok()?;
+                if length.is_some() || !digits {
+                    return None;
+                }
+                length = Some(text.parse().ok()?);
+            }
+            10 if name.eq_ignore_ascii_case("connection") => {
+                if !value.eq_ignore_ascii_case(b"keep-alive") {
+                    return None;
+                }
+            }
+            17 if name.eq_ignore_ascii_case("transfer-encoding") => return None,
+            6 if name.eq_ignore_ascii_case("expect") => return None,
+            7 if name.eq_ignore_ascii_case("upgrade") => return None,
+            2 if name.eq_ignore_ascii_case("te") => return None,
+            _ => {}
+        }
+    }
+    host.then_some(length)
+}
+
+fn is_subscription(head: &Head<'_>) -> bool {
+    let path =
+        head.path.starts_with("/topics/") || head.path == "/events" || head.path == "/stream";
+    path && head.accepts("text/event-stream") == Some(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(data: &str) -> String {
+        let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+        match judge(data.as_bytes(), &mut fields).0 {
+            Verdict::More => "more".into(),
+            Verdict::Hyper => "hyper".into(),
+            Verdict::Publish { body, len } => {
+                format!("publish {} {len}", String::from_utf8_lossy(body))
+            }
+            Verdict::Subscribe { len } => format!("subscribe {len}"),
+        }
+    }
+
+    #[test]
+    fn takes_only_what_is_plain() {
+        let post = "POST /topics/a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n";
+        for (extra, wanted) in [
+            ("\r\nhi", "publish hi 65"),
+            ("\r\nhiPOST", "publish hi 65"),
+            ("\r\nh", "more"),
+            ("", "more"),
+            ("Connection: keep-alive\r\n\r\nhi", "publish hi 89"),
+            ("Connection: close\r\n\r\nhi", "hyper"),
+            ("Transfer-Encoding: chunked\r\n\r\nhi", "hyper"),
+            ("Content-Length: 2\r\n\r\nhi", "hyper"),
+            ("Expect: 100-continue\r\n\r\nhi", "hyper"),
+            ("Upgrade: h2c\r\n\r\nhi", "hyper"),
+            ("Host: other\r\n\r\nhi", "hyper"),
+            (" folded: x\r\n\r\nhi", "hyper"),
+            ("X\u{0}: x\r\n\r\nhi", "hyper"),
+        ] {
+            assert_eq!(verdict(&format!("{post}{extra}")), wanted, "{extra:?}");
+        }
+    }
+
+    #[test]
+    fn leaves_the_rest_to_hyper() {
+        let sse = "Host: h\r\nAccept: text/event-stream\r\n\r\n";
+        for (request, wanted) in [
+            (format!("GET /topics/a HTTP/1.1\r\n{sse}"), "subscribe 64"),
+            (
+                format!("GET /events?topic=a HTTP/1.1\r\n{sse}"),
+                "subscribe 69",
+            ),
+            (format!("GET /topics/a HTTP/1.0\r\n{sse}"), "hyper"),
+            (format!("HEAD /topics/a HTTP/1.1\r\n{sse}"), "hyper"),
+            (format!("GET /other HTTP/1.1\r\n{sse}"), "hyper"),
+            ("GET /topics/a HTTP/1.1\r\nHost: h\r\n\r\n".into(), "hyper"),
+            (
+                "GET /topics/a HTTP/1.1\r\nAccept: text/event-stream\r\n\r\n".into(),
+                "hyper",
+            ),
+            (
+                "POST /topics/a HTTP/1.1\r\nHost: h\r\nContent-Length: +2\r\n\r\n".into(),
+                "hyper",
+            ),
+            (
+                "POST /topics/a HTTP/1.1\r\nHost: h\r\nContent-Length: 99999\r\n\r\n".into(),
+                "hyper",
+            ),
+            ("POST /topics/a HTTP/1.1\r\nHost: h\r\n\r\n".into(), "hyper"),
+            ("\u{16}\u{3}\u{1}".into(), "hyper"),
+            (
+                format!("GET /{} HTTP/1.1\r\n{sse}", "a".repeat(9_000)),
+                "hyper",
+            ),
+            (format!("GET /{}", "a".repeat(9_000)), "hyper"),
+        ] {
+            assert_eq!(verdict(&request), wanted, "{request:?}");
+        }
+    }
+}

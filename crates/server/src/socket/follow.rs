@@ -1,0 +1,261 @@
+//! Which topics the subscribers of a shard follow, and who follows each.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tidings_frame::Pattern;
+use tidings_hub::{Bell, Framing, Hub, Live, Selection};
+
+use super::slots::Key;
+
+/// How long a topic stays followed after its last subscriber has gone, in milliseconds: those who
+/// come back from the log soon find its tail unbroken.
+const LINGER_MS: u64 = 5_000;
+
+/// A topic with subscribers here.
+pub(super) struct Followed {
+    pub(super) live: Arc<Live>,
+    /// Framings that the hub was asked for.
+    framings: Vec<Framing>,
+    /// Subscribers of this topic alone.
+    pub(super) singles: Vec<Key>,
+    /// Subscribers of several topics.
+    pub(super) many: Vec<Key>,
+    /// Where the pass over `singles` stands.
+    pub(super) next: usize,
+    /// Whether a pass is going on or waiting for its turn.
+    pub(super) queued: bool,
+    /// Whether another pass is needed after it.
+    pub(super) again: bool,
+    /// Since when nobody follows it here.
+    empty_since_ms: u64,
+    /// The selection that the subscribers of this topic alone share.
+    selection: Option<Arc<Selection>>,
+}
+
+/// The topics.
+pub(super) struct FollowTable {
+    hub: Arc<Hub>,
+    bell: Arc<Bell>,
+    topics: HashMap<u64, Followed>,
+    by_name: HashMap<Arc<str>, u64>,
+    /// Patterns followed, and by whom.
+    patterns: Vec<(Pattern, Framing, Vec<Key>)>,
+}
+
+impl FollowTable {
+    pub(super) fn new(hub: Arc<Hub>, bell: Arc<Bell>) -> Self {
+        let (topics, by_name) = (HashMap::new(), HashMap::new());
+        Self {
+            hub,
+            bell,
+            topics,
+            by_name,
+            patterns: Vec::new(),
+        }
+    }
+
+    pub(super) fn get(&self, topic: u64) -> Option<&Followed> {
+        self.topics.get(&topic)
+    }
+
+    pub(super) fn get_mut(&mut self, topic: u64) -> Option<&mut Followed> {
+        self.topics.get_mut(&topic)
+    }
+
+    /// Has the topic followed in this framing; returns its key.
+    pub(super) fn follow(&mut self, name: &str, framing: Framing) -> u64 {
+        if let Some(&key) = self.by_name.get(name) {
+            if let Some(followed) = self.topics.get_mut(&key) {
+                if !followed.framings.contains(&framing) {
+                    self.hub.attach(&self.bell, name, framing);
+                    followed.framings.push(framing);
+                }
+                return key;
+            }
+        }
+        let live = self.hub.attach(&self.bell, name, framing);
+        self.insert(live, vec![framing])
+    }
+
+    fn insert(&mut self, live: Arc<Live>, framings: Vec<Framing>) -> u64 {
+        let key = live.key();
+        self.by_name.insert(live.name().clone(), key);
+        let followed = Followed {
+            live,
+            framings,
+            singles: Vec::new(),
+            many: Vec::new(),
+            next: 0,
+            queued: false,
+            again: false,
+            empty_since_ms: u64::MAX,
+            selection: None,
+        };
+        self.topics.insert(key, followed);
+        key
+    }
+
+    /// Adds a subscriber of one topic; shares its selection with the others.
+    pub(super) fn join_single(&mut self, topic: u64, key: Key, selection: &mut Arc<Selection>) {
+        let Some(followed) = self.topics.get_mut(&topic) else {
+            return;
+        };
+        followed.empty_since_ms = u64::MAX;
+        followed.singles.push(key);
+        *selection = followed
+            .selection
+            .get_or_insert_with(|| selection.clone())
+            .clone();
+    }
+
+    /// Adds a subscriber of several topics: to those named, and to those that its patterns match and
+    /// that are known here already.
+    pub(super) fn join_many(&mut self, key: Key, selection: &Selection, framing: Framing) {
+        for name in selection.topics() {
+            let topic = self.follow(name.as_str(), framing);
+            self.join_one_of_many(topic, key);
+        }
+        for pattern in selection.patterns() {
+            let same = |(p, f, _): &(Pattern, Framing, Vec<Key>)| p == pattern && *f == framing;
+            match self.patterns.iter_mut().find(|entry| same(entry)) {
+                Some((_, _, keys)) => keys.push(key),
+                None => {
+                    self.hub
+                        .attach_pattern(&self.bell, pattern.clone(), framing);
+                    self.patterns.push((pattern.clone(), framing, vec![key]));
+                }
+            }
+            let matching =
+                |(_, followed): &(&u64, &Followed)| pattern.matches(followed.live.name());
+            let known: Vec<u64> = self
+                .topics
+                .iter()
+                .filter(matching)
+                .map(|(&topic, _)| topic)
+                .collect();
+            for topic in known {
+                let name = self.topics[&topic].live.name().clone();
+                self.follow(&name, framing);
+                self.join_one_of_many(topic, key);
+            }
+        }
+    }
+
+    fn join_one_of_many(&mut self, topic: u64, key: Key) {
+        if let Some(followed) = self.topics.get_mut(&topic) {
+            followed.empty_since_ms = u64::MAX;
+            if !followed.many.contains(&key) {
+                followed.many.push(key);
+            }
+        }
+    }
+
+    /// The topics of a selection that are known here.
+    pub(super) fn matching(&self, selection: &Selection) -> Vec<u64> {
+        if selection.patterns().is_empty() {
+            let by_name =
+                |name: &tidings_frame::TopicName| self.by_name.get(name.as_str()).copied();
+            return selection.topics().iter().filter_map(by_name).collect();
+        }
+        let wanted = |(_, followed): &(&u64, &Followed)| selection.matches(followed.live.name());
+        self.topics
+            .iter()
+            .filter(wanted)
+            .map(|(&topic, _)| topic)
+            .collect()
+    }
+
+    /// Notes that a topic has news; one that is new here is one that a pattern has matched.
+    pub(super) fn news(&mut self, live: &Arc<Live>) -> u64 {
+        let topic = live.key();
+        if self.topics.contains_key(&topic) {
+            return topic;
+        }
+        let matching: Vec<(Framing, Vec<Key>)> = self
+            .patterns
+            .iter()
+            .filter(|(pattern, _, _)| pattern.matches(live.name()))
+            .map(|(_, framing, keys)| (*framing, keys.clone()))
+            .collect();
+        let mut framings: Vec<Framing> = matching.iter().map(|&(framing, _)| framing).collect();
+        framings.dedup();
+        self.insert(live.clone(), framings);
+        for key in matching.into_iter().flat_map(|(_, keys)| keys) {
+            self.join_one_of_many(topic, key);
+        }
+        topic
+    }
+
+    /// Takes a subscriber of one topic away.
+    pub(super) fn leave_single(&mut self, topic: u64, key: Key, now_ms: u64) {
+        let Some(followed) = self.topics.get_mut(&topic) else {
+            return;
+        };
+        if let Some(at) = followed.singles.iter().position(|&other| other == key) {
+            followed.singles.swap_remove(at);
+            // Whoever was moved to the gap may just have been passed over.
+            followed.again |= followed.queued;
+        }
+        followed.note_empty(now_ms);
+    }
+
+    /// Takes a subscriber of several topics away.
+    pub(super) fn leave_many(
+        &mut self,
+        key: Key,
+        selection: &Selection,
+        framing: Framing,
+        now_ms: u64,
+    ) {
+        let leave = |followed: &mut Followed| {
+            followed.many.retain(|&other| other != key);
+            followed.note_empty(now_ms);
+        };
+        if selection.patterns().is_empty() {
+            for name in selection.topics() {
+                let topic = self.by_name.get(name.as_str());
+                topic
+                    .and_then(|topic| self.topics.get_mut(topic))
+                    .map(leave);
+            }
+            return;
+        }
+        self.topics.values_mut().for_each(leave);
+        for pattern in selection.patterns() {
+            let same = |(p, f, _): &(Pattern, Framing, Vec<Key>)| p == pattern && *f == framing;
+            let Some(at) = self.patterns.iter().position(same) else {
+                continue;
+            };
+            self.patterns[at].2.retain(|&other| other != key);
+            if self.patterns[at].2.is_empty() {
+                self.hub.detach_pattern(&self.bell, pattern, framing);
+                self.patterns.swap_remove(at);
+            }
+        }
+    }
+
+    /// Lets go of topics that nobody has followed for a while.
+    pub(super) fn let_go(&mut self, now_ms: u64) {
+        let (hub, bell, by_name) = (&self.hub, &self.bell, &mut self.by_name);
+        self.topics.retain(|_, followed| {
+            if followed.queued || followed.empty_since_ms.saturating_add(LINGER_MS) > now_ms {
+                return true;
+            }
+            for &framing in &followed.framings {
+                hub.detach(bell, &followed.live, framing);
+            }
+            by_name.remove(followed.live.name());
+            false
+        });
+    }
+}
+
+impl Followed {
+    fn note_empty(&mut self, now_ms: u64) {
+        if self.singles.is_empty() && self.many.is_empty() {
+            self.empty_since_ms = now_ms;
+            self.selection = None;
+        }
+    }
+}

@@ -1,0 +1,469 @@
+//! Requests on the shard's own connections: read, appended together, answered.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv, send};
+use tidings_hub::{Accepted, Hub, Outcome, Round, StoreError};
+
+use super::conn::{FLAGS, Requester};
+use super::door::{FIELDS_MAX, REQUEST_BYTES_MAX, Verdict, judge};
+use super::mail::Mail;
+use super::shard::{Conn, Shard};
+use super::slots::Key;
+use crate::app::Handed;
+use crate::error::ApiError;
+use crate::head::Head;
+use crate::http::publish::{status, topic_request, write_answer};
+use crate::http::subscribe::{Asked, Subscribe};
+use crate::http::{cors, stream_topic};
+use crate::reply::Reply;
+
+/// Output kept in memory for a connection between answers.
+const OUTPUT_KEPT_BYTES: usize = 1 << 10;
+
+/// A publish in the round, to be answered when it is appended.
+struct Asking {
+    key: Key,
+    /// Its place in the round.
+    place: usize,
+    events: usize,
+    /// Where the answer's topics stand in [`Intake::topics`].
+    topics: std::ops::Range<usize>,
+    batch: bool,
+    origin: Option<String>,
+}
+
+/// An answer that waits for the disk.
+pub(super) struct Waiting {
+    batch: u64,
+    key: Key,
+    answer: Vec<u8>,
+    origin: Option<String>,
+}
+
+/// What one turn of the loop takes in.
+#[derive(Default)]
+pub(super) struct Intake {
+    asking: Vec<Asking>,
+    topics: Vec<String>,
+    /// Subscriptions that were asked for; they need the hub, which the round holds.
+    subscribing: Vec<(Key, Subscribe)>,
+}
+
+impl Shard {
+    /// Reads what has come on a connection and takes the requests in it.
+    pub(super) fn read<'h>(
+        &mut self,
+        hub: &'h Hub,
+        key: Key,
+        intake: &mut Intake,
+        round: &mut Option<Round<'h>>,
+    ) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        loop {
+            let Some(Conn::Requester(requester)) = self.conns.get(key) else {
+                break;
+            };
+            if requester.closing {
+                break;
+            }
+            match recv(&requester.fd, &mut scratch[..], RecvFlags::DONTWAIT) {
+                Ok((_, 0)) => {
+                    self.half_closed(key);
+                    break;
+                }
+                Ok((_, count)) => {
+                    let goes_on = self.take_bytes(hub, key, &scratch[..count], intake, round);
+                    // A short read has emptied the socket; epoll tells of what comes after it.
+                    if !goes_on || count < scratch.len() {
+                        break;
+                    }
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => break,
+                Err(_) => {
+                    self.close(key);
+                    break;
+                }
+            }
+        }
+        self.scratch = scratch;
+    }
+
+    /// The client will send no more. What it has asked is still answered.
+    fn half_closed(&mut self, key: Key) {
+        let Some(Conn::Requester(requester)) = self.conns.get_mut(key) else {
+            return;
+        };
+        requester.closing = true;
+        if requester.pending == 0 && requester.output.is_empty() && !self.is_asking(key) {
+            self.close(key);
+        }
+    }
+
+    fn is_asking(&self, key: Key) -> bool {
+        self.in_round.contains(&key)
+    }
+
+    /// Takes the requests in `bytes` and what was kept of earlier ones. `false` when the connection
+    /// is not this loop's to read any more.
+    fn take_bytes<'h>(
+        &mut self,
+        hub: &'h Hub,
+        key: Key,
+        bytes: &[u8],
+        intake: &mut Intake,
+        round: &mut Option<Round<'h>>,
+    ) -> bool {
+        let Some(Conn::Requester(requester)) = self.conns.get_mut(key) else {
+            return false;
+        };
+        let mut input = std::mem::take(&mut requester.input);
+        let pending = requester.pending > 0;
+        if !input.is_empty() || pending {
+            input.extend_from_slice(bytes);
+        }
+        if pending {
+            // Answers go out in the order of the requests, so what comes later waits.
+            requester.input = input;
+            if requester.input.len() > REQUEST_BYTES_MAX {
+                requester.closing = true;
+            }
+            return !requester.closing;
+        }
+        let data = if input.is_empty() { bytes } else { &input[..] };
+        self.take_data(hub, key, data, intake, round)
+    }
+
+    /// Looks again at what was kept.
+    pub(super) fn take_kept<'h>(
+        &mut self,
+        hub: &'h Hub,
+        key: Key,
+        intake: &mut Intake,
+        round: &mut Option<Round<'h>>,
+    ) {
+        let Some(Conn::Requester(requester)) = self.conns.get_mut(key) else {
+            return;
+        };
+        if requester.pending == 0 && !requester.input.is_empty() {
+            let input = std::mem::take(&mut requester.input);
+            self.take_data(hub, key, &input, intake, round);
+        }
+    }
+
+    /// Takes the whole requests in `data` and keeps the rest.
+    fn take_data<'h>(
+        &mut self,
+        hub: &'h Hub,
+        key: Key,
+        data: &[u8],
+        intake: &mut Intake,
+        round: &mut Option<Round<'h>>,
+    ) -> bool {
+        let (used, goes_on) = self.take_requests(hub, key, data, intake, round);
+        if let Some(Conn::Requester(requester)) = self.conns.get_mut(key) {
+            requester.since_ms = self.now_ms;
+            if used < data.len() {
+                requester.input = data[used..].to_vec();
+            }
+        }
+        goes_on
+    }
+
+    fn take_requests<'h>(
+        &mut self,
+        hub: &'h Hub,
+        key: Key,
+        data: &[u8],
+        intake: &mut Intake,
+        round: &mut Option<Round<'h>>,
+    ) -> (usize, bool) {
+        let mut used = 0;
+        while used < data.len() {
+            let rest = &data[used..];
+            let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+            let (verdict, head) = judge(rest, &mut fields);
+            match (verdict, head) {
+                (Verdict::More, _) if rest.len() < REQUEST_BYTES_MAX => break,
+                (Verdict::Publish { body, len }, Some(head)) => {
+                    used += len;
+                    if let Err(error) = self.publish(hub, key, &head, body, intake, round) {
+                        self.answer_error(key, &head, error);
+                    }
+                }
+                // Its publishes are answered first; then this is looked at again.
+                (Verdict::Subscribe { .. } | Verdict::Hyper, _) if self.is_asking(key) => break,
+                (Verdict::Subscribe { len }, Some(head)) => {
+                    used += len;
+                    match subscription(&self.app, &head) {
+                        // What follows the request is not looked at: the connection is a stream now.
+                        Ok(asked) => {
+                            intake.subscribing.push((key, asked));
+                            return (data.len(), false);
+                        }
+                        Err(error) => self.answer_error(key, &head, error),
+                    }
+                }
+                _ => {
+                    self.to_hyper(key, rest.to_vec());
+                    return (data.len(), false);
+                }
+            }
+        }
+        (used, true)
+    }
+
+    /// Takes a publish into the round.
+    fn publish<'h>(
+        &mut self,
+        hub: &'h Hub,
+        key: Key,
+        head: &Head<'_>,
+        body: &[u8],
+        intake: &mut Intake,
+        round: &mut Option<Round<'h>>,
+    ) -> Result<(), ApiError> {
+        self.app.may_publish()?;
+        let topic = crate::http::topic_of(head.after("/topics/").unwrap_or(""))?;
+        let request = topic_request(&self.app, head, topic, body)?;
+        let round = round.get_or_insert_with(|| hub.round());
+        let place = round.publish(&request.publish(self.app.config.anonymous.admin));
+        let first = intake.topics.len();
+        intake
+            .topics
+            .extend(request.events.iter().map(|event| event.topic.to_string()));
+        intake.asking.push(Asking {
+            key,
+            place,
+            events: request.events.len(),
+            topics: first..intake.topics.len(),
+            batch: request.batch,
+            origin: cors::allowed(&self.app, head),
+        });
+        self.in_round.insert(key);
+        Ok(())
+    }
+
+    /// Appends the round, answers, and takes the subscriptions on.
+    pub(super) fn finish(&mut self, hub: &Hub, intake: &mut Intake, round: Option<Round<'_>>) {
+        let outcomes = round.map(Round::commit).unwrap_or_default();
+        self.in_round.clear();
+        let mut wait_for = None;
+        let mut answered: Vec<Key> = Vec::new();
+        for asking in intake.asking.drain(..) {
+            let outcome = outcomes.get(asking.place).cloned();
+            wait_for = self
+                .answer(hub, &asking, outcome, &intake.topics)
+                .or(wait_for);
+            if answered.last() != Some(&asking.key) {
+                answered.push(asking.key);
+            }
+        }
+        intake.topics.clear();
+        if let Some(batch) = wait_for {
+            let mail = self.mail.clone();
+            hub.when_synced(
+                batch,
+                Box::new(move |result| mail.send(Mail::Synced { batch, result })),
+            );
+        }
+        for key in answered {
+            self.flush(key);
+            self.take_up(key);
+        }
+        for (key, asked) in intake.subscribing.drain(..) {
+            self.subscribe(key, asked);
+        }
+    }
+
+    /// Looks again at what came behind requests that had to be answered first.
+    fn take_up(&mut self, key: Key) {
+        let Some(Conn::Requester(requester)) = self.conns.get(key) else {
+            return;
+        };
+        if requester.pending == 0 && !requester.input.is_empty() {
+            self.again.push(key);
+        }
+    }
+
+    /// Answers a publish; returns the batch that the answer waits for.
+    fn answer(
+        &mut self,
+        hub: &Hub,
+        asking: &Asking,
+        outcome: Option<Outcome>,
+        topics: &[String],
+    ) -> Option<u64> {
+        let accepted = match outcome {
+            Some(Ok(accepted)) => accepted,
+            Some(Err(error)) => {
+                let error = crate::error::publish(hub, error);
+                self.reply(asking.key, &asking.origin, &Reply::from(error));
+                return None;
+            }
+            None => return None,
+        };
+        self.app.metrics.published(asking.events);
+        let topics = topics[asking.topics.clone()].iter().map(String::as_str);
+        let Some(Conn::Requester(requester)) = self.conns.get_mut(asking.key) else {
+            return None;
+        };
+        // Behind an answer that waits, every answer waits.
+        let wait = accepted.wait.or_else(|| {
+            if requester.pending > 0 {
+                self.waiting.back().map(|waiting| waiting.batch)
+            } else {
+                None
+            }
+        });
+        match wait {
+            None => {
+                let mut body = std::mem::take(&mut self.body);
+                body.clear();
+                write_answer(hub, &accepted, asking.batch, topics, &mut body);
+                self.dates.head(
+                    status(&accepted),
+                    "application/json",
+                    body.len(),
+                    asking.origin.as_deref(),
+                    self.now_ms,
+                    &mut requester.output,
+                );
+                requester.output.extend_from_slice(&body);
+                self.body = body;
+                None
+            }
+            Some(batch) => {
+                requester.pending += 1;
+                self.wait_for(hub, asking, &accepted, batch, topics);
+                Some(batch)
+            }
+        }
+    }
+
+    fn wait_for<'t>(
+        &mut self,
+        hub: &Hub,
+        asking: &Asking,
+        accepted: &Accepted,
+        batch: u64,
+        topics: impl Iterator<Item = &'t str>,
+    ) {
+        let mut answer = Vec::new();
+        write_answer(hub, accepted, asking.batch, topics, &mut answer);
+        let origin = asking.origin.clone();
+        self.waiting.push_back(Waiting {
+            batch,
+            key: asking.key,
+            answer,
+            origin,
+        });
+    }
+
+    /// The disk has a batch, or never will: the answers that waited for it go out.
+    pub(super) fn synced(&mut self, batch: u64, result: &Result<(), StoreError>) {
+        let mut keys = VecDeque::new();
+        while self
+            .waiting
+            .front()
+            .is_some_and(|waiting| waiting.batch <= batch)
+        {
+            let Some(waiting) = self.waiting.pop_front() else {
+                break;
+            };
+            if let Some(Conn::Requester(requester)) = self.conns.get_mut(waiting.key) {
+                requester.pending -= 1;
+            }
+            let reply = match result {
+                Ok(()) => Reply::new(200, "application/json", waiting.answer),
+                Err(error) => Reply::from(ApiError::from(error.clone())),
+            };
+            self.reply(waiting.key, &waiting.origin, &reply);
+            keys.push_back(waiting.key);
+        }
+        for key in keys {
+            self.flush(key);
+            self.take_up(key);
+        }
+    }
+
+    pub(super) fn answer_error(&mut self, key: Key, head: &Head<'_>, error: ApiError) {
+        let origin = cors::allowed(&self.app, head);
+        self.reply(key, &origin, &Reply::from(error));
+        self.flush(key);
+    }
+
+    /// Puts an answer into the connection's output.
+    pub(super) fn reply(&mut self, key: Key, origin: &Option<String>, reply: &Reply) {
+        let now_ms = self.now_ms;
+        let Some(Conn::Requester(requester)) = self.conns.get_mut(key) else {
+            return;
+        };
+        self.dates
+            .reply(reply, origin.as_deref(), now_ms, &mut requester.output);
+    }
+
+    /// Writes a connection's output.
+    pub(super) fn flush(&mut self, key: Key) {
+        let Some(Conn::Requester(requester)) = self.conns.get_mut(key) else {
+            return;
+        };
+        match write_output(requester) {
+            Ok(true) if requester.closing && requester.pending == 0 => self.close(key),
+            Ok(_) => {}
+            Err(()) => self.close(key),
+        }
+    }
+
+    /// Gives a connection to hyper, with what was read of its next request.
+    fn to_hyper(&mut self, key: Key, initial: Vec<u8>) {
+        let Some(Conn::Requester(requester)) = self.conns.remove(key) else {
+            return;
+        };
+        let _ = rustix::event::epoll::delete(&self.poll, &requester.fd);
+        let (fd, peer) = (requester.fd, requester.peer);
+        // When hyper's queue is full the connection ends, which is all that can be said without it.
+        if self
+            .app
+            .hand_to_hyper(Handed { fd, peer, initial })
+            .is_err()
+        {
+            self.app.metrics.refused();
+        }
+    }
+}
+
+/// Writes what it can. `Ok(true)` when all is out.
+fn write_output(requester: &mut Requester) -> Result<bool, ()> {
+    let mut sent = 0;
+    while sent < requester.output.len() {
+        match send(&requester.fd, &requester.output[sent..], FLAGS) {
+            Ok(count) => sent += count,
+            Err(Errno::AGAIN) => break,
+            Err(Errno::INTR) => {}
+            Err(_) => return Err(()),
+        }
+    }
+    requester.output.drain(..sent);
+    let all = requester.output.is_empty();
+    if all && requester.output.capacity() > OUTPUT_KEPT_BYTES {
+        requester.output = Vec::new();
+    }
+    Ok(all)
+}
+
+/// Reads a subscription that came through the fast door.
+fn subscription(app: &Arc<crate::app::App>, head: &Head<'_>) -> Result<Subscribe, ApiError> {
+    app.may_subscribe()?;
+    let mut asked = Asked::read(app, head)?;
+    if let Some(topic) = head.after("/topics/") {
+        asked.only_topic(crate::http::topic_of(topic)?)?;
+    } else if head.path == "/stream" {
+        asked.only_topic(Cow::Borrowed(stream_topic(app)?))?;
+    }
+    asked.subscribe(app)
+}
