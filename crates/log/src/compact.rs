@@ -29,21 +29,26 @@ struct Kept {
 }
 
 /// A segment being rewritten.
-struct Rewrite {
+pub(crate) struct Rewrite {
     header: SegmentHeader,
     bytes: Vec<u8>,
     topics: NumberMap<TopicId, Kept>,
     contents: Contents,
     collected: Collected,
+    /// Expired live records of conflating topics: left out without having been removed by retention.
+    expired: Vec<(TopicId, u64)>,
+    /// Bytes of the old file.
+    file_bytes: u64,
 }
 
 impl Shared {
-    /// Rewrites a sealed segment; the checkpoint has its control records. Returns the bytes given back.
-    pub(crate) fn rewrite(&self, id: u64, now_ms: u64) -> Result<u64, MaintainError> {
+    /// Prepares a sealed segment without its dead records, in memory. What they were is noted in the table, for the
+    /// checkpoint that must be stored before [`Shared::put_in_place`].
+    pub(crate) fn rewrite(&self, id: u64, now_ms: u64) -> Result<Option<Rewrite>, MaintainError> {
         let (old, mut summary, file_bytes, damaged) = {
             let table = self.read();
             let Some(state) = table.segments.get(&id) else {
-                return Ok(0);
+                return Ok(None);
             };
             let summary = Summary {
                 last_batch: state.last_batch,
@@ -79,6 +84,8 @@ impl Shared {
             topics: NumberMap::default(),
             contents: Contents::default(),
             collected: Collected::default(),
+            expired: Vec::new(),
+            file_bytes,
         };
         for found in scan(&bytes, &old.header).batches {
             let start = found.offset as usize;
@@ -94,10 +101,15 @@ impl Shared {
         rewrite.contents.runs = runs
             .flat_map(|kept| std::mem::take(&mut kept.runs))
             .collect();
-        self.put_in_place(rewrite, file_bytes)
+        let mut table = self.write();
+        for (topic, kept) in &rewrite.topics {
+            table.forget_through(*topic, kept.removed);
+        }
+        Ok(Some(rewrite))
     }
 
-    fn put_in_place(&self, rewrite: Rewrite, file_bytes: u64) -> Result<u64, MaintainError> {
+    /// Replaces the segment's files; the checkpoint has its control records. Returns the bytes given back.
+    pub(crate) fn put_in_place(&self, rewrite: Rewrite) -> Result<u64, MaintainError> {
         let id = rewrite.header.id;
         let file = replace(&*self.storage, &segment_name(id), &rewrite.bytes);
         let file = file.map_err(failed("rewriting a segment"))?;
@@ -111,7 +123,9 @@ impl Shared {
             .set(SidecarFile::new(index, &rewrite.contents));
         let mut table = self.write();
         table.replace_segment(handle, &rewrite, &runs);
-        Ok(file_bytes.saturating_sub(u64::from(rewrite.contents.summary.end)))
+        Ok(rewrite
+            .file_bytes
+            .saturating_sub(u64::from(rewrite.contents.summary.end)))
     }
 
     /// Copies the live records of a batch.
@@ -191,6 +205,9 @@ impl Rewrite {
             let kept = self.topics.entry(id).or_default();
             if has(topic, event.sequence, ordinal) {
                 live = true;
+                if expired && topic.conflated.is_some() {
+                    self.expired.push((id, event.sequence));
+                }
             } else if topic.conflated.is_none() {
                 kept.removed = kept.removed.max(event.sequence);
             }
@@ -271,6 +288,14 @@ fn has(topic: &Topic, sequence: u64, ordinal: u64) -> bool {
 }
 
 impl Table {
+    /// Notes the newest of a topic's events that retention has removed and that a rewrite leaves out.
+    fn forget_through(&mut self, id: TopicId, removed: u64) {
+        if let Some(topic) = self.topics.get_mut(&id).filter(|_| removed > 0) {
+            topic.note_removed(removed);
+            topic.floor = topic.floor.max(removed);
+        }
+    }
+
     /// Swaps a rewritten segment in. Readers who planned before go on with the old file.
     fn replace_segment(
         &mut self,
@@ -288,9 +313,14 @@ impl Table {
         state.last_time = summary.last_time;
         state.expiring_bytes = summary.expiring_bytes;
         state.expired_at = summary.expired_at;
-        for (topic, kept) in &rewrite.topics {
+        for topic in rewrite.topics.keys() {
             if let Some(topic) = self.topics.get_mut(topic) {
-                topic.forget_runs(id, kept.removed);
+                topic.forget_runs(id);
+            }
+        }
+        for (topic, sequence) in &rewrite.expired {
+            if let Some(topic) = self.topics.get_mut(topic) {
+                topic.expire(*sequence);
             }
         }
         // From the last to the first, each in front of what follows it.
@@ -327,8 +357,17 @@ impl Table {
 }
 
 impl Topic {
-    /// Takes the runs of a segment out; `removed` is the newest of its events that retention had removed.
-    fn forget_runs(&mut self, segment: u64, removed: u64) {
+    /// Forgets a live record of a conflating topic that has expired.
+    fn expire(&mut self, sequence: u64) {
+        let removed = self
+            .conflated
+            .as_mut()
+            .and_then(|conflated| conflated.remove(sequence));
+        self.bytes -= removed.map_or(0, |record| u64::from(record.length));
+    }
+
+    /// Takes the runs of a segment out.
+    fn forget_runs(&mut self, segment: u64) {
         if self.conflated.is_some() {
             return;
         }
@@ -344,9 +383,5 @@ impl Topic {
             .sum();
         self.bytes = self.bytes.saturating_sub(gone);
         self.runs.retain(|run| run.segment != segment);
-        if removed > 0 {
-            self.note_removed(removed);
-            self.floor = self.floor.max(removed);
-        }
     }
 }

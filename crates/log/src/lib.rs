@@ -38,6 +38,8 @@ mod shared;
 mod sidecar;
 mod storage;
 mod table;
+#[doc(hidden)]
+pub mod testing;
 mod topic;
 mod topic_state;
 mod writer;

@@ -52,15 +52,27 @@ impl Shared {
                 topic.policy.retention.age_ms,
             )
         };
+        Ok(floor.max(self.floor_by(id, count_floor, age, now_ms, hint)?))
+    }
+
+    /// What these limits remove: everything below an ordinal, everything of an age.
+    pub(crate) fn floor_by(
+        &self,
+        id: TopicId,
+        count_floor: u64,
+        age_ms: Option<u64>,
+        now_ms: u64,
+        hint: u64,
+    ) -> io::Result<u64> {
         let counted = match count_floor {
             0 => 0,
             ordinal => self.newest_below_ordinal(id, ordinal, hint)?,
         };
-        let aged = match age {
+        let aged = match age_ms {
             Some(age) => self.before_time(now_ms.saturating_sub(age), hint)?,
             None => 0,
         };
-        Ok(floor.max(counted).max(aged))
+        Ok(counted.max(aged))
     }
 
     /// The chain of forks, the topic itself first. An unknown topic has no levels.
@@ -257,7 +269,7 @@ impl Shared {
 
     /// The last sequence before the first event with a time at or after `time_ms`. See `floor` for `hint`.
     pub(crate) fn before_time(&self, time_ms: u64, hint: u64) -> io::Result<u64> {
-        let segment = {
+        let (segment, last) = {
             let table = self.read();
             let found = table.segments.values().find(|segment| {
                 segment.last_time >= time_ms
@@ -278,10 +290,11 @@ impl Shared {
                     .map(|(_, delta)| base + u64::from(*delta));
                 return Ok(first.unwrap_or(found.last_sequence + 1) - 1);
             }
-            found.handle.clone()
+            (found.handle.clone(), found.last_sequence)
         };
+        // A rewritten segment may have lost the events of that time.
         let first = segment.first_at_time(time_ms)?;
-        Ok(first.unwrap_or(segment.header.base_sequence) - 1)
+        Ok(first.map_or(last, |first| first - 1))
     }
 
     /// See [`crate::Log::missing`].

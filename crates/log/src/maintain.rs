@@ -247,10 +247,14 @@ impl Shared {
             || sparse.len() > limits::MAINTAIN_REWRITES_MAX;
         dead.truncate(limits::MAINTAIN_DELETES_MAX);
         sparse.truncate(limits::MAINTAIN_REWRITES_MAX);
+        let mut rewrites = Vec::with_capacity(sparse.len());
+        for id in &sparse {
+            rewrites.extend(self.rewrite(*id, now_ms)?);
+        }
         self.store_checkpoint(state, now_ms, dead.iter().chain(&sparse))?;
         self.delete_segments(&dead, done)?;
-        for id in sparse {
-            done.freed_bytes += self.rewrite(id, now_ms)?;
+        for rewrite in rewrites {
+            done.freed_bytes += self.put_in_place(rewrite)?;
             done.rewritten += 1;
         }
         Ok(())

@@ -494,15 +494,19 @@ fn attach(table: &mut Table, mut state: SegmentState, loaded: Loaded) {
     table.newest = table.newest.max(summary.last_sequence);
     table.newest_batch = table.newest_batch.max(summary.last_batch);
     table.segments.insert(id, state);
-    for (batch, record) in sidecar::controls(&loaded.controls) {
-        table.apply_control_record(batch, record);
+    let mut controls = sidecar::controls(&loaded.controls).peekable();
+    for tag in &loaded.tags {
+        while let Some(control) = controls.next_if(|control| control.before <= tag.sequence) {
+            table.apply_control_record(control.batch, control.record);
+        }
+        let time_ms = loaded.time_of(tag.sequence.saturating_sub(base) as u32);
+        table.apply_tag(id, tag, time_ms);
+    }
+    for control in controls {
+        table.apply_control_record(control.batch, control.record);
     }
     for (topic, run) in &loaded.runs {
         table.attach_run(*topic, run);
-    }
-    for tag in &loaded.tags {
-        let time_ms = loaded.time_of(tag.sequence.saturating_sub(base) as u32);
-        table.apply_tag(id, tag, time_ms);
     }
     for damage in loaded.damaged {
         table.note_damage(damage);
@@ -532,6 +536,7 @@ fn replay(
             segment,
             offset: found.offset,
             number: found.header.number,
+            base_sequence: found.header.base_sequence,
             next_sequence: found.header.base_sequence + u64::from(found.header.events),
         };
         table.apply(&place, &bytes, &collected);

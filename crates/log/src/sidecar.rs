@@ -50,7 +50,7 @@ pub(crate) struct Contents {
     /// (time, sequence delta) where the time of the events changes.
     pub(crate) times: Vec<(u64, u32)>,
     pub(crate) tags: Vec<Tag>,
-    /// Control records with their batch numbers: see [`put_control`].
+    /// Control records: see [`put_control`].
     pub(crate) controls: Vec<u8>,
     pub(crate) damaged: Vec<Damage>,
 }
@@ -78,21 +78,34 @@ impl Loaded {
     }
 }
 
-/// Appends a control record to a list of them.
-pub(crate) fn put_control(out: &mut Vec<u8>, batch: u64, record: &[u8]) {
-    out.extend_from_slice(&batch.to_le_bytes());
-    out.extend_from_slice(record);
+/// A control record in a list of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ListedControl<'a> {
+    /// Number of its batch.
+    pub(crate) batch: u64,
+    /// Sequence of the first event behind it: events and control records must be applied in order.
+    pub(crate) before: u64,
+    pub(crate) record: &'a [u8],
 }
 
-/// (batch number, record) of a list of control records.
-pub(crate) fn controls(bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
-    let mut rest = bytes;
+/// Appends a control record to a list of them.
+pub(crate) fn put_control(out: &mut Vec<u8>, control: &ListedControl<'_>) {
+    out.extend_from_slice(&control.batch.to_le_bytes());
+    out.extend_from_slice(&control.before.to_le_bytes());
+    out.extend_from_slice(control.record);
+}
+
+/// The control records of a list.
+pub(crate) fn controls(bytes: &[u8]) -> impl Iterator<Item = ListedControl<'_>> {
+    let mut rest = Reader::new(bytes);
     std::iter::from_fn(move || {
-        let (number, after) = rest.split_first_chunk::<8>()?;
-        let length = Reader::new(after.get(4..)?).u32()? as usize;
-        let (record, after) = after.split_at_checked(length)?;
-        rest = after;
-        Some((u64::from_le_bytes(*number), record))
+        let (batch, before) = (rest.u64()?, rest.u64()?);
+        let length = Reader::new(rest.rest().get(4..)?).u32()? as usize;
+        Some(ListedControl {
+            batch,
+            before,
+            record: rest.take(length)?,
+        })
     })
 }
 

@@ -10,6 +10,7 @@ use crate::index::{Entry, Run, Tag, TagKind};
 use crate::ledger::{Ledger, Produced};
 use crate::record::{Control, Loss, Record};
 use crate::segment::Segment;
+use crate::sidecar::ListedControl;
 use crate::topic_state::{LiveRecord, Topic};
 use crate::{Damage, Schedule, TopicId, limits, record, sidecar};
 
@@ -115,6 +116,7 @@ pub(crate) struct Place {
     pub(crate) segment: u64,
     pub(crate) offset: u32,
     pub(crate) number: u64,
+    pub(crate) base_sequence: u64,
     /// The next sequence after it.
     pub(crate) next_sequence: u64,
 }
@@ -122,16 +124,25 @@ pub(crate) struct Place {
 impl Table {
     /// Takes in a batch that lies at `place`; `bytes` is all of it.
     pub(crate) fn apply(&mut self, place: &Place, bytes: &[u8], collected: &Collected) {
+        let mut before = place.base_sequence;
         for op in &collected.ops {
             match op {
-                Op::Event(meta) => self.apply_event(place, meta, collected),
+                Op::Event(meta) => {
+                    self.apply_event(place, meta, collected);
+                    before = meta.sequence + 1;
+                }
                 Op::Control { offset, length } => {
                     let start = *offset as usize;
                     let record = &bytes[start..start + *length as usize];
                     self.apply_control_record(place.number, record);
                     let segment = self.segments.get_mut(&place.segment);
                     if let Some(unsealed) = segment.and_then(|found| found.unsealed.as_mut()) {
-                        sidecar::put_control(&mut unsealed.controls, place.number, record);
+                        let listed = ListedControl {
+                            batch: place.number,
+                            before,
+                            record,
+                        };
+                        sidecar::put_control(&mut unsealed.controls, &listed);
                     }
                 }
             }
@@ -234,7 +245,7 @@ impl Table {
         };
         topic.newest = topic.newest.max(tag.sequence);
         if tag.sequence <= topic.floor {
-            topic.removed_last = topic.removed_last.max(tag.sequence);
+            // From before the checkpoint, which knows whether it was removed or superseded.
             return;
         }
         let (offset, length) = tag.location();

@@ -49,11 +49,17 @@ impl Conflated {
         if oldest > sequence {
             return None;
         }
-        self.live.remove(&oldest);
-        if self.keys.get(&record.key) == Some(&oldest) {
+        self.remove(oldest);
+        Some((oldest, record))
+    }
+
+    /// Removes a record.
+    pub(crate) fn remove(&mut self, sequence: u64) -> Option<LiveRecord> {
+        let record = self.live.remove(&sequence)?;
+        if self.keys.get(&record.key) == Some(&sequence) {
             self.keys.remove(&record.key);
         }
-        Some((oldest, record))
+        Some(record)
     }
 }
 

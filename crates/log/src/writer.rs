@@ -15,7 +15,8 @@ use crate::shared::Shared;
 use crate::table::{Place, SegmentState};
 use crate::topic_state::Topic;
 use crate::{
-    AppendError, Appended, Durability, Event, EventError, Options, TopicId, limits, record,
+    AppendError, Appended, Durability, Event, EventError, Options, Retention, TopicId, limits,
+    record,
 };
 
 mod control;
@@ -83,6 +84,9 @@ const RECORD_OVERHEAD: usize = 1024;
 struct Head {
     next_ordinal: u64,
     conflate: bool,
+    retention: Retention,
+    /// What earlier policies of an unfinished batch have removed.
+    floor: u64,
     closed: bool,
     /// Forks below it in its chain.
     depth: u8,
@@ -130,6 +134,8 @@ impl Writer {
         let head = |topic: &Topic| Head {
             next_ordinal: topic.next_ordinal,
             conflate: topic.policy.conflate,
+            retention: topic.policy.retention,
+            floor: 0,
             closed: topic.closed.is_some(),
             depth: table.chain(topic.id).count().saturating_sub(1) as u8,
             forks: topic.forks,
@@ -354,6 +360,7 @@ impl Writer {
             segment: active.segment.header.id,
             offset: active.end,
             number: self.next_batch,
+            base_sequence: first,
             next_sequence: next,
         };
         self.store(batch, &place, durability)?;

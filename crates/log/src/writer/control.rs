@@ -38,6 +38,8 @@ impl Writer {
             Head {
                 next_ordinal: 0,
                 conflate: new.policy.conflate,
+                retention: new.policy.retention,
+                floor: 0,
                 closed: false,
                 depth,
                 forks: 0,
@@ -106,37 +108,42 @@ impl Writer {
             return Err(TopicError::ConflationFixed);
         }
         check_room(batch, policy, 0)?;
-        let floor = self.floor_in(batch, topic, head.next_ordinal);
+        let floor = self.floor_in(batch, topic, &head);
         let control = Control::PolicySet {
             id: topic,
             policy: policy.clone(),
             floor,
         };
+        let retention = policy.retention;
+        self.change(topic, |head| {
+            (head.retention, head.floor) = (retention, floor)
+        });
         self.encode(batch, &control);
         Ok(())
     }
 
     /// What the topic's policy has removed up to this point of the batch.
-    fn floor_in(&self, batch: &Batch, topic: TopicId, next_ordinal: u64) -> u64 {
-        let now = self.shared.clock();
-        // If the index cannot be read, what is already settled is still right.
+    fn floor_in(&self, batch: &Batch, topic: TopicId, head: &Head) -> u64 {
         let settled = self
             .shared
             .read()
             .topics
             .get(&topic)
             .map_or(0, |found| found.floor);
-        let floor = self.shared.floor(topic, now, 0).unwrap_or(settled);
-        let count = {
-            let table = self.shared.read();
-            let found = table.topics.get(&topic);
-            found
-                .and_then(|found| found.policy.retention.count)
-                .filter(|_| found.is_some_and(|found| !found.policy.conflate))
+        let settled = settled.max(head.floor);
+        let removed = match head.retention.count {
+            Some(count) if !head.conflate => head.next_ordinal.saturating_sub(count),
+            _ => 0,
         };
-        let Some(count) = count else { return floor };
-        let removed = next_ordinal.saturating_sub(count);
-        floor.max(batch.collected.newest_below(topic, removed).unwrap_or(0))
+        let age = head.retention.age_ms;
+        let now = self.shared.clock();
+        // If the index cannot be read, what is already settled is still right.
+        let floor = self
+            .shared
+            .floor_by(topic, removed, age, now, 0)
+            .unwrap_or(0);
+        let here = batch.collected.newest_below(topic, removed).unwrap_or(0);
+        settled.max(floor).max(here)
     }
 
     /// Ends a topic: later pushes to it are refused. An event with `end` set does not do this by itself.
