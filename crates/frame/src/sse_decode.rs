@@ -512,7 +512,6 @@ impl Decoder {
         self.event_type.clear();
         if self.has_data {
             self.has_data = false;
-            self.data_start = 0;
             self.data.clear();
             self.data.shrink_to(KEPT_BYTES_MAX);
         }
