@@ -140,6 +140,9 @@ pub enum AppendError {
     /// A write or a sync failed with unknown effect. Permanent until the log is opened again.
     #[error("the log has failed: {0}")]
     Failed(String),
+    /// The writer was closed.
+    #[error("the log was closed")]
+    Closed,
     /// Another batch was begun with this writer after this one; only one is filled at a time.
     #[error("the batch was abandoned: another one was begun after it")]
     Abandoned,

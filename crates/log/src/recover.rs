@@ -16,12 +16,12 @@ use crate::log::{Log, Opened, Options, Recovery};
 use crate::record::{self, Control, Loss, Record};
 use crate::scan::{Candidate, Examined, FoundBatch, Verdict, judge, scan};
 use crate::segment::{
-    DATA_START, FORMAT_VERSION, HeaderError, Segment, SegmentHeader, id_from_name, segment_name,
-    sidecar_name,
+    DATA_START, FORMAT_VERSION, HeaderError, Segment, SegmentHeader, SidecarFile, id_from_name,
+    segment_name, sidecar_name,
 };
 use crate::shared::{Parts, Shared, is_full, is_read_only};
 use crate::sidecar::{self, Loaded};
-use crate::storage::{File, Storage, read_all, read_exact_at};
+use crate::storage::{File, Storage, read_all, read_exact_at, replace};
 use crate::table::{Place, SegmentState, Table};
 use crate::{AppendError, Batch, Damage, Durability, Event, OpenError, Writer, batch, limits};
 
@@ -161,7 +161,12 @@ impl Found {
         let clean = self.recovery.clean && self.verdict.damaged.is_empty();
         self.drop_later(storage)?;
         let resume = self.cut(clean, storage)?;
-        self.build()?;
+        // Rebuilt sidecars remember the damage of their segments.
+        let known = self.verdict.damaged.len() - usize::from(self.verdict.open_ended);
+        for damage in &self.verdict.damaged[..known] {
+            self.table.note_damage(damage.clone());
+        }
+        self.build(storage)?;
         let newest = self.table.newest;
         let (sequence, loss) = match self.previous {
             None if self.recovery.new_epoch => (newest + limits::RESERVE_SEQUENCES, Loss::Written),
@@ -259,7 +264,7 @@ impl Found {
         Ok(resume)
     }
 
-    fn build(&mut self) -> Result<(), OpenError> {
+    fn build(&mut self, storage: &dyn Storage) -> Result<(), OpenError> {
         let secret = self.life.life.secret;
         let count = self.segments.len();
         for (index, segment) in self.segments.iter_mut().enumerate() {
@@ -284,8 +289,14 @@ impl Found {
             let Examined::Scanned(scan) = &segment.candidate.examined else {
                 continue;
             };
-            replay(&mut self.table, &secret, &*segment.file, id, &scan.batches)
+            let batches = &scan.batches;
+            replay(&mut self.table, &secret, &*segment.file, id, batches)
                 .map_err(open_error("reading a segment"))?;
+            // Sealed runs come before open ones: what is not the newest segment is sealed at once.
+            if index + 1 < count {
+                reseal(storage, &mut self.table, secret.check(), id)
+                    .map_err(open_error("rebuilding an index file"))?;
+            }
         }
         self.table.written_batch = self.table.newest_batch;
         Ok(())
@@ -515,6 +526,22 @@ fn attach(table: &mut Table, mut state: SegmentState, loaded: Loaded) {
         // Nobody else has the handle yet, so this is the first time.
         let _ = state.handle.sidecar.set(loaded.file);
     }
+}
+
+/// Rebuilds the sidecar of a segment that was replayed; it has been cut and synced before.
+fn reseal(storage: &dyn Storage, table: &mut Table, secret_check: u64, id: u64) -> io::Result<()> {
+    let Some(mut unfinished) = table.unfinished(id) else {
+        return Ok(());
+    };
+    table.gather_runs(id, &unfinished.topics, &mut unfinished.contents);
+    let (handle, contents) = (&unfinished.handle, &unfinished.contents);
+    let (bytes, runs) = sidecar::encode(&handle.header, secret_check, contents);
+    let file = replace(storage, &sidecar_name(id), &bytes)?;
+    // Nobody else has the handle yet, so this is the first time.
+    let _ = handle.sidecar.set(SidecarFile::new(file, contents));
+    table.seal_runs(&runs);
+    table.sealed(id, &unfinished.topics);
+    Ok(())
 }
 
 /// Applies a segment's batches as if they were appended now.

@@ -320,6 +320,9 @@ impl Writer {
         if let Some(why) = self.shared.failed() {
             return Err(AppendError::Failed(why.to_owned()));
         }
+        if self.shared.closed.load(Ordering::Acquire) {
+            return Err(AppendError::Closed);
+        }
         let first = self.next_sequence;
         if batch.is_empty() {
             if durability != Durability::Memory {
@@ -506,10 +509,14 @@ impl Writer {
     }
 
     /// Writes and syncs everything and ends this life cleanly. `Log` handles go on reading; the folder is free.
+    /// Appends are refused from now on; closing again does nothing.
     ///
     /// # Errors
     /// The end is unclean, as after a crash.
-    pub fn close(mut self) -> Result<(), AppendError> {
+    pub fn close(&mut self) -> Result<(), AppendError> {
+        if self.shared.closed.load(Ordering::Acquire) {
+            return Ok(());
+        }
         self.flush()?;
         self.shared
             .sync()

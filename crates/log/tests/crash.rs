@@ -21,7 +21,12 @@ const MARKS: &str = "marks";
 
 fn options(now_ms: u64, boot: u8) -> Options {
     let boot_id = Some([boot; 16]);
-    Options { segment_bytes: limits::SEGMENT_BYTES_MIN, now_ms, boot_id, ..Options::default() }
+    Options {
+        segment_bytes: limits::SEGMENT_BYTES_MIN,
+        now_ms,
+        boot_id,
+        ..Options::default()
+    }
 }
 
 /// What happened before the crash: after the batch with number N of this list the log was `models[N]`.
@@ -54,14 +59,29 @@ fn random_shape(choices: &mut Choices) -> Shape {
 
 fn random_op(choices: &mut Choices) -> Op {
     match choices.below(30) {
-        0..3 => Op::Create { name: choices.below(6) as u8, policy: random_shape(choices) },
-        3 => Op::Trim { topic: choices.below(6) as u8, back: choices.below(20) as u8 },
-        4 => Op::SetPolicy { topic: choices.below(6) as u8, policy: random_shape(choices) },
-        5 => Op::Delete { topic: choices.below(6) as u8 },
+        0..3 => Op::Create {
+            name: choices.below(6) as u8,
+            policy: random_shape(choices),
+        },
+        3 => Op::Trim {
+            topic: choices.below(6) as u8,
+            back: choices.below(20) as u8,
+        },
+        4 => Op::SetPolicy {
+            topic: choices.below(6) as u8,
+            policy: random_shape(choices),
+        },
+        5 => Op::Delete {
+            topic: choices.below(6) as u8,
+        },
         6 => Op::Schedule,
-        7 => Op::Unschedule { back: choices.below(6) as u8 },
+        7 => Op::Unschedule {
+            back: choices.below(6) as u8,
+        },
         _ => Op::Event {
-            topics: (0..=choices.below(2)).map(|_| choices.below(6) as u8).collect(),
+            topics: (0..=choices.below(2))
+                .map(|_| choices.below(6) as u8)
+                .collect(),
             key: choices.chance(50).then(|| choices.below(4) as u8),
             size: choices.below(900) as u16,
             expires_in: None,
@@ -74,10 +94,20 @@ impl Run {
     /// Opens an empty disk and makes the marks' topic; `None` if the disk crashed meanwhile.
     fn start(storage: &CrashStorage) -> Option<Run> {
         let opened = open(Arc::new(storage.clone()), options(1, 1)).ok()?;
-        let Opened { mut writer, log, .. } = opened;
+        let Opened {
+            mut writer, log, ..
+        } = opened;
         let mut batch = Batch::new();
-        let policy = Policy { durability: Durability::Memory, ..Policy::default() };
-        let new = NewTopic { name: MARKS, policy, forked_from: None, time_ms: 1 };
+        let policy = Policy {
+            durability: Durability::Memory,
+            ..Policy::default()
+        };
+        let new = NewTopic {
+            name: MARKS,
+            policy,
+            forked_from: None,
+            time_ms: 1,
+        };
         let marks = writer.create_topic(&mut batch, &new).unwrap();
         writer.append(&mut batch, Durability::Synced).ok()?;
         log.sync().ok()?;
@@ -89,7 +119,13 @@ impl Run {
             highest_given: 0,
             last_life: 1,
         };
-        Some(Run { writer, log, model, marks, history })
+        Some(Run {
+            writer,
+            log,
+            model,
+            marks,
+            history,
+        })
     }
 
     /// One random step; false when the disk has crashed.
@@ -115,14 +151,21 @@ impl Run {
         }
         let number = (self.history.models.len() as u64).to_le_bytes();
         let time_ms = model.now;
-        let mark = Event { topics: &topics, time_ms, data: &number, ..Event::default() };
+        let mark = Event {
+            topics: &topics,
+            time_ms,
+            data: &number,
+            ..Event::default()
+        };
         self.writer.push(&mut batch, &mark).unwrap();
         model.next += 1;
         let durability = [Durability::Memory, Durability::Written, Durability::Synced]
             [choices.below(3) as usize];
         self.history.models.push(model.clone());
         self.history.highest_given = self.history.highest_given.max(model.next - 1);
-        let Ok(appended) = self.writer.append(&mut batch, durability) else { return false };
+        let Ok(appended) = self.writer.append(&mut batch, durability) else {
+            return false;
+        };
         assert_eq!(appended.last, model.next - 1);
         self.model = model;
         match durability {
@@ -155,11 +198,7 @@ impl Run {
 
     /// Closes cleanly and opens again.
     fn reopen(&mut self, storage: &CrashStorage) -> bool {
-        // A second writer stands in while the first is consumed.
-        let spare = CrashStorage::new();
-        let Opened { writer: stand_in, .. } = open(Arc::new(spare), options(1, 1)).unwrap();
-        let writer = std::mem::replace(&mut self.writer, stand_in);
-        if writer.close().is_err() {
+        if self.writer.close().is_err() {
             return false;
         }
         self.note_written();
@@ -183,7 +222,10 @@ fn workload(storage: &CrashStorage, seed: u64, steps: usize, crash_in: Option<u6
     let mut choices = Choices(seed);
     for _ in 0..steps {
         if !run.step(storage, &mut choices) {
-            assert!(storage.has_crashed(), "only the crash may make anything fail");
+            assert!(
+                storage.has_crashed(),
+                "only the crash may make anything fail"
+            );
             break;
         }
     }
@@ -193,7 +235,10 @@ fn workload(storage: &CrashStorage, seed: u64, steps: usize, crash_in: Option<u6
 /// How many batches of the history are in the log.
 fn recovered(log: &Log, marks: TopicId) -> usize {
     let mut last = 0_u64;
-    let all = ReadLimit { events: usize::MAX, bytes: usize::MAX };
+    let all = ReadLimit {
+        events: usize::MAX,
+        bytes: usize::MAX,
+    };
     let mut visit = |event: StoredEvent<'_>| {
         let number = u64::from_le_bytes(event.data.try_into().unwrap());
         assert_eq!(number, last + 1, "a batch is missing in the middle");
@@ -208,17 +253,31 @@ fn check(run: &Run, disk: &CrashStorage, power: bool) {
     let boot = if power { 2 } else { 1 };
     let history = &run.history;
     let opened = open(Arc::new(disk.clone()), options(run.model.now, boot)).unwrap();
-    let Opened { mut writer, log, recovery } = opened;
+    let Opened {
+        mut writer,
+        log,
+        recovery,
+    } = opened;
     assert_eq!(recovery.damaged, [], "a crash is not damage");
     let count = recovered(&log, run.marks);
-    let promised = if power { history.synced } else { history.written };
-    assert!(count >= promised, "{count} batches of {promised} acknowledged ones");
+    let promised = if power {
+        history.synced
+    } else {
+        history.written
+    };
+    assert!(
+        count >= promised,
+        "{count} batches of {promised} acknowledged ones"
+    );
     let mut model = history.models[count].clone();
     // The clock is the crashed run's.
     model.pass(run.model.now - model.now);
     model.check_with_marks(&log, run.marks);
     if !recovery.clean {
-        assert!(writer.next_sequence() > history.highest_given, "a sequence is given twice");
+        assert!(
+            writer.next_sequence() > history.highest_given,
+            "a sequence is given twice"
+        );
         let start = log.first_issued_this_life();
         let lost = log.missing(run.marks, start - 2, model.now);
         assert_eq!(lost.map(|missing| missing.reason), Some(Reason::Crash));
@@ -228,7 +287,9 @@ fn check(run: &Run, disk: &CrashStorage, power: bool) {
     let mut batch = Batch::new();
     let mut choices = Choices(count as u64);
     for _ in 0..10 {
-        model.next = model.next.max(writer.next_sequence() + batch.events() as u64);
+        model.next = model
+            .next
+            .max(writer.next_sequence() + batch.events() as u64);
         model.apply(&random_op(&mut choices), &mut writer, &mut batch);
     }
     writer.append(&mut batch, Durability::Written).unwrap();
@@ -250,9 +311,16 @@ fn check_twice(run: &Run, disk: &CrashStorage) {
             .into_iter()
             .map(|info| {
                 let mut events = Vec::new();
-                let mut visit = |event: StoredEvent<'_>| events.push((event.sequence, event.data.to_vec()));
-                let all = ReadLimit { events: usize::MAX, bytes: usize::MAX };
-                opened.log.read(&[info.id], 0, u64::MAX, all, run.model.now, &mut visit).unwrap();
+                let mut visit =
+                    |event: StoredEvent<'_>| events.push((event.sequence, event.data.to_vec()));
+                let all = ReadLimit {
+                    events: usize::MAX,
+                    bytes: usize::MAX,
+                };
+                opened
+                    .log
+                    .read(&[info.id], 0, u64::MAX, all, run.model.now, &mut visit)
+                    .unwrap();
                 (info, events)
             })
             .collect();

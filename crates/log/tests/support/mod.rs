@@ -281,7 +281,11 @@ impl Model {
         let data = data_of(sequence, *size);
         let text = key.map(|key| format!("key{}", key % 4));
         let publisher = id.then(|| format!("id{}", sequence % 7));
-        let expires = expires_in.map(|ms| self.now + u64::from(ms));
+        // Whether an expired record still takes a place in a conflating topic is left open.
+        let conflates = chosen.iter().any(|name| self.topics[name].policy.conflate);
+        let expires = expires_in
+            .filter(|_| !conflates)
+            .map(|ms| self.now + u64::from(ms));
         let event = Event {
             topics: &ids,
             time_ms: self.now,
