@@ -1,10 +1,12 @@
 //! `tidings history`: what a topic has kept.
 
-use tidings_client::{Client, Event};
-use tidings_frame::api::Page;
-use tidings_frame::limits::{HISTORY_PAGE_EVENTS_MAX, START_LAST_EVENTS_MAX};
-use tidings_frame::{GapNotice, Position};
+use std::collections::VecDeque;
 
+use tidings_client::{Client, Event};
+use tidings_frame::limits::{HISTORY_PAGE_EVENTS_MAX, START_LAST_EVENTS_MAX};
+use tidings_frame::{GapNotice, Position, TopicName};
+
+use crate::exit::{Exit, Reason};
 use crate::output::Printer;
 use crate::target::{Target, block_on};
 use crate::terminal::{self, harmless};
@@ -51,77 +53,113 @@ pub(crate) struct Arguments {
 const PAGE: u64 = HISTORY_PAGE_EVENTS_MAX as u64;
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    // Told before anything is sent, whatever is asked for first.
+    TopicName::new(&arguments.topic)
+        .map_err(|error| Exit::new(Reason::Usage, format!("`{}`: {error}", arguments.topic)))?;
     let client = arguments.target.client()?;
-    let printer = Printer::stdout(arguments.json, false);
-    match (arguments.last, arguments.before) {
-        (None, None) => block_on(forwards(arguments, &client, printer)),
-        (last, before) => {
-            let wanted = last.unwrap_or(arguments.limit);
-            block_on(backwards(arguments, &client, printer, before, wanted))
-        }
+    let mut pages = Pages {
+        arguments,
+        client,
+        next: From::Oldest,
+        left: arguments.limit,
+    };
+    if arguments.all || arguments.before.is_some() {
+        pages.left = u64::MAX;
     }
+    if let Some(after) = arguments.after {
+        pages.next = From::After(after);
+    }
+    if let Some(last) = arguments.last {
+        pages.next = From::Last(last);
+        pages.left = last;
+    }
+    let printer = Printer::stdout(arguments.json, false);
+    block_on(async {
+        if arguments.before.is_some() {
+            return print_nearest(pages, arguments.limit, printer).await;
+        }
+        while let Some(events) = pages.read().await? {
+            printer.print(&events)?;
+        }
+        Ok(())
+    })
 }
 
-/// Page by page from the oldest on; what is printed need not be kept.
-async fn forwards(arguments: &Arguments, client: &Client, printer: Printer) -> anyhow::Result<()> {
-    let mut after = arguments.after;
-    let mut left = if arguments.all {
-        u64::MAX
-    } else {
-        arguments.limit
-    };
-    loop {
-        let mut history = client.history(&arguments.topic).limit(left.min(PAGE));
-        if let Some(after) = after {
-            history = history.after(after);
-        }
+/// The events before one of them are read from the oldest on, and only the nearest are kept.
+async fn print_nearest(mut pages: Pages<'_>, limit: u64, printer: Printer) -> anyhow::Result<()> {
+    let limit = usize::try_from(limit)?;
+    let mut nearest: VecDeque<Event> = VecDeque::new();
+    while let Some(events) = pages.read().await? {
+        nearest.extend(events);
+        let over = nearest.len().saturating_sub(limit);
+        nearest.drain(..over);
+    }
+    Ok(printer.print(nearest.make_contiguous())?)
+}
+
+/// Where the next page begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum From {
+    Oldest,
+    After(Position),
+    Last(u64),
+    Nowhere,
+}
+
+/// A topic's history, page by page.
+struct Pages<'a> {
+    arguments: &'a Arguments,
+    client: Client,
+    next: From,
+    /// Events that are still wanted.
+    left: u64,
+}
+
+impl Pages<'_> {
+    /// The next page; none after the last.
+    async fn read(&mut self) -> anyhow::Result<Option<Vec<Event>>> {
+        let arguments = self.arguments;
+        let history = self
+            .client
+            .history(&arguments.topic)
+            .limit(self.left.min(PAGE));
+        let history = match self.next {
+            From::Nowhere => return Ok(None),
+            From::Last(events) => history.last(events),
+            From::After(position) => history.after(position),
+            // A page that begins nowhere in particular is the newest one.
+            From::Oldest => match self.before_oldest().await? {
+                Some(position) => history.after(position),
+                None => history,
+            },
+        };
+        let history = match arguments.before {
+            Some(before) => history.before(before),
+            None => history,
+        };
         let page = history
             .page()
             .await
             .map_err(|error| arguments.target.request(&error))?;
         tell_gap(page.gap.as_ref());
-        printer.print(&page.events)?;
-        left = left.saturating_sub(page.events.len() as u64);
-        if left == 0 || !page.more || page.next.is_none() || page.next == after {
-            return Ok(());
-        }
-        after = page.next;
+        self.left = self.left.saturating_sub(page.events.len() as u64);
+        let next = page.next.map_or(From::Nowhere, From::After);
+        let goes_on = page.more && self.left > 0 && next != self.next;
+        self.next = if goes_on { next } else { From::Nowhere };
+        Ok(Some(page.events))
     }
-}
 
-/// Page by page towards the oldest; printed the other way round, so all of it is kept until then.
-async fn backwards(
-    arguments: &Arguments,
-    client: &Client,
-    printer: Printer,
-    mut before: Option<Position>,
-    wanted: u64,
-) -> anyhow::Result<()> {
-    let mut pages: Vec<Vec<Event>> = Vec::new();
-    let mut left = wanted;
-    while left > 0 {
-        let count = left.min(PAGE);
-        let history = client.history(&arguments.topic);
-        let history = match before {
-            Some(before) => history.before(before).limit(count),
-            None => history.last(count),
-        };
-        let Page { events, gap, .. } = history
-            .page()
-            .await
-            .map_err(|error| arguments.target.request(&error))?;
-        let Some(first) = events.first() else {
-            tell_gap(gap.as_ref());
-            break;
-        };
-        before = Some(first.id);
-        left = left.saturating_sub(events.len() as u64);
-        pages.push(events);
+    /// The position before the oldest event that is kept; none if there is none.
+    async fn before_oldest(&self) -> anyhow::Result<Option<Position>> {
+        let described = self.client.describe(&self.arguments.topic).await;
+        let described = described.map_err(|error| self.arguments.target.request(&error))?;
+        Ok(described
+            .and_then(|topic| topic.oldest)
+            .map(|oldest| Position {
+                sequence: oldest.sequence.saturating_sub(1),
+                ..oldest
+            }))
     }
-    for page in pages.iter().rev() {
-        printer.print(page)?;
-    }
-    Ok(())
 }
 
 fn tell_gap(gap: Option<&GapNotice<'_>>) {

@@ -160,7 +160,11 @@ fn an_event_for_later_is_scheduled() {
         said.stderr
     );
     said.success();
-    assert_eq!(history(&server, "a").len(), 0);
+    let history = server.run(&["history", "a"]).failure(4);
+    assert!(
+        history.contains("topic-not-found"),
+        "its first event will create it: {history}"
+    );
 }
 
 #[test]

@@ -51,13 +51,15 @@ fn a_policy_is_changed_only_where_it_was_said() {
         let printed = server.run(&all).success();
         serde_json::from_str::<serde_json::Value>(&printed).unwrap()["policy"].take()
     };
-    let first = policy(&["--retain-count", "2", "--durability", "synced"]);
+    let first = policy(&["--retain-count", "5", "--durability", "synced"]);
     assert_eq!(first["durability"], "synced");
-    let second = policy(&["--conflate", "--retain-forever"]);
+    let second = policy(&["--private", "--retain-forever"]);
     assert_eq!(second["durability"], "synced");
-    assert_eq!(second["conflate"], true);
-    let third = policy(&["--conflate=false", "--retain-count", "2"]);
-    assert_eq!(third["conflate"], false);
+    assert_eq!(second["private"], true);
+    assert_eq!(second["retain"]["count"], serde_json::Value::Null);
+    let third = policy(&["--private=false", "--retain-count", "2"]);
+    assert_eq!(third["private"], false);
+    assert_eq!(third["retain"]["count"], 2);
     for data in ["1", "2", "3"] {
         server.run(&["publish", "a", data]).success();
     }

@@ -37,7 +37,7 @@ fn wrong_names_are_told_before_anything_is_sent() {
         &["subscribe", "--pattern", "a*"],
         &["topics", "delete", ""],
     ] {
-        run(arguments).failure(2);
+        finish(command().args(arguments).args(["--url", &nobody()])).failure(2);
     }
 }
 
