@@ -37,7 +37,8 @@ pub(crate) enum Contender {
     Nchan,
     /// axum's `Sse` over a broadcast channel, one thread.
     Axum,
-    /// The server that `--url` names.
+    /// The server that `--url` names, in the place of `Tidings`.
+    #[value(skip)]
     Running,
 }
 

@@ -93,8 +93,8 @@ pub(crate) enum BenchError {
     Workload(String),
 }
 
-/// Runs one workload: prints its table, records its outcome, and fails with exit code 1 if
-/// `--check` was given and a target was missed.
+/// Runs one workload: prints its table, records its outcome, and fails with exit code 1 if the
+/// server could not be measured, or if `--check` was given and a target was missed.
 pub(crate) fn run(args: BenchArgs) -> Result<ExitCode, BenchError> {
     let (options, outcome) = match args.command {
         BenchCommand::Limit(args) => {
@@ -117,7 +117,7 @@ pub(crate) fn run(args: BenchArgs) -> Result<ExitCode, BenchError> {
     print(&options, &outcome)?;
     record::write(&options, &outcome)?;
     let missed = options.check && !outcome.reached_all();
-    Ok(if missed {
+    Ok(if missed || outcome.failed() {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
@@ -202,16 +202,16 @@ impl Bench {
             Contender::Tidings
         };
         let mut chosen = Vec::new();
-        for contender in all.iter().copied() {
-            let contender = if contender == Contender::Tidings {
-                ours
-            } else {
-                contender
-            };
+        for asked in all.iter().copied() {
             let only = &self.options.only;
-            if !only.is_empty() && !only.contains(&contender) {
+            if !only.is_empty() && !only.contains(&asked) {
                 continue;
             }
+            let contender = if asked == Contender::Tidings {
+                ours
+            } else {
+                asked
+            };
             match contender.missing(self) {
                 Some(how) => self.notes.push(how),
                 None => chosen.push(contender),

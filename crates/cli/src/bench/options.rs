@@ -35,15 +35,15 @@ pub(crate) struct Options {
     /// Measures these only; all that are installed otherwise.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub(crate) only: Vec<Contender>,
-    /// How durable a publish is [default: memory, as in the peers; publish, resume and replay:
-    /// synced].
+    /// How durable a publish is [default: memory, as in the peers; resume and replay: written;
+    /// publish: synced].
     #[arg(long, value_enum)]
     pub(crate) durability: Option<Durability>,
     /// Where stores are made, in a folder of their own that is removed afterwards [default: the
     /// system's folder for temporary files].
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Where results are recorded; nowhere when the folder does not exist.
+    /// Where results are recorded; nowhere when the folder does not exist, or by a quick run.
     #[arg(long, value_name = "DIR", default_value = "bench")]
     pub(crate) out: PathBuf,
     /// Where the peers were built.
@@ -102,14 +102,14 @@ impl Durability {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use clap::Parser;
 
     #[derive(Parser)]
-    struct Line {
+    pub(crate) struct Line {
         #[command(flatten)]
-        options: Options,
+        pub(crate) options: Options,
     }
 
     fn address(url: &str) -> Option<String> {

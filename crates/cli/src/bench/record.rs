@@ -1,12 +1,11 @@
-//! Outcomes on disk: one JSON file for each run, and RESULTS.md with the newest of each workload.
+//! Outcomes on disk: one JSON file for each run, and RESULTS.md with the newest of each case.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
 use super::options::Options;
-use super::result::Outcome;
+use super::result::{Case, Outcome};
 use super::{BenchError, table};
 
 /// Workloads in the order of the page.
@@ -21,18 +20,23 @@ pub(crate) fn write(options: &Options, outcome: &Outcome) -> Result<(), BenchErr
     let results = options.out.join("results");
     fs::create_dir_all(&results).map_err(io)?;
     let date = outcome.time.split('T').next().unwrap_or_default();
-    let file = results.join(format!("{date}-{}.json", outcome.workload));
+    // A single case does not replace the day's run of all of them.
+    let case = match outcome.cases.as_slice() {
+        [one] => format!("-{}", one.name.replace(' ', "-")),
+        _ => String::new(),
+    };
+    let file = results.join(format!("{date}-{}{case}.json", outcome.workload));
     let mut text = serde_json::to_string_pretty(outcome).map_err(BenchError::Json)?;
     text.push('\n');
     fs::write(file, text).map_err(io)?;
-    let page = page(&newest(&results)?);
+    let page = page(&recorded(&results)?);
     fs::write(options.out.join("RESULTS.md"), page).map_err(io)
 }
 
-/// The newest recorded outcome of each workload.
-fn newest(results: &Path) -> Result<BTreeMap<String, Outcome>, BenchError> {
+/// All recorded outcomes, the newest first.
+fn recorded(results: &Path) -> Result<Vec<Outcome>, BenchError> {
     let io = |error| BenchError::Io("reading earlier results", error);
-    let mut newest: BTreeMap<String, Outcome> = BTreeMap::new();
+    let mut outcomes = Vec::new();
     for entry in fs::read_dir(results).map_err(io)? {
         let path = entry.map_err(io)?.path();
         if path.extension().is_none_or(|extension| extension != "json") {
@@ -40,46 +44,60 @@ fn newest(results: &Path) -> Result<BTreeMap<String, Outcome>, BenchError> {
         }
         let text = fs::read_to_string(&path).map_err(io)?;
         // A file of another format (of an older version) is left alone.
-        let Ok(outcome) = serde_json::from_str::<Outcome>(&text) else {
-            continue;
-        };
-        let known = newest.get(&outcome.workload);
-        if known.is_none_or(|known| known.time < outcome.time) {
-            newest.insert(outcome.workload.clone(), outcome);
+        if let Ok(outcome) = serde_json::from_str::<Outcome>(&text) {
+            outcomes.push(outcome);
         }
     }
-    Ok(newest)
+    outcomes.sort_by(|one, other| other.time.cmp(&one.time));
+    Ok(outcomes)
 }
 
-fn page(outcomes: &BTreeMap<String, Outcome>) -> String {
+fn page(outcomes: &[Outcome]) -> String {
     let mut text = String::from(
         "# Results\n\n\
-         Written by `tidings bench`; each section is the newest recorded run of a workload. How \
-         it is measured, and how to measure on another machine: [README.md](README.md). Figures \
-         are medians of the runs, with the lowest and highest in parentheses; = n× is the \
-         distance to the limit that was measured in the same run.\n",
+         Written by `tidings bench`: the newest recorded run of each case. How it is measured, and \
+         how to measure on another machine: [README.md](README.md). Figures are medians of the \
+         runs, with the lowest and highest in parentheses; = n× is the distance to what the \
+         target is measured by, in the same run.\n",
     );
     for workload in ORDER {
-        let Some(outcome) = outcomes.get(workload) else {
-            continue;
-        };
-        let _ = write!(text, "\n## {workload}\n\n{}, ", outcome.time);
-        let _ = writeln!(text, "`tidings {}`\n", outcome.arguments.join(" "));
-        let _ = writeln!(text, "{}", outcome.machine.describe());
-        for case in &outcome.cases {
-            let _ = writeln!(text, "\n### {}: {}\n", case.name, case.title);
-            text.push_str(&table::render_case(case));
-            for column in &case.columns {
-                if let Some(error) = &column.error {
-                    let _ = writeln!(text, "\n{} failed: {}", column.name, error.trim());
-                }
+        let mut heading = format!("\n## {workload}\n");
+        let mut shown: Vec<&str> = Vec::new();
+        for outcome in outcomes
+            .iter()
+            .filter(|outcome| outcome.workload == workload)
+        {
+            let new = |case: &&Case| !shown.contains(&case.name.as_str());
+            let cases: Vec<&Case> = outcome.cases.iter().filter(new).collect();
+            if cases.is_empty() {
+                continue;
             }
-        }
-        for note in &outcome.notes {
-            let _ = write!(text, "\n{note}\n");
+            text.push_str(&std::mem::take(&mut heading));
+            section(outcome, &cases, &mut text);
+            shown.extend(cases.iter().map(|case| case.name.as_str()));
         }
     }
     text
+}
+
+/// The cases of one run, and what has to be known to read them.
+fn section(outcome: &Outcome, cases: &[&Case], text: &mut String) {
+    let _ = write!(text, "\n{}, ", outcome.time);
+    let _ = writeln!(text, "`tidings {}`", outcome.arguments.join(" "));
+    let _ = write!(text, "\n{}", outcome.machine.describe());
+    for note in &outcome.notes {
+        let _ = write!(text, "\n{note}");
+    }
+    text.push('\n');
+    for case in cases {
+        let _ = writeln!(text, "\n### {}: {}\n", case.name, case.title);
+        text.push_str(&table::render_case(case));
+        for column in &case.columns {
+            if let Some(error) = &column.error {
+                let _ = writeln!(text, "\n{} failed: {}", column.name, error.trim());
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -100,21 +118,52 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_run_of_each_workload_is_on_the_page() {
+    fn the_newest_run_of_each_case_is_on_the_page() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, outcome: &Outcome| {
             let text = serde_json::to_string(outcome).unwrap();
             fs::write(folder.path().join(name), text).unwrap();
         };
+        let mut two = outcome("connect", "2025-01-01T00:00:00Z");
+        two.cases.push(Case {
+            name: "other".to_owned(),
+            ..two.cases[0].clone()
+        });
         write("1.json", &outcome("connect", "2025-01-02T00:00:00Z"));
-        write("2.json", &outcome("connect", "2025-01-01T00:00:00Z"));
+        write("2.json", &two);
         write("3.json", &outcome("fanout", "2025-01-01T00:00:00Z"));
         fs::write(folder.path().join("4.json"), "{}").unwrap();
         fs::write(folder.path().join("notes.txt"), "no").unwrap();
-        let page = page(&newest(folder.path()).unwrap());
+        let page = page(&recorded(folder.path()).unwrap());
         let (fanout, connect) = (page.find("## fanout"), page.find("## connect"));
         assert!(fanout.is_some() && fanout < connect, "{page}");
-        assert!(page.contains("2025-01-02") && !page.contains("connect\n\n2025-01-01"));
+        let (newer, other) = (page.find("2025-01-02"), page.find("### other"));
+        assert!(connect < newer && newer < other, "{page}");
+        assert_eq!(page.matches("### paced").count(), 2, "{page}");
         assert!(page.contains("A note."));
+    }
+
+    #[test]
+    fn a_run_is_recorded_and_a_quick_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = |more: &[&str]| {
+            let out = folder.path().to_str().unwrap();
+            let line = ["bench", "--out", out]
+                .into_iter()
+                .chain(more.iter().copied());
+            <super::super::options::tests::Line as clap::Parser>::parse_from(line).options
+        };
+        let outcome = outcome("fanout", "2025-01-01T00:00:00Z");
+        write(&options(&["--quick"]), &outcome).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        write(&options(&[]), &outcome).unwrap();
+        assert!(
+            folder
+                .path()
+                .join("results/2025-01-01-fanout-paced.json")
+                .exists()
+        );
+        let page = fs::read_to_string(folder.path().join("RESULTS.md")).unwrap();
+        assert!(page.contains("### paced: one topic"), "{page}");
     }
 }

@@ -166,6 +166,12 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// True when what the verdicts are about could not be measured somewhere.
+    pub(crate) fn failed(&self) -> bool {
+        let ours = self.cases.iter().filter_map(Case::ours);
+        ours.into_iter().any(|column| column.error.is_some())
+    }
+
     /// True unless some target was missed or could not be judged.
     pub(crate) fn reached_all(&self) -> bool {
         let metrics = self.cases.iter().flat_map(|case| {

@@ -1,6 +1,7 @@
 //! The program as its users see it: arguments in; exit code, standard output and standard error out.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod bench;
 mod config;
 mod help;
 mod pages;
