@@ -24,5 +24,5 @@ if timeout "$FETCH_SECONDS" cargo deny fetch db >/dev/null 2>&1; then
     cargo deny check
 else
     echo "note: the advisory database cannot be reached, so advisories are NOT checked in this run"
-    cargo deny --offline check licenses bans sources
+    cargo deny check licenses bans sources
 fi

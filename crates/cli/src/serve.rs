@@ -17,8 +17,8 @@ Examples:
   tidings dev --data-dir /tmp/try              keep the events elsewhere";
 
 pub(crate) const SERVE_EXAMPLES: &str = "\
-Nothing is open that was not asked for: say with `anonymous` (in the configuration, or with the flag)
-what anybody who reaches the port may do.
+Nothing is open that was not asked for: say with `anonymous` (in the configuration, or with the
+flag) what anybody who reaches the port may do.
 
 Examples:
   tidings serve --anonymous subscribe,publish
@@ -26,7 +26,7 @@ Examples:
   TIDINGS_SERVER__LISTEN=0.0.0.0:8080 tidings serve --config tidings.toml
 
 Every value of the configuration: tidings config show --config tidings.toml
-The server stops on SIGTERM or Ctrl-C: it closes its connections over a few seconds (drain.jitter).";
+The server stops on SIGTERM or Ctrl-C; it closes its connections over some seconds (drain.jitter).";
 
 /// The flags that override the configuration; their texts are checked there, with everything else.
 #[derive(Debug, clap::Args)]
@@ -146,9 +146,7 @@ impl Welcome {
                 &format!("(events in {}, Ctrl-C stops)", self.data_dir.display())
             ),
             label("follow"),
-            command(format!(
-                "curl -N {url}/topics/hello"
-            )),
+            command(format!("curl -N {url}/topics/hello")),
             label("publish"),
             command(format!("curl {url}/topics/hello -d 'Hello, world'")),
             label("browser"),

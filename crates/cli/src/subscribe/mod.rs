@@ -17,9 +17,9 @@ use crate::target::{Target, block_on};
 use crate::terminal::{self, harmless};
 
 pub(crate) const EXAMPLES: &str = "\
-Every event is printed once and in order. A lost connection is made again by itself and goes on where
-it was; what happens to the connection is told on standard error. A gap (events that the server no
-longer has) is told there too.
+Every event is printed once and in order. A lost connection is made again by itself and goes on
+where it was; what happens to the connection is told on standard error. A gap (events that the
+server no longer has) is told there too.
 
 Examples:
   tidings subscribe chat/lobby

@@ -7,8 +7,8 @@ use tidings_frame::Time;
 use tidings_server::config::parse_duration;
 
 /// The ways to write it; the end of every message about it.
-const WAYS: &str = "write earliest, live, last:20, since:10m, since:2026-01-31T12:00:00Z, or the id \
-                    of an event";
+const WAYS: &str = "write earliest, live, last:20, since:10m, since:2026-01-31T12:00:00Z, or the \
+                    id of an event";
 
 /// The longest id, in bytes. Ids are opaque here; what is longer is no id.
 const ID_BYTES_MAX: usize = 128;

@@ -1,4 +1,4 @@
-//! The program as its users see it: arguments in; exit code, standard output and standard error out.
+//! The program as its users see it: arguments in; exit code, standard output and error out.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bench;

@@ -27,8 +27,8 @@ const NESTED: [[&str; 2]; 3] = [
 
 const OPENING: &str = "# The command line
 
-This page is what `tidings --help` and `tidings COMMAND --help` print, collected by `make docs`; a test
-fails if it is out of date.
+This page is what `tidings --help` and `tidings COMMAND --help` print, collected by `make docs`; a
+test fails if it is out of date.
 ";
 
 /// Compares a page with the one in the repository, or writes it there.
