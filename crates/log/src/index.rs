@@ -132,9 +132,23 @@ pub(crate) struct DiskRun {
     pub(crate) start: u32,
     pub(crate) count: u32,
     pub(crate) first_ordinal: u64,
+    /// Sequences of its first and last entry.
+    pub(crate) first: u64,
+    pub(crate) last: u64,
 }
 
 impl DiskRun {
+    pub(crate) fn new(segment: Arc<Segment>, run: &Run) -> DiskRun {
+        DiskRun {
+            segment,
+            start: run.start,
+            count: run.count,
+            first_ordinal: run.first_ordinal,
+            first: run.first,
+            last: run.last,
+        }
+    }
+
     pub(crate) fn base(&self) -> u64 {
         self.segment.header.base_sequence
     }
@@ -148,6 +162,12 @@ impl DiskRun {
 
     /// Index of the first entry with a sequence above `sequence`; `count` if there is none. Reads the sidecar.
     pub(crate) fn first_above(&self, sequence: u64) -> io::Result<u32> {
+        if sequence < self.first {
+            return Ok(0);
+        }
+        if sequence >= self.last {
+            return Ok(self.count);
+        }
         let above = |entry: &Entry| self.base() + u64::from(entry.delta) > sequence;
         let (mut low, mut high) = (0, self.count);
         while high - low > ENTRIES_CHUNK {

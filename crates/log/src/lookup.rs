@@ -28,12 +28,7 @@ impl Table {
             return None;
         };
         let segment = self.segments.get(&run.segment)?.handle.clone();
-        Some(DiskRun {
-            segment,
-            start: run.start,
-            count: run.count,
-            first_ordinal: run.first_ordinal,
-        })
+        Some(DiskRun::new(segment, run))
     }
 }
 

@@ -346,7 +346,8 @@ impl Table {
         let front = front.max(topic.count_floor());
         while let Some(piece) = topic.piece(0) {
             let gone = piece.last() <= topic.floor || piece.end_ordinal() <= front;
-            if !gone {
+            // An open run goes into the sidecar first, dead or not: the newest removed event must be known after a restart.
+            if !gone || matches!(piece, Piece::Open(_)) {
                 break;
             }
             let Some((segment, entries, bytes)) = topic.pop_front() else {
@@ -374,7 +375,8 @@ impl Table {
         };
         let more = now_dead_bytes.saturating_sub(dead_bytes);
         let segment = piece.segment();
-        topic.settled = front;
+        let settled = piece.first_ordinal() + now_dead;
+        topic.settled = settled;
         topic.front_dead = dead_bytes + more;
         topic.bytes = topic.bytes.saturating_sub(more);
         if let Some(state) = self.segments.get_mut(&segment) {

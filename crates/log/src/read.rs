@@ -115,13 +115,7 @@ impl Cursor {
         let segment = segment.handle.clone();
         match piece {
             Piece::Sealed(run) => {
-                let (start, count) = (run.start, run.count);
-                let run = DiskRun {
-                    segment,
-                    start,
-                    count,
-                    first_ordinal: run.first_ordinal,
-                };
+                let run = DiskRun::new(segment, run);
                 self.parts.push_back(Part::Disk { run, next: None });
                 true
             }

@@ -187,10 +187,6 @@ impl Table {
             if topic.conflated.is_some() {
                 continue;
             }
-            if meta.sequence <= topic.floor {
-                topic.note_removed(meta.sequence);
-                continue;
-            }
             if topic.push(place.segment, base, *ordinal, entry) {
                 unsealed.topics.push(*id);
             }
