@@ -73,7 +73,11 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         // Asked first: nginx's master takes its workers along only then.
-        if let Some(pid) = Pid::from_raw(self.0.id().cast_signed()).filter(|_| !self.ended()) {
+        if let Some(pid) = i32::try_from(self.0.id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .filter(|_| !self.ended())
+        {
             let _ = kill_process(pid, Signal::TERM);
         }
         for _ in 0..ENDING_LOOKS {

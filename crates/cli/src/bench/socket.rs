@@ -110,13 +110,8 @@ pub(crate) fn accept(listener: &OwnedFd) -> Result<Option<OwnedFd>, Errno> {
 }
 
 /// Starts a connection from `source` (`None`: the kernel chooses) to `target`.
-///
-/// Closing such a socket resets the connection: thousands of ports in TIME_WAIT would otherwise
-/// make the next run of the same measurement a different one.
 pub(crate) fn connect(source: Option<Ipv4Addr>, target: SocketAddrV4) -> Result<OwnedFd, Errno> {
     let socket = new_socket()?;
-    sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
-    sockopt::set_tcp_nodelay(&socket, true)?;
     if let Some(source) = source {
         net::bind(&socket, &SocketAddrV4::new(source, 0))?;
     }
@@ -124,6 +119,17 @@ pub(crate) fn connect(source: Option<Ipv4Addr>, target: SocketAddrV4) -> Result<
         Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
         Err(error) => Err(error),
     }
+}
+
+/// Sends small requests at once.
+pub(crate) fn undelayed(socket: impl AsFd) -> Result<(), Errno> {
+    sockopt::set_tcp_nodelay(socket, true)
+}
+
+/// Makes closing the socket reset the connection: thousands of ports in TIME_WAIT would make the
+/// next run of the same measurement a different one.
+pub(crate) fn reset_on_close(socket: impl AsFd) -> Result<(), Errno> {
+    sockopt::set_socket_linger(socket, Some(Duration::ZERO))
 }
 
 fn new_socket() -> Result<OwnedFd, Errno> {

@@ -98,7 +98,7 @@ fn follow(job: &FanoutJob, mut crowd: Crowd) -> Result<Report, LoadError> {
         crowd.settle(last);
     }
     Ok(Report {
-        tally: crowd.tally,
+        tally: std::mem::take(&mut crowd.tally),
         ..Report::default()
     })
 }

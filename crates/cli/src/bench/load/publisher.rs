@@ -42,6 +42,8 @@ impl Publisher {
     ) -> Result<Publisher, LoadError> {
         let socket = socket::connect(source, target);
         let socket = socket.map_err(|error| LoadError::Socket("connect", error))?;
+        let set = socket::undelayed(&socket).and_then(|()| socket::reset_on_close(&socket));
+        set.map_err(|error| LoadError::Socket("setsockopt", error))?;
         Ok(Publisher {
             socket,
             host: target.to_string(),
