@@ -341,8 +341,10 @@ mod tests {
 
     #[test]
     fn for_a_new_topic_only_what_was_said_is_sent() {
-        let mut policy = TopicPolicy::default();
-        policy.conflate = true;
+        let policy = TopicPolicy {
+            conflate: true,
+            ..TopicPolicy::default()
+        };
         let sent = difference(&TopicPolicy::default(), &serde_json::json!(policy));
         assert_eq!(sent, serde_json::json!({"conflate": true}));
     }

@@ -27,8 +27,10 @@ fn a_wrong_file_is_told_line_by_line() {
     assert_eq!(
         said,
         format!(
-            "error:\n  {path}:3: server.heartbeet: there is no such key; did you mean \
-             `heartbeat`?\n  {path}:4: server.io_threads: expected a whole number from 1 to 64, found `\"two\"`\n"
+            "error:\n  \
+             {path}:3: server.heartbeet: there is no such key; did you mean `heartbeat`?\n  \
+             {path}:4: server.io_threads: expected a whole number from 1 to 64, \
+             found `\"two\"`\n"
         )
     );
 }
