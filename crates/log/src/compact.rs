@@ -241,7 +241,8 @@ impl Rewrite {
             contents.times.push((meta.time_ms, delta));
         }
         if let Some(expires) = meta.expires_ms {
-            contents.summary.expiring_bytes += u64::from(meta.length);
+            let topics = collected.topics_of(meta).len() as u64;
+            contents.summary.expiring_bytes += u64::from(meta.length) * topics;
             contents.summary.expired_at = contents.summary.expired_at.max(expires);
         }
         for (id, ordinal) in collected.topics_of(meta) {
@@ -333,6 +334,7 @@ impl Table {
             topic.bytes += run.bytes;
             state.live_entries += u64::from(run.count);
             state.live_bytes += run.bytes;
+            state.total_bytes += run.bytes;
         }
         for tag in rewrite
             .contents
@@ -350,6 +352,7 @@ impl Table {
                 (record.offset, record.length) = tag.location();
                 state.live_entries += 1;
                 state.live_bytes += u64::from(record.length);
+                state.total_bytes += u64::from(record.length);
             }
         }
         self.segments.insert(id, state);

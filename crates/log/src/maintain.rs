@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use crate::hash::NumberMap;
 use crate::index::Piece;
 use crate::log::Maintained;
-use crate::segment::{DATA_START, segment_name, sidecar_name};
+use crate::segment::{segment_name, sidecar_name};
 use crate::shared::{MaintainState, Shared};
 use crate::table::{SegmentState, Table};
 use crate::{MaintainError, SyncError, TopicId, checkpoint, limits};
@@ -38,13 +38,13 @@ impl Shared {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let mut done = Maintained::default();
+        let clock = self.observe(now_ms);
         if self.closed.load(Ordering::Acquire) {
             return Ok(done);
         }
         if let Some(why) = self.failed() {
             return Err(SyncError(why.to_owned()).into());
         }
-        let clock = self.observe(now_ms);
         // A full disk is reported to the next append; here it only means that nothing was flushed.
         let _ = self.flush();
         self.write().ledger.expire(clock);
@@ -321,17 +321,17 @@ impl Shared {
     }
 }
 
-/// Less than half of it is live.
+/// Less than half of what a rewrite could leave out or keep is live. (Headers do not count: of small records they are
+/// half of the file, and a rewrite would not make them fewer.)
 fn is_sparse(state: &SegmentState, now_ms: u64) -> bool {
-    let bytes = u64::from(state.end - DATA_START);
-    // Once the last expiring record has expired they are all dead. That none of them is counted twice does not matter for
-    // a decision about half of the bytes.
+    // Once the last expiring record has expired they are all dead. Those that retention had removed before are counted
+    // twice then, which at worst makes a rewrite early.
     let expired = if state.expired_at <= now_ms {
         state.expiring_bytes
     } else {
         0
     };
-    state.live_bytes.saturating_sub(expired) < bytes / 2
+    state.live_bytes.saturating_sub(expired) < state.total_bytes / 2
 }
 
 impl Table {

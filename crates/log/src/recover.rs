@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use crate::checkpoint;
 use crate::collect::Collected;
 use crate::hash::Secret;
+use crate::index::TagKind;
 use crate::life::{self, Life, LifeFile};
 use crate::log::{Log, Opened, Options, Recovery};
 use crate::record::{self, Control, Loss, Record};
@@ -522,7 +523,14 @@ fn attach(table: &mut Table, mut state: SegmentState, loaded: Loaded) {
     for damage in loaded.damaged {
         table.note_damage(damage);
     }
-    if let Some(state) = table.segments.get(&id) {
+    if let Some(state) = table.segments.get_mut(&id) {
+        let runs: u64 = loaded.runs.iter().map(|(_, run)| run.bytes).sum();
+        let conflated = loaded
+            .tags
+            .iter()
+            .filter(|tag| tag.kind == TagKind::Conflated);
+        let records: u64 = conflated.map(|tag| u64::from(tag.location().1)).sum();
+        state.total_bytes = runs + records + loaded.controls.len() as u64;
         // Nobody else has the handle yet, so this is the first time.
         let _ = state.handle.sidecar.set(loaded.file);
     }

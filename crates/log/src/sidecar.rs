@@ -29,7 +29,7 @@ pub(crate) struct Summary {
     pub(crate) last_sequence: u64,
     /// Time of the newest event up to its end.
     pub(crate) last_time: u64,
-    /// Bytes of the records that expire, and when the last of them has.
+    /// Bytes of the records that expire, once per topic, and when the last of them has.
     pub(crate) expiring_bytes: u64,
     pub(crate) expired_at: u64,
 }

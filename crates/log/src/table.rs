@@ -35,11 +35,14 @@ pub(crate) struct SegmentState {
     pub(crate) last_sequence: u64,
     /// Time of the newest event up to its end.
     pub(crate) last_time: u64,
+    /// Bytes of records that expire, once per topic, and when the last of them has.
     pub(crate) expiring_bytes: u64,
     pub(crate) expired_at: u64,
     /// Entries of live topics above their floors as far as they are settled, and their bytes.
     pub(crate) live_entries: u64,
     pub(crate) live_bytes: u64,
+    /// The same of all entries that it had when it was written or rewritten, and its control records.
+    pub(crate) total_bytes: u64,
     /// `None` once it is sealed.
     pub(crate) unsealed: Option<Box<Unsealed>>,
 }
@@ -59,6 +62,7 @@ impl SegmentState {
             expired_at: 0,
             live_entries: 0,
             live_bytes: 0,
+            total_bytes: 0,
             unsealed: Some(Box::default()),
             handle,
         }
@@ -67,6 +71,7 @@ impl SegmentState {
     fn count(&mut self, bytes: u32) {
         self.live_entries += 1;
         self.live_bytes += u64::from(bytes);
+        self.total_bytes += u64::from(bytes);
     }
 
     pub(crate) fn discount(&mut self, entries: u64, bytes: u64) {
@@ -143,6 +148,7 @@ impl Table {
                             record,
                         };
                         sidecar::put_control(&mut unsealed.controls, &listed);
+                        self.add_total(place.segment, u64::from(*length));
                     }
                 }
             }
@@ -175,7 +181,8 @@ impl Table {
             unsealed.times.push((segment.last_time, delta));
         }
         if let Some(expires) = meta.expires_ms {
-            segment.expiring_bytes += u64::from(meta.length);
+            let topics = collected.topics_of(meta).len() as u64;
+            segment.expiring_bytes += u64::from(meta.length) * topics;
             segment.expired_at = segment.expired_at.max(expires);
         }
         for (id, ordinal) in collected.topics_of(meta) {
@@ -193,6 +200,7 @@ impl Table {
             topic.bytes += u64::from(meta.length);
             segment.live_entries += 1;
             segment.live_bytes += u64::from(meta.length);
+            segment.total_bytes += u64::from(meta.length);
         }
         for tag in collected.tags_of(meta) {
             let mut tag = *tag;
@@ -204,6 +212,12 @@ impl Table {
             if let Some(unsealed) = segment.and_then(|found| found.unsealed.as_mut()) {
                 unsealed.tags.push(tag);
             }
+        }
+    }
+
+    fn add_total(&mut self, segment: u64, bytes: u64) {
+        if let Some(segment) = self.segments.get_mut(&segment) {
+            segment.total_bytes += bytes;
         }
     }
 

@@ -630,7 +630,7 @@ fn old_segments_are_deleted_and_sparse_ones_rewritten() {
 #[test]
 fn a_folder_belongs_to_one_log() {
     let folder = tempfile::tempdir().unwrap();
-    let Opened { writer, .. } = open_at(folder.path(), 5);
+    let Opened { mut writer, .. } = open_at(folder.path(), 5);
     let storage = || Arc::new(FileStorage::new(folder.path()).unwrap());
     assert!(matches!(
         open(storage(), options(5)),
@@ -638,4 +638,191 @@ fn a_folder_belongs_to_one_log() {
     ));
     writer.close().unwrap();
     assert!(open(storage(), options(5)).is_ok());
+}
+
+#[test]
+fn a_segment_of_small_records_is_not_rewritten_again_and_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let Opened {
+        mut writer, log, ..
+    } = open_at(folder.path(), 5);
+    let a = topic(&mut writer, "a", Policy::default());
+    let b = topic(&mut writer, "b", kept(1));
+    for number in 0..600 {
+        append(
+            &mut writer,
+            &[if number % 3 == 0 { a } else { b }],
+            number,
+            b"tiny",
+        );
+    }
+    let mut rewritten = 0;
+    for round in 0..200 {
+        rewritten += log.maintain(1000 + round).unwrap().rewritten;
+    }
+    let segments = log.status().segments;
+    assert!(
+        segments > 2 && rewritten > 0 && rewritten < segments,
+        "{rewritten} {segments}"
+    );
+    writer.close().unwrap();
+    let Opened {
+        log,
+        writer: _writer,
+        ..
+    } = open_at(folder.path(), 5);
+    let again: u64 = (0..200)
+        .map(|round| log.maintain(2000 + round).unwrap().rewritten)
+        .sum();
+    assert!(again <= 1, "{again}");
+    assert_eq!(sequences(&log, &[a], 0, 1).len(), 200);
+}
+
+#[test]
+fn expired_records_are_left_out_of_a_rewritten_segment() {
+    let folder = tempfile::tempdir().unwrap();
+    let Opened {
+        mut writer, log, ..
+    } = open_at(folder.path(), 5);
+    let plain = topic(&mut writer, "plain", Policy::default());
+    let latest = topic(
+        &mut writer,
+        "latest",
+        Policy {
+            conflate: true,
+            ..Policy::default()
+        },
+    );
+    let data = [b'x'; 900];
+    for number in 0..60_u64 {
+        let mut batch = Batch::new();
+        let topics = [plain, latest];
+        let key = format!("{number}");
+        let expires_ms = (number % 10 != 0).then_some(2000);
+        let key = Some(&*key);
+        let event = Event {
+            topics: &topics,
+            time_ms: 1000,
+            key,
+            expires_ms,
+            data: &data,
+            ..Event::default()
+        };
+        writer.push(&mut batch, &event).unwrap();
+        writer.append(&mut batch, Durability::Written).unwrap();
+    }
+    let before = log.status().disk_bytes;
+    let kept: Vec<u64> = (0..60).step_by(10).map(|number| number + 1).collect();
+    for round in 0..20 {
+        log.maintain(2000 + round).unwrap();
+    }
+    assert!(log.status().disk_bytes < before / 2);
+    let check = |log: &Log| {
+        for topic in [plain, latest] {
+            assert_eq!(sequences(log, &[topic], 0, 2020), kept);
+            assert_eq!(log.missing(topic, 0, 2020), None, "expired is not missing");
+        }
+    };
+    check(&log);
+    writer.close().unwrap();
+    check(&open_at(folder.path(), 2020).log);
+}
+
+#[test]
+fn retention_by_bytes_is_applied_by_maintenance() {
+    let folder = tempfile::tempdir().unwrap();
+    let Opened {
+        mut writer, log, ..
+    } = open_at(folder.path(), 5);
+    let retention = Retention {
+        bytes: Some(5000),
+        ..Retention::default()
+    };
+    let a = topic(
+        &mut writer,
+        "a",
+        Policy {
+            retention,
+            ..Policy::default()
+        },
+    );
+    let data = [b'x'; 960];
+    for number in 0..100 {
+        append(&mut writer, &[a], number, &data);
+        if number % 30 == 0 {
+            log.maintain(number).unwrap();
+        }
+    }
+    while log.maintain(200).unwrap().more {}
+    assert_eq!(sequences(&log, &[a], 0, 200), [96, 97, 98, 99, 100]);
+    let info = log.describe(a).unwrap();
+    assert!(info.bytes <= 5000 && info.count == 5, "{info:?}");
+    let gap = Some(Missing {
+        through: 95,
+        reason: Reason::Retention,
+    });
+    assert_eq!(
+        (log.missing(a, 0, 200), log.missing(a, 95, 200)),
+        (gap, None)
+    );
+    writer.close().unwrap();
+    let Opened {
+        log,
+        writer: _writer,
+        ..
+    } = open_at(folder.path(), 200);
+    while log.maintain(200).unwrap().more {}
+    assert_eq!(sequences(&log, &[a], 0, 200), [96, 97, 98, 99, 100]);
+    assert_eq!(log.missing(a, 0, 200), gap);
+}
+
+#[test]
+fn idempotency_outlives_the_event_and_its_segment() {
+    let folder = tempfile::tempdir().unwrap();
+    let Opened {
+        mut writer, log, ..
+    } = open_at(folder.path(), 5);
+    let a = topic(&mut writer, "a", kept(2));
+    let mut batch = Batch::new();
+    let topics = [a];
+    let idempotency = Some(Idempotency {
+        key: "once",
+        fingerprint: 5,
+        count: 1,
+    });
+    let producer = Some(Producer {
+        id: "p",
+        epoch: 1,
+        sequence: 4,
+    });
+    let event = Event {
+        topics: &topics,
+        time_ms: 10,
+        idempotency,
+        producer,
+        ..Event::default()
+    };
+    writer.push(&mut batch, &event).unwrap();
+    writer.append(&mut batch, Durability::Written).unwrap();
+    for number in 0..100 {
+        append(&mut writer, &[a], 10 + number, &[b'x'; 900]);
+        log.maintain(10 + number).unwrap();
+    }
+    assert!(log.status().segments < 4);
+    let repeated = Some(Repeated {
+        first: 1,
+        count: 1,
+        fingerprint: 5,
+    });
+    assert_eq!(log.idempotent(a, "once"), repeated);
+    writer.close().unwrap();
+    let Opened {
+        log,
+        writer: _writer,
+        ..
+    } = open_at(folder.path(), 200);
+    assert_eq!(log.idempotent(a, "once"), repeated);
+    assert_eq!(log.producer(a, "p"), Some((1, 4)));
+    log.maintain(10 + limits::IDEMPOTENCY_WINDOW_MS).unwrap();
+    assert_eq!(log.idempotent(a, "once"), None);
 }
