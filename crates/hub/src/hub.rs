@@ -267,7 +267,7 @@ impl Hub {
     }
 
     /// Lets go of frames that everybody who reads has had.
-    pub(crate) fn forget_old_frames(&self) {
+    pub fn forget_old_frames(&self) {
         let before = self
             .now_ms()
             .saturating_sub(crate::fanout::tail::TAIL_AGE_MS);
@@ -324,24 +324,6 @@ impl Hub {
 }
 
 impl State {
-    /// The topic if it is at hand or can be without changing anything.
-    pub(crate) fn known<'s>(&'s self, hub: &Hub, name: &str) -> Option<KnownTopic<'s>> {
-        if let Some(topic) = self.topics.get(name) {
-            return Some(KnownTopic {
-                policy: std::borrow::Cow::Borrowed(&topic.policy),
-                closed: topic.closed,
-                binary: topic.binary,
-            });
-        }
-        let info = hub.log.describe(hub.log.topic(name)?)?;
-        let (policy, _) = policy::from_log(&info.policy);
-        Some(KnownTopic {
-            binary: policy.is_binary(),
-            policy: std::borrow::Cow::Owned(Arc::new(policy)),
-            closed: info.closed.map(crate::publish::end_from_log),
-        })
-    }
-
     /// Has the topic at hand if it exists.
     pub(crate) fn learn(&mut self, hub: &Hub, name: &str) -> bool {
         if self.topics.contains_key(name) {
@@ -436,11 +418,4 @@ impl State {
         }
         live
     }
-}
-
-/// What a check needs to know of a topic.
-pub(crate) struct KnownTopic<'s> {
-    pub(crate) policy: std::borrow::Cow<'s, Arc<TopicPolicy>>,
-    pub(crate) closed: Option<End>,
-    pub(crate) binary: bool,
 }

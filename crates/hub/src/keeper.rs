@@ -183,7 +183,7 @@ impl Hub {
     pub fn close(&self) -> Result<(), StoreError> {
         self.keeper.stop();
         let mut state = self.state.lock();
-        let closed = state.writer.flush().map_err(StoreError::from); // CLOSE-LATER
+        let closed = state.writer.close().map_err(StoreError::from);
         drop(state);
         // Whoever still waits is answered.
         self.synced(match &closed {

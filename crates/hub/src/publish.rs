@@ -229,6 +229,9 @@ impl<'h> Round<'h> {
 
     /// `Err` carries the outcome of a request that puts nothing into the batch.
     fn stage(&mut self, at: usize, request: &Publish<'_>) -> Result<(), Outcome> {
+        for name in request.events.iter().flat_map(topics_of) {
+            self.state.learn(self.hub, name);
+        }
         self.check(request).map_err(Err)?;
         if let Some(at_ms) = request.at_ms.filter(|&at_ms| at_ms > self.now_ms) {
             return self.stage_schedule(at, request, at_ms);
@@ -335,7 +338,7 @@ impl<'h> Round<'h> {
         let mut binary = false;
         for (place, name) in topics_of(event).enumerate() {
             // A name that is known has been checked when it became known.
-            let Some(topic) = self.state.known(self.hub, name) else {
+            let Some(topic) = self.state.topics.get(&**name) else {
                 TopicName::new(name)?;
                 binary |= place == 0 && self.hub.rules.of(name).is_binary();
                 continue;
@@ -531,7 +534,10 @@ impl<'h> Round<'h> {
         };
         for framing in FRAMINGS {
             let mut range = None;
-            for name in topics_of(event) {
+            for (place, name) in topics_of(event).enumerate() {
+                if topics_of(event).take(place).any(|earlier| earlier == name) {
+                    continue;
+                }
                 let Some(live) = self.state.live_of(self.hub, name, sequence - 1) else {
                     continue;
                 };
@@ -700,9 +706,15 @@ impl<'h> Round<'h> {
             }
         }
         let frames = std::mem::replace(&mut self.frames, std::mem::take(&mut state.spare));
-        let (last, wait) = (appended.last, unsynced.then_some(appended.batch));
-        self.hub
-            .appended(state, &mut self.release, last, wait, frames, self.events);
+        let touched = std::mem::take(&mut self.touched);
+        self.hub.appended(
+            state,
+            &mut self.release,
+            &appended,
+            unsynced,
+            frames,
+            &touched,
+        );
         self.reset();
     }
 

@@ -9,6 +9,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tidings_log::{Appended, TopicId};
+
 use crate::error::StoreError;
 use crate::fanout::frame::Framing;
 use crate::fanout::tail::FrameInfo;
@@ -55,6 +57,9 @@ struct Waiting {
     last: u64,
     frames: Frames,
     events: u64,
+    /// Its topics. Somebody may follow one by the time it is shown who did not when it was encoded;
+    /// they are told too, and find the event in the log.
+    topics: Vec<Arc<str>>,
 }
 
 /// What is appended and not shown, and who waits for it. Bounded by what can be published between
@@ -77,14 +82,18 @@ impl Release {
     fn show(&mut self, frames: &mut Frames) {
         for (live, framing, info, range) in frames.frames.drain(..) {
             live.push(framing, info, &frames.bytes[range]);
-            live.each_bell(|bell| {
-                match self.bells.iter_mut().find(|(b, _)| Arc::ptr_eq(b, bell)) {
-                    Some((_, topics)) => topics.push(live.clone()),
-                    None => self.bells.push((bell.clone(), vec![live.clone()])),
-                }
-            });
+            self.note(&live);
         }
         frames.bytes.clear();
+    }
+
+    fn note(&mut self, live: &Arc<Live>) {
+        live.each_bell(
+            |bell| match self.bells.iter_mut().find(|(b, _)| Arc::ptr_eq(b, bell)) {
+                Some((_, topics)) => topics.push(live.clone()),
+                None => self.bells.push((bell.clone(), vec![live.clone()])),
+            },
+        );
     }
 }
 
@@ -101,38 +110,47 @@ impl State {
 }
 
 impl Hub {
-    /// Shows a batch that was appended, or lets it wait its turn.
+    /// Shows a batch that was appended, or lets it wait its turn. `wait` is the batch that must be on
+    /// disk first; `topics` are those that it touches.
     pub(crate) fn appended(
         &self,
         state: &mut State,
         release: &mut Release,
-        last: u64,
-        wait: Option<u64>,
+        appended: &Appended,
+        wait: bool,
         mut frames: Frames,
-        events: u64,
+        topics: &[TopicId],
     ) {
-        if let Some(batch) = wait {
+        let events = appended.last + 1 - appended.first;
+        let batch = wait.then_some(appended.batch);
+        if let Some(batch) = batch {
             self.keeper.want_sync(batch);
         }
-        if wait.is_none() && state.unreleased.waiting.is_empty() {
+        if batch.is_none() && state.unreleased.waiting.is_empty() {
             release.show(&mut frames);
             release.events += events;
-            state.visible = last.max(state.visible);
+            state.visible = appended.last.max(state.visible);
             state.spare = frames;
-        } else {
-            let waiting = Waiting {
-                batch: wait,
-                last,
-                frames,
-                events,
-            };
-            state.unreleased.waiting.push_back(waiting);
+            return;
         }
+        let mut topics = topics.to_vec();
+        topics.sort_unstable();
+        topics.dedup();
+        let names = topics
+            .iter()
+            .filter_map(|&topic| Some(self.log.describe(topic)?.name));
+        let (last, topics) = (appended.last, names.collect());
+        state.unreleased.waiting.push_back(Waiting {
+            batch,
+            last,
+            frames,
+            events,
+            topics,
+        });
     }
 
     /// Rings the bells for what was shown.
     pub(crate) fn release(&self, state: &mut State, release: &mut Release) {
-        self.visible.store(state.visible, Ordering::Release);
         self.counters
             .events_visible
             .fetch_add(release.events, Ordering::Relaxed);
@@ -140,6 +158,8 @@ impl Hub {
         for (bell, mut topics) in release.bells.drain(..) {
             bell.ring(&mut topics, state.visible);
         }
+        // Last, so that who sees this position finds every bell rung for it.
+        self.visible.store(state.visible, Ordering::Release);
     }
 
     /// Calls back once `batch` is on disk: at once if it is already.
@@ -189,6 +209,14 @@ impl Hub {
             };
             release.show(&mut waiting.frames);
             release.events += waiting.events;
+            for name in &waiting.topics {
+                if state.learn(self, name) {
+                    state
+                        .live_of(self, name, waiting.last)
+                        .iter()
+                        .for_each(|live| release.note(live));
+                }
+            }
             state.visible = waiting.last.max(state.visible);
         }
         let result = result.map(|_| ());

@@ -1,0 +1,322 @@
+//! Fan-out against a model: whatever is published, whoever subscribes when and reads how rarely,
+//! everybody gets exactly the events after their start, in order.
+//!
+//! The readers here do what a shard does (bell, tails, backlog), without sockets.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use proptest::prelude::*;
+use tidings_frame::sse_decode::Decoder;
+use tidings_frame::{Pattern, TopicName};
+use tidings_hub::{Backlog, Bell, Framing, Gathered, Live, Reach, Selection, View};
+
+use super::support::{TestHub, event, one, until};
+
+const VIEW: View = View {
+    framing: Framing::Plain,
+    private: false,
+    conflate: false,
+};
+
+/// Topics of every durability, so that what is written has to wait for what is synced.
+const TOPICS: [&str; 5] = ["a", "chat/1", "chat/2", "memory/x", "synced/y"];
+
+/// A subscriber as a shard has it.
+struct Reader {
+    selection: Arc<Selection>,
+    bell: Arc<Bell>,
+    backlog: Backlog,
+    live: Vec<Arc<Live>>,
+    /// Topics with news.
+    due: Vec<Arc<Live>>,
+    after: u64,
+    behind: bool,
+    got: Vec<u8>,
+}
+
+impl Reader {
+    fn new(hub: &TestHub, selection: Selection, after: u64) -> Self {
+        let selection = Arc::new(selection);
+        let bell = Bell::new(hub.visible(), || {});
+        let live: Vec<Arc<Live>> = selection
+            .topics()
+            .iter()
+            .map(|name| hub.attach(&bell, name.as_str(), VIEW.framing))
+            .collect();
+        for pattern in selection.patterns() {
+            hub.attach_pattern(&bell, pattern.clone(), VIEW.framing);
+        }
+        let backlog = Backlog::new(selection.clone());
+        let (due, got) = (Vec::new(), Vec::new());
+        // A start in the past, or now: either way the log is asked first, as a shard does.
+        Self {
+            selection,
+            bell,
+            backlog,
+            live,
+            due,
+            after,
+            behind: true,
+            got,
+        }
+    }
+
+    /// Reads all that there is.
+    fn read(&mut self, hub: &TestHub) {
+        let visible = self.bell.take(&mut self.due);
+        while self.behind {
+            let step = self.backlog.step(hub, self.after, VIEW).unwrap();
+            self.got.extend_from_slice(&step.span.bytes);
+            assert!(step.span.after >= self.after, "a position never goes back");
+            self.after = step.span.after;
+            self.behind = !step.caught_up;
+        }
+        match self.selection.single() {
+            Some(_) => self.read_one(hub, visible),
+            None => self.read_many(hub, visible),
+        }
+    }
+
+    fn read_one(&mut self, hub: &TestHub, visible: u64) {
+        self.due.clear();
+        loop {
+            match self.live[0].reach(self.after, visible, VIEW, hub.now_ms()) {
+                Reach::Nothing => return,
+                Reach::Behind => {
+                    self.behind = true;
+                    return self.read(hub);
+                }
+                Reach::Due(span) => {
+                    assert!(span.after > self.after);
+                    self.got.extend_from_slice(&span.bytes);
+                    self.after = span.after;
+                }
+            }
+        }
+    }
+
+    fn read_many(&mut self, hub: &TestHub, visible: u64) {
+        loop {
+            let mut gathered = Gathered::default();
+            for live in &self.due {
+                if !live.gather(self.after, visible, VIEW, hub.now_ms(), &mut gathered) {
+                    self.behind = true;
+                    return self.read(hub);
+                }
+            }
+            let Some(span) = gathered.take(visible, false) else {
+                break;
+            };
+            self.got.extend_from_slice(&span.bytes);
+            self.after = span.after;
+            if span.after >= visible {
+                break;
+            }
+        }
+        self.after = self.after.max(visible);
+        self.due.clear();
+    }
+
+    fn events(&self) -> Vec<(String, String)> {
+        let mut events = Vec::new();
+        let mut decoder = Decoder::default();
+        decoder
+            .feed(&self.got, |event| {
+                events.push((event.last_event_id.to_string(), event.data.to_string()));
+            })
+            .unwrap();
+        events
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Publish {
+        topic: usize,
+        alternate: Option<usize>,
+        size: usize,
+    },
+    Round {
+        topics: Vec<usize>,
+    },
+    Subscribe {
+        which: usize,
+        back: u64,
+    },
+    Read {
+        reader: usize,
+    },
+    Forget,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let topic = 0..TOPICS.len();
+    let publish = (
+        topic.clone(),
+        proptest::option::weighted(0.2, topic.clone()),
+        0..3_usize,
+    )
+        .prop_map(|(topic, alternate, size)| Step::Publish {
+            topic,
+            alternate,
+            size,
+        });
+    let round = proptest::collection::vec(topic, 1..8).prop_map(|topics| Step::Round { topics });
+    let step = prop_oneof![
+        6 => publish,
+        2 => round,
+        2 => (0..SELECTIONS, 0..20_u64).prop_map(|(which, back)| Step::Subscribe { which, back }),
+        4 => any::<usize>().prop_map(|reader| Step::Read { reader }),
+        1 => Just(Step::Forget),
+    ];
+    proptest::collection::vec(step, 1..60)
+}
+
+const SELECTIONS: usize = 6;
+
+fn selection(which: usize) -> Selection {
+    let name = |name: &str| TopicName::new(name).unwrap();
+    let chat = || Pattern::new("chat/*").unwrap();
+    let (topics, patterns) = match which {
+        0 => (vec![name("a")], vec![]),
+        1 => (vec![name("synced/y")], vec![]),
+        2 => (vec![name("a"), name("memory/x"), name("synced/y")], vec![]),
+        3 => (vec![], vec![chat()]),
+        4 => (vec![name("chat/1"), name("a")], vec![chat()]),
+        _ => (vec![], vec![Pattern::new("**").unwrap()]),
+    };
+    Selection::new(topics, patterns).unwrap()
+}
+
+/// What was published: sequence → (topics, data).
+type Model = BTreeMap<u64, (Vec<&'static str>, String)>;
+
+fn expected(hub: &TestHub, model: &Model, reader: &Reader, after: u64) -> Vec<(String, String)> {
+    model
+        .range(after + 1..)
+        .filter(|(_, (topics, _))| topics.iter().any(|topic| reader.selection.matches(topic)))
+        .map(|(sequence, (_, data))| (format!("{}-{sequence}", hub.epoch()), data.clone()))
+        .collect()
+}
+
+fn publish(hub: &TestHub, model: &mut Model, requests: &[(Vec<usize>, usize)]) {
+    let datas: Vec<String> = requests
+        .iter()
+        .enumerate()
+        .map(|(at, (_, size))| {
+            format!(
+                "{}.{at} {}",
+                model.len(),
+                "x".repeat([0, 500, 40_000][*size])
+            )
+        })
+        .collect();
+    let mut round = hub.round();
+    for ((topics, _), data) in requests.iter().zip(&datas) {
+        let mut new = event(TOPICS[topics[0]], data);
+        new.alternates = topics[1..]
+            .iter()
+            .map(|&topic| TOPICS[topic].into())
+            .collect();
+        round.publish(&one(&[new]));
+    }
+    for (outcome, ((topics, _), data)) in round.commit().into_iter().zip(requests.iter().zip(datas))
+    {
+        let sequence = super::support::first(&outcome.unwrap());
+        let topics = topics.iter().map(|&topic| TOPICS[topic]).collect();
+        assert!(
+            model.insert(sequence, (topics, data)).is_none(),
+            "a sequence given twice"
+        );
+    }
+}
+
+fn run(steps: Vec<Step>) {
+    let hub = TestHub::new();
+    let mut model = Model::new();
+    let mut readers: Vec<(Reader, u64)> = Vec::new();
+    for step in steps {
+        match step {
+            Step::Publish {
+                topic,
+                alternate,
+                size,
+            } => {
+                let topics = std::iter::once(topic).chain(alternate).collect();
+                publish(&hub, &mut model, &[(topics, size)]);
+            }
+            Step::Round { topics } => {
+                let requests: Vec<_> = topics.into_iter().map(|topic| (vec![topic], 0)).collect();
+                publish(&hub, &mut model, &requests);
+            }
+            Step::Subscribe { which, back } => {
+                let after = hub.visible().saturating_sub(back);
+                readers.push((Reader::new(&hub, selection(which), after), after));
+            }
+            Step::Read { .. } if readers.is_empty() => {}
+            Step::Read { reader } => {
+                let at = reader % readers.len();
+                readers[at].0.read(&hub);
+            }
+            Step::Forget => {
+                // Time passes: tails let go of what is old.
+                hub.now_ms.fetch_add(3_000, Ordering::Relaxed);
+                hub.forget_old_frames();
+            }
+        }
+    }
+    let newest = model.keys().next_back().copied().unwrap_or(0);
+    until(|| hub.visible() >= newest);
+    for (reader, after) in &mut readers {
+        reader.read(&hub);
+        let (got, wanted) = (reader.events(), expected(&hub, &model, reader, *after));
+        let ids = |events: &[(String, String)]| -> Vec<String> {
+            events.iter().map(|(id, _)| id.clone()).collect()
+        };
+        assert_eq!(ids(&got), ids(&wanted), "{:?}", reader.selection);
+        assert!(got == wanted, "the right ids with the wrong data");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn everybody_gets_everything_once_in_order(steps in steps()) {
+        run(steps);
+    }
+}
+
+#[test]
+fn nothing_is_visible_before_it_is_as_durable_as_asked() {
+    let hub = TestHub::new();
+    for round in 0..50 {
+        let data = round.to_string();
+        let before = hub.visible();
+        let mut publishes = hub.round();
+        publishes.publish(&one(&[event("synced/y", &data)]));
+        publishes.publish(&one(&[event("a", &data)]));
+        let outcomes = publishes.commit();
+        let wait = outcomes[0].as_ref().unwrap().wait.unwrap();
+        assert_eq!(
+            outcomes[1].as_ref().unwrap().wait,
+            None,
+            "written is acknowledged at once"
+        );
+        let (seen, was) = std::sync::mpsc::sync_channel(1);
+        let watched = hub.hub.clone();
+        let here = std::thread::current().id();
+        let look = move |_| {
+            let at_once = std::thread::current().id() == here;
+            seen.send((at_once, watched.visible())).unwrap();
+        };
+        hub.when_synced(wait, Box::new(look));
+        let (at_once, visible) = was.recv().unwrap();
+        // Acknowledged first: unless the disk was there before the question, nobody has been shown
+        // it at that moment.
+        assert!(at_once || visible == before);
+        until(|| hub.visible() == before + 2);
+    }
+}
