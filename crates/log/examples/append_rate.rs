@@ -15,7 +15,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidings_log::{
-    Batch, Durability, Event, FileStorage, NewTopic, Opened, Options, Policy, TopicId, open,
+    Batch, Durability, Event, FileStorage, Log, NewTopic, Opened, Options, Policy, TopicId, Writer,
+    open,
 };
 
 const TOPICS: u32 = 10_000;
@@ -41,83 +42,123 @@ fn bare(folder: &Path, group: usize, bytes: u64, time: Duration) -> Result<f64, 
     Ok(events as f64 / began.elapsed().as_secs_f64())
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1);
-    let folder = arguments.next().ok_or("which folder?")?;
-    let folder = Path::new(&folder);
-    let seconds = arguments.next().map_or(Ok(2), |text| text.parse())?;
-    let time = Duration::from_secs(seconds);
-    let storage = Arc::new(FileStorage::new(&folder.join("log"))?);
-    let Opened {
-        mut writer, log, ..
-    } = open(storage, Options::default())?;
-    let mut batch = Batch::new();
-    let mut topics = Vec::new();
-    for number in 0..TOPICS {
-        let name = format!("topic/{number}");
-        let policy = Policy::default();
-        let new = NewTopic {
-            name: &name,
-            policy,
-            forked_from: None,
-            time_ms: 1,
-        };
-        topics.push(writer.create_topic(&mut batch, &new)?);
+struct Load {
+    writer: Writer,
+    log: Log,
+    batch: Batch,
+    topics: Vec<TopicId>,
+    random: u32,
+    time: Duration,
+}
+
+impl Load {
+    fn new(folder: &Path, time: Duration) -> Result<Load, Box<dyn Error>> {
+        let storage = Arc::new(FileStorage::new(&folder.join("log"))?);
+        let Opened {
+            mut writer, log, ..
+        } = open(storage, Options::default())?;
+        let (mut batch, mut topics) = (Batch::new(), Vec::new());
+        for number in 0..TOPICS {
+            let name = format!("topic/{number}");
+            let policy = Policy::default();
+            let new = NewTopic {
+                name: &name,
+                policy,
+                forked_from: None,
+                time_ms: 1,
+            };
+            topics.push(writer.create_topic(&mut batch, &new)?);
+        }
+        writer.append(&mut batch, Durability::Synced)?;
+        log.sync()?;
+        Ok(Load {
+            writer,
+            log,
+            batch,
+            topics,
+            random: 1,
+            time,
+        })
     }
-    writer.append(&mut batch, Durability::Synced)?;
-    log.sync()?;
-    let data = [b'x'; DATA_BYTES];
-    let mut random = 1_u32;
-    let mut push = |writer: &mut tidings_log::Writer, batch: &mut Batch| {
-        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let topic: [TopicId; 1] = [topics[(random >> 8) as usize % topics.len()]];
+
+    fn push(&mut self) -> Result<(), Box<dyn Error>> {
+        self.random = self
+            .random
+            .wrapping_mul(1_664_525)
+            .wrapping_add(1_013_904_223);
+        let topic = [self.topics[(self.random >> 8) as usize % self.topics.len()]];
+        let data = [b'x'; DATA_BYTES];
         let event = Event {
             topics: &topic,
             time_ms: 1,
             data: &data,
             ..Event::default()
         };
-        writer.push(batch, &event)
-    };
+        Ok(self.writer.push(&mut self.batch, &event)?)
+    }
+
+    /// Microseconds per append of one event.
+    fn lone(&mut self, durability: Durability) -> Result<f64, Box<dyn Error>> {
+        let (mut events, began) = (0_u64, Instant::now());
+        while began.elapsed() < self.time {
+            self.push()?;
+            self.writer.append(&mut self.batch, durability)?;
+            events += 1;
+        }
+        Ok(began.elapsed().as_secs_f64() / events as f64 * 1e6)
+    }
+
+    /// Events per second in synced groups, and the bytes of a group.
+    fn groups(&mut self, group: usize) -> Result<(f64, u64), Box<dyn Error>> {
+        let (mut events, mut bytes, began) = (0_u64, 0, Instant::now());
+        while began.elapsed() < self.time {
+            for _ in 0..group {
+                self.push()?;
+            }
+            bytes = self.batch.bytes() as u64;
+            self.writer.append(&mut self.batch, Durability::Synced)?;
+            self.log.sync()?;
+            events += group as u64;
+        }
+        Ok((events as f64 / began.elapsed().as_secs_f64(), bytes))
+    }
+
+    fn settle(&mut self) -> Result<(), Box<dyn Error>> {
+        self.log.sync()?;
+        while self.log.maintain(1)?.more {}
+        Ok(())
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let folder = arguments.next().ok_or("which folder?")?;
+    let folder = Path::new(&folder);
+    let seconds = arguments.next().map_or(Ok(2), |text| text.parse())?;
+    let time = Duration::from_secs(seconds);
+    let mut load = Load::new(folder, time)?;
     for (name, durability) in [
         ("memory", Durability::Memory),
         ("written", Durability::Written),
     ] {
-        let (mut events, began) = (0_u64, Instant::now());
-        while began.elapsed() < time {
-            push(&mut writer, &mut batch)?;
-            writer.append(&mut batch, durability)?;
-            events += 1;
-        }
-        let each = began.elapsed().as_secs_f64() / events as f64 * 1e6;
+        let each = load.lone(durability)?;
         println!(
             "{name}, batches of 1: {:.0} events/s, {each:.2} µs each",
             1e6 / each
         );
-        log.sync()?;
-        while log.maintain(1)?.more {}
+        load.settle()?;
     }
     for group in [1, 64, 1024] {
-        for _ in 0..2 {
-            let (mut events, mut bytes, began) = (0_u64, 0, Instant::now());
-            while began.elapsed() < time {
-                for _ in 0..group {
-                    push(&mut writer, &mut batch)?;
-                }
-                bytes = batch.bytes() as u64;
-                writer.append(&mut batch, Durability::Synced)?;
-                log.sync()?;
-                events += group as u64;
-            }
-            let own = events as f64 / began.elapsed().as_secs_f64();
+        for _ in 0..3 {
+            let (own, bytes) = load.groups(group)?;
             let bare = bare(folder, group, bytes, time)?;
+            let ratio = own / bare;
             println!(
-                "synced, groups of {group}: {own:.0} events/s, bare loop {bare:.0}, ratio {:.2}",
-                own / bare
+                "synced, groups of {group}: {own:.0} events/s, bare {bare:.0}, ratio {ratio:.2}"
             );
-            while log.maintain(1)?.more {}
+            load.settle()?;
         }
     }
-    writer.close()?;
+    load.writer.close()?;
     Ok(())
 }

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{File, Storage};
+use crate::record::{self, Record};
+use crate::segment::{SegmentHeader, segment_name, sidecar_name};
+use crate::{Event, File, Options, ReadLimit, Storage, limits, open};
 
 /// Bytes that a device writes whole or not at all.
 const SECTOR: usize = 512;
@@ -440,4 +442,90 @@ impl File for MemoryFile {
         image.unsynced.clear();
         Ok(())
     }
+}
+
+/// Fuzz target: decodes `bytes` as a record, as they are and behind a right checksum. What decodes must encode to the same.
+pub fn check_record(bytes: &[u8]) {
+    record::decode(bytes);
+    let Ok(length) = u32::try_from(bytes.len() + 8) else {
+        return;
+    };
+    let mut framed = vec![0; 4];
+    framed.extend_from_slice(&length.to_le_bytes());
+    framed.extend_from_slice(bytes);
+    let crc = crc32fast::hash(&framed[4..]);
+    framed[..4].copy_from_slice(&crc.to_le_bytes());
+    let mut again = Vec::new();
+    match record::decode(&framed) {
+        None => {}
+        Some(Record::Control(control)) => {
+            record::encode_control(&mut again, &control);
+            assert_eq!(record::decode(&again), Some(Record::Control(control)));
+        }
+        Some(Record::Event(found)) => {
+            let (topics, ordinals): (Vec<_>, Vec<_>) = found.topics().unzip();
+            let event = Event {
+                topics: &topics,
+                ..found.event
+            };
+            let time_ms = event.time_ms;
+            record::encode_event(&mut again, found.sequence, time_ms, &event, &ordinals);
+            let Some(Record::Event(second)) = record::decode(&again) else {
+                unreachable!("what was decoded can be encoded");
+            };
+            assert_eq!(
+                (second.sequence, second.event),
+                (found.sequence, found.event)
+            );
+        }
+    }
+}
+
+/// Fuzz target: opens a log whose only segment has these bytes behind a right header, and whose sidecar, state file and
+/// checkpoint are cut from them, too.
+pub fn check_segment(bytes: &[u8]) {
+    let header = SegmentHeader {
+        id: 1,
+        generation: 0,
+        epoch: *b"fuzzfuzz",
+        salt: 0,
+        first_batch: 1,
+        base_sequence: 1,
+        base_time: 0,
+        last_batch: 0,
+        last_sequence: 0,
+    };
+    let disk = CrashStorage::new();
+    let put = |name: &str, bytes: &[u8]| {
+        let file = disk.create(name)?;
+        file.write_at(bytes, 0)
+    };
+    let mut segment = header.encode();
+    segment.extend_from_slice(bytes);
+    let cut = |parts: usize| &bytes[..bytes.len() / parts];
+    let written = put(&segment_name(1), &segment)
+        .and_then(|()| put(&sidecar_name(1), cut(2)))
+        .and_then(|()| put("state", cut(3)))
+        .and_then(|()| put("checkpoint", cut(4)));
+    assert!(written.is_ok(), "the disk has no faults");
+    let options = Options {
+        segment_bytes: limits::SEGMENT_BYTES_MIN,
+        ..Options::default()
+    };
+    let Ok(mut opened) = open(Arc::new(disk), options) else {
+        return;
+    };
+    let topics = opened.log.topic_ids();
+    let limit = ReadLimit {
+        events: usize::MAX,
+        bytes: usize::MAX,
+    };
+    let read = opened.log.read(&topics, 0, u64::MAX, limit, 0, &mut |_| {});
+    assert!(read.is_ok(), "the disk has no faults");
+    for topic in topics {
+        opened.log.describe(topic);
+        opened.log.missing(topic, 0, 0);
+    }
+    let _ = opened.log.maintain(0);
+    let _ = opened.writer.close();
 }

@@ -1,5 +1,7 @@
 //! The log used as its callers use it: append, read, describe, close, open again.
 
+#![allow(clippy::unwrap_used, reason = "a test ends with the first surprise")]
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -3,6 +3,8 @@
 //! The golden files were written once, by `TIDINGS_LOG_GOLDEN=write cargo test -p tidings-log --test compat`. They are never
 //! written again: a new format version gets a folder of its own.
 
+#![allow(clippy::unwrap_used, reason = "a test ends with the first surprise")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -5,6 +5,8 @@
 //! what was appended, batch by batch, and agrees with the model; no sequence is given twice; loss is reported; a second
 //! recovery finds the same.
 
+#![allow(clippy::unwrap_used, reason = "a test ends with the first surprise")]
+
 mod support;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Disks that are full, read-only, failing or damaged: a clear error, nothing half done, the healthy part readable.
 
+#![allow(clippy::unwrap_used, reason = "a test ends with the first surprise")]
+
 use std::sync::Arc;
 
 use tidings_log::testing::{CrashStorage, Fault};

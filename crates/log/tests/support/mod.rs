@@ -9,14 +9,14 @@ use tidings_log::{
     TopicId, Writer,
 };
 
-pub const ALL: ReadLimit = ReadLimit {
+pub(crate) const ALL: ReadLimit = ReadLimit {
     events: usize::MAX,
     bytes: usize::MAX,
 };
 
 /// One change; topics are named by the order in which they are created, keys by a digit.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Op {
+pub(crate) enum Op {
     Create {
         name: u8,
         policy: Shape,
@@ -47,11 +47,11 @@ pub enum Op {
 
 /// A policy, small.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Shape {
-    pub count: Option<u8>,
-    pub age: Option<u16>,
-    pub conflate: bool,
-    pub durability: Durability,
+pub(crate) struct Shape {
+    pub(crate) count: Option<u8>,
+    pub(crate) age: Option<u16>,
+    pub(crate) conflate: bool,
+    pub(crate) durability: Durability,
 }
 
 impl Shape {
@@ -88,8 +88,8 @@ struct ModelEvent {
 }
 
 #[derive(Clone, Debug)]
-pub struct ModelTopic {
-    pub id: TopicId,
+pub(crate) struct ModelTopic {
+    pub(crate) id: TopicId,
     name: String,
     policy: Policy,
     events: Vec<ModelEvent>,
@@ -97,10 +97,10 @@ pub struct ModelTopic {
 
 /// The simple log.
 #[derive(Clone, Debug, Default)]
-pub struct Model {
-    pub topics: BTreeMap<u8, ModelTopic>,
-    pub next: u64,
-    pub now: u64,
+pub(crate) struct Model {
+    pub(crate) topics: BTreeMap<u8, ModelTopic>,
+    pub(crate) next: u64,
+    pub(crate) now: u64,
     schedules: Vec<u64>,
     publisher_ids: BTreeMap<(u32, String), Vec<u64>>,
     data: BTreeMap<u64, Vec<u8>>,
@@ -156,7 +156,7 @@ impl ModelTopic {
 }
 
 impl Model {
-    pub fn new(next: u64) -> Model {
+    pub(crate) fn new(next: u64) -> Model {
         Model {
             next,
             now: 1,
@@ -165,7 +165,7 @@ impl Model {
     }
 
     /// Time goes on.
-    pub fn pass(&mut self, ms: u64) {
+    pub(crate) fn pass(&mut self, ms: u64) {
         self.now += ms;
         let now = self.now;
         self.topics.values_mut().for_each(|topic| topic.age(now));
@@ -177,32 +177,9 @@ impl Model {
     }
 
     /// Applies the change to both; false if it was refused or does not apply.
-    pub fn apply(&mut self, op: &Op, writer: &mut Writer, batch: &mut Batch) -> bool {
+    pub(crate) fn apply(&mut self, op: &Op, writer: &mut Writer, batch: &mut Batch) -> bool {
         match op {
-            Op::Create { name, policy } => {
-                let text = format!("topic/{name}");
-                let policy = policy.policy(policy.conflate);
-                let new = NewTopic {
-                    name: &text,
-                    policy: policy.clone(),
-                    forked_from: None,
-                    time_ms: self.now,
-                };
-                let created = writer.create_topic(batch, &new);
-                assert_eq!(
-                    created.is_ok(),
-                    !self.topics.contains_key(name),
-                    "{created:?}"
-                );
-                let Ok(id) = created else { return false };
-                let topic = ModelTopic {
-                    id,
-                    name: text,
-                    policy,
-                    events: Vec::new(),
-                };
-                self.topics.insert(*name, topic);
-            }
+            Op::Create { name, policy } => return self.create(*name, *policy, writer, batch),
             Op::Event { .. } => return self.event(op, writer, batch),
             Op::Trim { topic, back } => {
                 let Some(key) = self.pick(*topic) else {
@@ -253,6 +230,32 @@ impl Model {
                     .unwrap();
             }
         }
+        true
+    }
+
+    fn create(&mut self, name: u8, policy: Shape, writer: &mut Writer, batch: &mut Batch) -> bool {
+        let text = format!("topic/{name}");
+        let policy = policy.policy(policy.conflate);
+        let new = NewTopic {
+            name: &text,
+            policy: policy.clone(),
+            forked_from: None,
+            time_ms: self.now,
+        };
+        let created = writer.create_topic(batch, &new);
+        assert_eq!(
+            created.is_ok(),
+            !self.topics.contains_key(&name),
+            "{created:?}"
+        );
+        let Ok(id) = created else { return false };
+        let topic = ModelTopic {
+            id,
+            name: text,
+            policy,
+            events: Vec::new(),
+        };
+        self.topics.insert(name, topic);
         true
     }
 
@@ -353,12 +356,12 @@ impl Model {
     }
 
     /// Compares everything that can be asked.
-    pub fn check(&self, log: &Log) {
+    pub(crate) fn check(&self, log: &Log) {
         self.compare(log, None);
     }
 
     /// The same for a log that has one more topic and in which a crash may be reported.
-    pub fn check_with_marks(&self, log: &Log, marks: TopicId) {
+    pub(crate) fn check_with_marks(&self, log: &Log, marks: TopicId) {
         self.compare(log, Some(marks));
     }
 
