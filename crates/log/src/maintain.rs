@@ -47,6 +47,7 @@ impl Shared {
         }
         // A full disk is reported to the next append; here it only means that nothing was flushed.
         let _ = self.flush();
+        self.extend_reservation();
         self.write().ledger.expire(clock);
         self.seal_full(&mut done)?;
         self.retain(&mut state, now_ms, &mut done)?;

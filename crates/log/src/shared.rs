@@ -197,11 +197,7 @@ impl Shared {
                 .map_err(|error| SyncError(self.fail("sync", &error)))?;
             self.synced.fetch_max(target, Ordering::Release);
         }
-        let next = self.read().newest + 1;
-        if self.reserved.load(Ordering::Relaxed).saturating_sub(next) < limits::RESERVE_LOW {
-            // Not needed yet: the append path asks again if it really runs out.
-            let _ = self.reserve(next);
-        }
+        self.extend_reservation();
         Ok(target.max(synced))
     }
 
@@ -223,6 +219,15 @@ impl Shared {
         unsynced.segments.drain(..done);
         unsynced.folder = unsynced.folder && grew;
         Ok(())
+    }
+
+    /// Reserves more sequences if few are left, so that the append path need not.
+    pub(crate) fn extend_reservation(&self) {
+        let next = self.read().newest + 1;
+        if self.reserved.load(Ordering::Relaxed).saturating_sub(next) < limits::RESERVE_LOW {
+            // Not needed yet: the append path asks again if it really runs out.
+            let _ = self.reserve(next);
+        }
     }
 
     /// Reserves sequences above `next`. After an error the old reservation holds.

@@ -54,7 +54,8 @@ fn append(writer: &mut Writer, event: &Event<'_>) -> u64 {
     writer.append(&mut batch, Durability::Written).unwrap().last
 }
 
-/// Writes a log with everything that the format has: sealed, rewritten and deleted segments among it.
+/// Writes a log with everything that the format has: sealed and rewritten segments among it.
+#[allow(clippy::too_many_lines, reason = "a list of what a log can hold")]
 fn write(folder: &Path) {
     let storage = Arc::new(FileStorage::new(folder).unwrap());
     let Opened {
