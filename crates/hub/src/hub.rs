@@ -114,11 +114,7 @@ impl Hub {
     /// # Errors
     /// When a policy that the rules ask for cannot be stored.
     pub fn open(opened: log::Opened, options: Options) -> Result<Arc<Self>, StoreError> {
-        let log::Opened {
-            writer,
-            log,
-            recovery,
-        } = opened;
+        let log::Opened { writer, log, recovery } = opened;
         let epoch = log.epoch().parse().map_err(|_| {
             StoreError::Failed(format!("the log's epoch {:?} is not one", log.epoch()))
         })?;
@@ -217,10 +213,7 @@ impl Hub {
         let mut state = self.state.lock();
         // The topic's own newest event, shown or not: whoever has that is not behind, however much
         // is published elsewhere.
-        let info = self
-            .log
-            .topic(name)
-            .and_then(|topic| self.log.describe(topic));
+        let info = self.log.topic(name).and_then(|topic| self.log.describe(topic));
         let newest = info.as_ref().map_or(0, |info| info.newest);
         let live = state.live(self, name);
         live.set_ended(info.is_some_and(|info| info.closed.is_some()));
@@ -243,11 +236,7 @@ impl Hub {
     /// when the bell is rung for it the first time.
     pub fn attach_pattern(&self, bell: &Arc<Bell>, pattern: Pattern, framing: Framing) {
         let mut state = self.state.lock();
-        state.patterns.push(PatternFollower {
-            bell: bell.clone(),
-            pattern,
-            framing,
-        });
+        state.patterns.push(PatternFollower { bell: bell.clone(), pattern, framing });
         state.patterns_version += 1;
     }
 
@@ -268,9 +257,7 @@ impl Hub {
 
     /// Lets go of frames that everybody who reads has had.
     pub fn forget_old_frames(&self) {
-        let before = self
-            .now_ms()
-            .saturating_sub(crate::fanout::tail::TAIL_AGE_MS);
+        let before = self.now_ms().saturating_sub(crate::fanout::tail::TAIL_AGE_MS);
         let lives: Vec<Arc<Live>> = self.state.lock().lives.values().cloned().collect();
         for live in lives {
             live.forget_before(before);
@@ -307,10 +294,7 @@ impl Hub {
         for event in events {
             part(event.topic.as_bytes());
             part(&(event.alternates.len() as u64).to_le_bytes());
-            event
-                .alternates
-                .iter()
-                .for_each(|name| part(name.as_bytes()));
+            event.alternates.iter().for_each(|name| part(name.as_bytes()));
             part(&event.data);
             for text in [&event.event_type, &event.key, &event.publisher_id] {
                 part(text.as_deref().unwrap_or("").as_bytes());
@@ -353,17 +337,7 @@ impl State {
         let policy = Arc::new(policy);
         // Differs from the current version, so that patterns are looked at once.
         let patterns_version = self.patterns_version.wrapping_sub(1);
-        self.topics.insert(
-            name,
-            Topic {
-                id,
-                policy,
-                closed,
-                binary,
-                live,
-                patterns_version,
-            },
-        );
+        self.topics.insert(name, Topic { id, policy, closed, binary, live, patterns_version });
     }
 
     /// Looks it up anew the next time.
@@ -378,9 +352,10 @@ impl State {
     /// what is after `newest`.
     pub(crate) fn live_of(&mut self, hub: &Hub, name: &str, newest: u64) -> Option<Arc<Live>> {
         let topic = self.topics.get(name)?;
-        if topic.patterns_version != self.patterns_version {
-            self.match_patterns(hub, name, newest);
+        if topic.patterns_version == self.patterns_version {
+            return topic.live.clone();
         }
+        self.match_patterns(hub, name, newest);
         self.topics.get(name)?.live.clone()
     }
 

@@ -21,6 +21,9 @@ const WRITE_OUT_EVERY: Duration = Duration::from_millis(100);
 /// How often the log is kept, and synced though nobody waits, in rounds of [`WRITE_OUT_EVERY`].
 const ROUNDS_PER_KEEPING: u32 = 10;
 
+/// How often old frames are let go of, in the same rounds.
+const ROUNDS_PER_FORGETTING: u32 = 5;
+
 /// How long the timer sleeps at most; a clock that was set back is noticed then.
 const TIMER_SLEEP_MAX: Duration = Duration::from_secs(1);
 
@@ -75,17 +78,12 @@ impl Keeper {
 
 /// Starts the threads. They hold the hub weakly, so that dropping it ends them too.
 pub(crate) fn start(hub: &Arc<Hub>) {
-    let duties: [(&str, fn(&Weak<Hub>)); 3] = [
-        ("tidings-sync", sync),
-        ("tidings-timer", timer),
-        ("tidings-keep", keep),
-    ];
+    let duties: [(&str, fn(&Weak<Hub>)); 3] =
+        [("tidings-sync", sync), ("tidings-timer", timer), ("tidings-keep", keep)];
     let mut threads = hub.keeper.threads.lock();
     for (name, duty) in duties {
         let hub = Arc::downgrade(hub);
-        let thread = std::thread::Builder::new()
-            .name(name.into())
-            .spawn(move || duty(&hub));
+        let thread = std::thread::Builder::new().name(name.into()).spawn(move || duty(&hub));
         threads.push(thread.expect("the system has threads left when the process starts"));
     }
 }
@@ -141,6 +139,9 @@ fn keep(hub: &Weak<Hub>) {
     while let Some(hub) = hub.upgrade() {
         round = (round + 1) % ROUNDS_PER_KEEPING;
         hub.write_out();
+        if round % ROUNDS_PER_FORGETTING == 0 {
+            hub.forget_old_frames();
+        }
         if round == 0 {
             hub.keep_log();
         }
@@ -160,7 +161,6 @@ impl Hub {
     }
 
     fn keep_log(&self) {
-        self.forget_old_frames();
         self.remove_outlived_topics();
         let newest = self.log.status().newest_batch;
         if newest > self.log.synced() {

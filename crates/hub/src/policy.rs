@@ -102,10 +102,7 @@ impl Default for TopicPolicy {
     fn default() -> Self {
         Self {
             durability: Durability::default(),
-            retain: Retain {
-                age_ms: Some(RETAIN_AGE_DEFAULT_MS),
-                ..Retain::default()
-            },
+            retain: Retain { age_ms: Some(RETAIN_AGE_DEFAULT_MS), ..Retain::default() },
             conflate: false,
             ttl: None,
             private: false,
@@ -121,12 +118,7 @@ impl TopicPolicy {
     #[must_use]
     pub fn is_binary(&self) -> bool {
         self.content_type.as_deref().is_some_and(|kind| {
-            let kind = kind
-                .split(';')
-                .next()
-                .unwrap_or("")
-                .trim()
-                .to_ascii_lowercase();
+            let kind = kind.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
             !(kind.starts_with("text/") || kind == "application/json" || kind.ends_with("+json"))
         })
     }
@@ -151,10 +143,7 @@ struct Extra {
 
 /// The log's form of `policy`; `own` if it was set for this very topic.
 pub(crate) fn to_log(policy: &TopicPolicy, own: bool) -> log::Policy {
-    let extra = Extra {
-        own,
-        policy: policy.clone(),
-    };
+    let extra = Extra { own, policy: policy.clone() };
     log::Policy {
         durability: policy.durability.into(),
         retention: log::Retention {
@@ -172,10 +161,8 @@ pub(crate) fn to_log(policy: &TopicPolicy, own: bool) -> log::Policy {
 /// The hub's form of what the log kept, and whether it was set for this very topic. A policy that
 /// cannot be read (written by a newer version) counts as the default that follows the rules.
 pub(crate) fn from_log(policy: &log::Policy) -> (TopicPolicy, bool) {
-    serde_json::from_slice::<Extra>(&policy.extra).map_or_else(
-        |_| (TopicPolicy::default(), false),
-        |extra| (extra.policy, extra.own),
-    )
+    serde_json::from_slice::<Extra>(&policy.extra)
+        .map_or_else(|_| (TopicPolicy::default(), false), |extra| (extra.policy, extra.own))
 }
 
 /// Policies by pattern, with the default behind them.
@@ -207,10 +194,7 @@ mod tests {
         let rule = |pattern: &str, count| PolicyRule {
             pattern: Pattern::new(pattern).unwrap(),
             policy: TopicPolicy {
-                retain: Retain {
-                    count: Some(count),
-                    ..Retain::default()
-                },
+                retain: Retain { count: Some(count), ..Retain::default() },
                 ..TopicPolicy::default()
             },
         };
@@ -228,10 +212,7 @@ mod tests {
         let policy = TopicPolicy {
             durability: Durability::Synced,
             conflate: true,
-            ttl: Some(TopicTtl {
-                ms: 5,
-                mode: TtlMode::Sliding,
-            }),
+            ttl: Some(TopicTtl { ms: 5, mode: TtlMode::Sliding }),
             content_type: Some("application/octet-stream".into()),
             ..TopicPolicy::default()
         };

@@ -88,12 +88,10 @@ impl Release {
     }
 
     fn note(&mut self, live: &Arc<Live>) {
-        live.each_bell(
-            |bell| match self.bells.iter_mut().find(|(b, _)| Arc::ptr_eq(b, bell)) {
-                Some((_, topics)) => topics.push(live.clone()),
-                None => self.bells.push((bell.clone(), vec![live.clone()])),
-            },
-        );
+        live.each_bell(|bell| match self.bells.iter_mut().find(|(b, _)| Arc::ptr_eq(b, bell)) {
+            Some((_, topics)) => topics.push(live.clone()),
+            None => self.bells.push((bell.clone(), vec![live.clone()])),
+        });
     }
 }
 
@@ -101,11 +99,7 @@ impl State {
     /// The newest batch that is not known to be on disk and that a repeat of its request must wait
     /// for too.
     pub(crate) fn pending_batch(&self) -> Option<u64> {
-        self.unreleased
-            .waiting
-            .iter()
-            .filter_map(|waiting| waiting.batch)
-            .next_back()
+        self.unreleased.waiting.iter().filter_map(|waiting| waiting.batch).next_back()
     }
 }
 
@@ -136,30 +130,26 @@ impl Hub {
         let mut topics = topics.to_vec();
         topics.sort_unstable();
         topics.dedup();
-        let names = topics
-            .iter()
-            .filter_map(|&topic| Some(self.log.describe(topic)?.name));
+        let names = topics.iter().filter_map(|&topic| Some(self.log.describe(topic)?.name));
         let (last, topics) = (appended.last, names.collect());
-        state.unreleased.waiting.push_back(Waiting {
-            batch,
-            last,
-            frames,
-            events,
-            topics,
-        });
+        state.unreleased.waiting.push_back(Waiting { batch, last, frames, events, topics });
     }
 
     /// Rings the bells for what was shown.
     pub(crate) fn release(&self, state: &mut State, release: &mut Release) {
-        self.counters
-            .events_visible
-            .fetch_add(release.events, Ordering::Relaxed);
+        // First, so that whoever was rung for an event finds it in the log too.
+        self.visible.store(state.visible, Ordering::Release);
+        self.counters.events_visible.fetch_add(release.events, Ordering::Relaxed);
         release.events = 0;
         for (bell, mut topics) in release.bells.drain(..) {
             bell.ring(&mut topics, state.visible);
         }
-        // Last, so that who sees this position finds every bell rung for it.
-        self.visible.store(state.visible, Ordering::Release);
+    }
+
+    /// The newest visible sequence, once every bell has been rung for it.
+    #[must_use]
+    pub fn rung(&self) -> u64 {
+        self.state.lock().visible
     }
 
     /// Calls back once `batch` is on disk: at once if it is already.
@@ -190,11 +180,7 @@ impl Hub {
         let failed = result.is_err();
         let mut callbacks = Vec::new();
         let unreleased = &mut state.unreleased;
-        while unreleased
-            .callbacks
-            .front()
-            .is_some_and(|(batch, _)| failed || *batch <= synced)
-        {
+        while unreleased.callbacks.front().is_some_and(|(batch, _)| failed || *batch <= synced) {
             callbacks.extend(unreleased.callbacks.pop_front());
         }
         let mut release = Release::default();

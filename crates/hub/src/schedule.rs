@@ -75,11 +75,7 @@ impl Schedules {
 
     fn next_due(&self, now_ms: u64) -> Option<Scheduled> {
         let &(at_ms, id) = self.due.first()?;
-        if at_ms > now_ms {
-            None
-        } else {
-            self.by_id.get(&id).cloned()
-        }
+        if at_ms > now_ms { None } else { self.by_id.get(&id).cloned() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -125,11 +121,7 @@ struct StoredEvent<'a> {
 pub(crate) fn to_payload(request: &Publish<'_>) -> Arc<[u8]> {
     let events = request.events.iter().map(|event| StoredEvent {
         topic: Cow::Borrowed(&*event.topic),
-        alternates: event
-            .alternates
-            .iter()
-            .map(|name| Cow::Borrowed(&**name))
-            .collect(),
+        alternates: event.alternates.iter().map(|name| Cow::Borrowed(&**name)).collect(),
         data: STANDARD.encode(&event.data),
         event_type: event.event_type.as_deref().map(Cow::Borrowed),
         key: event.key.as_deref().map(Cow::Borrowed),
@@ -137,9 +129,7 @@ pub(crate) fn to_payload(request: &Publish<'_>) -> Arc<[u8]> {
         ttl_ms: event.ttl_ms,
         private: event.private,
         end: event.end,
-        producer: event
-            .producer
-            .map(|p| (p.id.to_owned(), p.epoch, p.sequence)),
+        producer: event.producer.map(|p| (p.id.to_owned(), p.epoch, p.sequence)),
         expect: event.expect.map(|expect| match expect {
             Expect::Nothing => None,
             Expect::Newest(sequence) => Some(sequence),
@@ -150,9 +140,7 @@ pub(crate) fn to_payload(request: &Publish<'_>) -> Arc<[u8]> {
         idempotency_key: request.idempotency_key.map(Cow::Borrowed),
         operator: request.operator,
     };
-    serde_json::to_vec(&stored)
-        .expect("strings and numbers always serialise")
-        .into()
+    serde_json::to_vec(&stored).expect("strings and numbers always serialise").into()
 }
 
 fn key_of(payload: &[u8]) -> Option<(String, String)> {
@@ -175,11 +163,7 @@ fn with_request<R>(payload: &[u8], publish: impl FnOnce(&Publish<'_>) -> R) -> O
         .zip(&data)
         .map(|(event, data)| NewEvent {
             topic: Cow::Borrowed(&*event.topic),
-            alternates: event
-                .alternates
-                .iter()
-                .map(|name| Cow::Borrowed(&**name))
-                .collect(),
+            alternates: event.alternates.iter().map(|name| Cow::Borrowed(&**name)).collect(),
             data: Cow::Borrowed(data),
             event_type: event.event_type.as_deref().map(Cow::Borrowed),
             key: event.key.as_deref().map(Cow::Borrowed),
@@ -187,17 +171,12 @@ fn with_request<R>(payload: &[u8], publish: impl FnOnce(&Publish<'_>) -> R) -> O
             ttl_ms: event.ttl_ms,
             private: event.private,
             end: event.end,
-            producer: event
-                .producer
-                .as_ref()
-                .map(|(id, epoch, sequence)| Producer {
-                    id,
-                    epoch: *epoch,
-                    sequence: *sequence,
-                }),
-            expect: event
-                .expect
-                .map(|expect| expect.map_or(Expect::Nothing, Expect::Newest)),
+            producer: event.producer.as_ref().map(|(id, epoch, sequence)| Producer {
+                id,
+                epoch: *epoch,
+                sequence: *sequence,
+            }),
+            expect: event.expect.map(|expect| expect.map_or(Expect::Nothing, Expect::Newest)),
         })
         .collect();
     Some(publish(&Publish {

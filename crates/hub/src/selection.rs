@@ -53,10 +53,7 @@ impl Selection {
     /// Exactly one topic.
     #[must_use]
     pub fn one(topic: TopicName) -> Self {
-        Self {
-            topics: vec![topic],
-            patterns: Vec::new(),
-        }
+        Self { topics: vec![topic], patterns: Vec::new() }
     }
 
     /// The topics named, in order of their names.
@@ -83,9 +80,7 @@ impl Selection {
     /// Whether an event of this topic is wanted.
     #[must_use]
     pub fn matches(&self, topic: &str) -> bool {
-        self.topics
-            .binary_search_by(|name| name.as_str().cmp(topic))
-            .is_ok()
+        self.topics.binary_search_by(|name| name.as_str().cmp(topic)).is_ok()
             || self.patterns.iter().any(|pattern| pattern.matches(topic))
     }
 }
@@ -96,14 +91,8 @@ mod tests {
 
     fn selection(topics: &[&str], patterns: &[&str]) -> Result<Selection, SubscribeError> {
         Selection::new(
-            topics
-                .iter()
-                .map(|name| TopicName::new(name).unwrap())
-                .collect(),
-            patterns
-                .iter()
-                .map(|text| Pattern::new(text).unwrap())
-                .collect(),
+            topics.iter().map(|name| TopicName::new(name).unwrap()).collect(),
+            patterns.iter().map(|text| Pattern::new(text).unwrap()).collect(),
         )
     }
 

@@ -58,9 +58,7 @@ impl Hub {
             Start::Since(time_ms) => self.log.before_time(*time_ms).min(self.visible()),
             Start::Last(count) => {
                 let topics = backlog.topics(self);
-                self.log
-                    .before_last(topics, *count, self.now_ms())
-                    .min(self.visible())
+                self.log.before_last(topics, *count, self.now_ms()).min(self.visible())
             }
             Start::After(id) => return self.resume(backlog, id),
         };
@@ -80,11 +78,7 @@ impl Hub {
         let now_ms = self.now_ms();
         let after = match *backlog.topics(self) {
             [topic] => self.log.missing(topic, 0, now_ms).map_or(0, |missing| {
-                if missing.reason == log::Reason::Retention {
-                    missing.through
-                } else {
-                    0
-                }
+                if missing.reason == log::Reason::Retention { missing.through } else { 0 }
             }),
             _ => 0,
         };
@@ -94,19 +88,13 @@ impl Hub {
     /// The largest sequence that anybody can have seen: given in this life or, if none was yet,
     /// before it began.
     fn highest_given(&self) -> u64 {
-        self.log
-            .newest()
-            .max(self.log.first_issued_this_life().saturating_sub(1))
+        self.log.newest().max(self.log.first_issued_this_life().saturating_sub(1))
     }
 
     /// The earliest place of an event that its publisher gave this id.
     fn publishers_id(&self, backlog: &mut Backlog, id: &str) -> Option<u64> {
         check_publisher_id(id).ok()?;
-        backlog
-            .topics(self)
-            .iter()
-            .filter_map(|&topic| self.log.publisher_id(topic, id))
-            .min()
+        backlog.topics(self).iter().filter_map(|&topic| self.log.publisher_id(topic, id)).min()
     }
 
     fn resume_after(&self, backlog: &mut Backlog, id: &str, after: u64) -> Started {
@@ -130,29 +118,14 @@ impl Hub {
             log::Reason::Crash => GapReason::Crash,
             log::Reason::Damage => GapReason::Damage,
         };
-        let names = missing
-            .iter()
-            .filter_map(|(topic, _)| Some(self.log.describe(*topic)?.name));
+        let names = missing.iter().filter_map(|(topic, _)| Some(self.log.describe(*topic)?.name));
         self.gap(reason, id, goes_on_after, names.collect())
     }
 
     fn gap(&self, reason: GapReason, id: &str, after: u64, topics: Vec<Arc<str>>) -> Started {
-        self.counters
-            .gaps
-            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let resumes = Position {
-            epoch: self.epoch(),
-            sequence: after,
-        };
-        let gap = Gap {
-            reason,
-            requested: id.to_owned(),
-            resumes,
-            topics,
-        };
-        Started {
-            after,
-            gap: Some(gap),
-        }
+        self.counters.gaps.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let resumes = Position { epoch: self.epoch(), sequence: after };
+        let gap = Gap { reason, requested: id.to_owned(), resumes, topics };
+        Started { after, gap: Some(gap) }
     }
 }

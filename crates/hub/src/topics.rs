@@ -52,19 +52,14 @@ impl Hub {
     /// Describes a topic.
     #[must_use]
     pub fn describe(&self, name: &TopicName) -> Option<TopicDescription> {
-        self.log
-            .describe(self.log.topic(name.as_str())?)
-            .map(|info| self.description(info))
+        self.log.describe(self.log.topic(name.as_str())?).map(|info| self.description(info))
     }
 
     /// Up to `limit` topics in the order of their names, after the one named `after`.
     #[must_use]
     pub fn topics(&self, after: Option<&str>, limit: usize) -> Vec<TopicDescription> {
         let infos = self.log.topics(after, limit);
-        infos
-            .into_iter()
-            .map(|info| self.description(info))
-            .collect()
+        infos.into_iter().map(|info| self.description(info)).collect()
     }
 
     fn description(&self, info: log::TopicInfo) -> TopicDescription {
@@ -120,10 +115,7 @@ impl Hub {
     }
 
     fn fork_point(&self, fork: &ForkOf) -> Result<log::Fork, TopicError> {
-        let source = self
-            .log
-            .topic(fork.source.as_str())
-            .ok_or(TopicError::NotFound)?;
+        let source = self.log.topic(fork.source.as_str()).ok_or(TopicError::NotFound)?;
         let visible = self.visible();
         let through = fork.through.unwrap_or(visible);
         if through > visible {
@@ -141,10 +133,7 @@ impl Hub {
         let mut round = self.round();
         let id = self.log.topic(name.as_str()).ok_or(TopicError::NotFound)?;
         let state = round.state();
-        state
-            .writer
-            .delete_topic(&mut state.batch, id)
-            .map_err(|error| refused(&error))?;
+        state.writer.delete_topic(&mut state.batch, id).map_err(|error| refused(&error))?;
         round.append_control()?;
         round.state().forget(name.as_str());
         self.topics_version.fetch_add(1, Ordering::Release);
@@ -210,21 +199,12 @@ impl Hub {
     /// When the event was stored, milliseconds since 1970; 0 if it is gone.
     fn time_of(&self, topic: log::TopicId, sequence: u64) -> u64 {
         let mut time_ms = 0;
-        let limit = log::ReadLimit {
-            events: 1,
-            bytes: usize::MAX,
-        };
+        let limit = log::ReadLimit { events: 1, bytes: usize::MAX };
         let after = sequence.saturating_sub(1);
-        let read = self
-            .log
-            .read(&[topic], after, sequence, limit, 0, &mut |event| {
-                time_ms = event.time_ms;
-            });
-        if read.is_err() {
-            self.now_ms()
-        } else {
-            time_ms
-        }
+        let read = self.log.read(&[topic], after, sequence, limit, 0, &mut |event| {
+            time_ms = event.time_ms;
+        });
+        if read.is_err() { self.now_ms() } else { time_ms }
     }
 }
 
@@ -237,12 +217,7 @@ impl crate::publish::Round<'_> {
         forked_from: Option<log::Fork>,
     ) -> Result<(), TopicError> {
         let time_ms = self.now_ms();
-        let new = log::NewTopic {
-            name: name.as_str(),
-            policy,
-            forked_from,
-            time_ms,
-        };
+        let new = log::NewTopic { name: name.as_str(), policy, forked_from, time_ms };
         let state = self.state();
         let made = state.writer.create_topic(&mut state.batch, &new);
         let id = made.map_err(|error| refused(&error))?;

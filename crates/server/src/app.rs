@@ -50,9 +50,7 @@ impl App {
         hyper: mpsc::Sender<Handed>,
     ) -> std::io::Result<Self> {
         let letterboxes = || -> std::io::Result<Vec<Arc<Mailbox>>> {
-            (0..config.io_threads)
-                .map(|_| Mailbox::new(hub.visible()))
-                .collect()
+            (0..config.io_threads).map(|_| Mailbox::new(hub.visible())).collect()
         };
         Ok(Self {
             shards: letterboxes()?,
@@ -131,10 +129,7 @@ impl App {
     }
 
     fn wake_all(&self) {
-        self.shards
-            .iter()
-            .chain(&self.backfills)
-            .for_each(|mailbox| mailbox.bell.wake());
+        self.shards.iter().chain(&self.backfills).for_each(|mailbox| mailbox.bell.wake());
     }
 }
 

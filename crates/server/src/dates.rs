@@ -1,6 +1,8 @@
 //! Heads of responses, written by hand where hyper does not: with the date, which changes once a
 //! second.
 
+use tidings_frame::Position;
+
 use crate::reply::Reply;
 
 /// Writes heads of responses; remembers the date.
@@ -15,7 +17,7 @@ pub(crate) const EVERY_ANSWER: [(&str, &str); 1] = [("x-content-type-options", "
 
 /// What a script of an allowed origin may read besides the safelisted headers.
 pub(crate) const EXPOSED: &str =
-    "tidings-connection, tidings-next, tidings-more, retry-after, link";
+    "last-event-id, tidings-connection, tidings-next, tidings-more, retry-after, link";
 
 impl Dates {
     /// The present date as HTTP writes it (RFC 9110, section 5.6.7).
@@ -23,9 +25,8 @@ impl Dates {
         let second = now_ms / 1_000;
         if second != self.second || self.date.is_empty() {
             self.second = second;
-            let time = i64::try_from(second)
-                .ok()
-                .and_then(|s| jiff::Timestamp::from_second(s).ok());
+            let time =
+                i64::try_from(second).ok().and_then(|s| jiff::Timestamp::from_second(s).ok());
             let time = time.unwrap_or(jiff::Timestamp::UNIX_EPOCH);
             self.date = time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
         }
@@ -62,14 +63,7 @@ impl Dates {
         now_ms: u64,
         out: &mut Vec<u8>,
     ) {
-        self.head(
-            reply.status,
-            reply.media,
-            reply.body.len(),
-            origin,
-            now_ms,
-            out,
-        );
+        self.head(reply.status, reply.media, reply.body.len(), origin, now_ms, out);
         if !reply.headers.is_empty() {
             // Before the empty line that ends the head.
             out.truncate(out.len() - 2);
@@ -85,7 +79,16 @@ impl Dates {
     ///
     /// The stream ends with its connection, so there is no length and no chunking: a write is the
     /// frames and nothing else.
-    pub(crate) fn stream(&mut self, connection: u64, origin: Option<&str>, now_ms: u64) -> Vec<u8> {
+    ///
+    /// `after` is the position it begins after. A client that is cut before its first event resumes
+    /// there, if it can read headers.
+    pub(crate) fn stream(
+        &mut self,
+        connection: u64,
+        after: Position,
+        origin: Option<&str>,
+        now_ms: u64,
+    ) -> Vec<u8> {
         let mut out = Vec::with_capacity(384);
         start(200, &mut out);
         field("content-type", "text/event-stream", &mut out);
@@ -94,6 +97,7 @@ impl Dates {
         field("connection", "close", &mut out);
         field("date", self.date(now_ms), &mut out);
         field("tidings-connection", &connection_name(connection), &mut out);
+        field("last-event-id", &after.to_string(), &mut out);
         self.common(origin, &mut out);
         out.extend_from_slice(b"\r\n:\n");
         out
@@ -119,11 +123,7 @@ pub(crate) fn connection_name(connection: u64) -> String {
 /// The number of a connection's text form.
 pub(crate) fn connection_number(name: &str) -> Option<u64> {
     let digits = name.strip_prefix('c')?;
-    if digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        digits.parse().ok()
-    } else {
-        None
-    }
+    if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
 }
 
 fn start(status: u16, out: &mut Vec<u8>) {
@@ -141,11 +141,7 @@ fn field(name: &str, value: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
     // Values are ours or were checked; a line end in one would be another header.
-    out.extend(
-        value
-            .bytes()
-            .filter(|byte| !matches!(byte, b'\r' | b'\n' | 0)),
-    );
+    out.extend(value.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n' | 0)));
     out.extend_from_slice(b"\r\n");
 }
 
@@ -186,20 +182,18 @@ mod tests {
 
     #[test]
     fn a_stream_has_no_length_and_begins_with_a_comment() {
-        let head = Dates::default().stream(7, Some("https://a.example"), 1_000);
+        let head =
+            Dates::default().stream(7, "abcdefgh-5".parse().unwrap(), Some("https://a.example"), 0);
         let head = text(&head);
         assert!(head.ends_with("\r\n\r\n:\n"));
-        assert!(head.contains("tidings-connection: c7\r\n"));
+        assert!(head.contains("tidings-connection: c7\r\nlast-event-id: abcdefgh-5\r\n"));
         assert!(head.contains("access-control-allow-origin: https://a.example\r\n"));
         assert!(!head.contains("content-length") && !head.contains("transfer-encoding"));
     }
 
     #[test]
     fn connections_have_one_name() {
-        assert_eq!(
-            connection_number(&connection_name(u64::MAX)),
-            Some(u64::MAX)
-        );
+        assert_eq!(connection_number(&connection_name(u64::MAX)), Some(u64::MAX));
         for name in ["", "c", "7", "c+7", "c7x", "c99999999999999999999"] {
             assert_eq!(connection_number(name), None, "{name}");
         }

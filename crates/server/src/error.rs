@@ -18,10 +18,7 @@ pub(crate) struct ApiError {
 impl ApiError {
     pub(crate) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
         let header = code.retryable().then(|| ("retry-after", "1".to_owned()));
-        Self {
-            problem: Box::new(Problem::new(code, detail)),
-            header,
-        }
+        Self { problem: Box::new(Problem::new(code, detail)), header }
     }
 
     pub(crate) fn with(mut self, member: &str, value: impl Into<serde_json::Value>) -> Self {
@@ -70,13 +67,8 @@ pub(crate) fn publish(hub: &Hub, error: PublishError) -> ApiError {
         }
         PublishError::MayNotEnd => ErrorCode::Forbidden,
         PublishError::Unexpected { newest } => {
-            let newest = (newest > 0).then(|| {
-                Position {
-                    epoch: hub.epoch(),
-                    sequence: newest,
-                }
-                .to_string()
-            });
+            let newest =
+                (newest > 0).then(|| Position { epoch: hub.epoch(), sequence: newest }.to_string());
             return ApiError::new(ErrorCode::UnexpectedPosition, detail).with("newest", newest);
         }
         PublishError::IdempotencyMismatch => ErrorCode::IdempotencyMismatch,

@@ -29,23 +29,19 @@ pub(crate) enum Headers<'a> {
 impl<'a> Head<'a> {
     pub(crate) fn new(method: &'a str, target: &'a str, headers: Headers<'a>) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        Self {
-            method,
-            path,
-            query,
-            headers,
-        }
+        Self { method, path, query, headers }
     }
 
     /// Every field as (name, value), in order. Names in any case.
-    pub(crate) fn fields(&self) -> Box<dyn Iterator<Item = (&'a str, &'a [u8])> + 'a> {
-        match self.headers {
-            Headers::Raw(fields) => Box::new(fields.iter().map(|field| (field.name, field.value))),
-            Headers::Map(map) => Box::new(
-                map.iter()
-                    .map(|(name, value)| (name.as_str(), value.as_bytes())),
-            ),
-        }
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
+        let (raw, map) = match self.headers {
+            Headers::Raw(fields) => (fields, None),
+            Headers::Map(map) => (&[][..], Some(map)),
+        };
+        let mapped = map.into_iter().flatten();
+        raw.iter()
+            .map(|field| (field.name, field.value))
+            .chain(mapped.map(|(name, value)| (name.as_str(), value.as_bytes())))
     }
 
     /// The first field of this name, as bytes.
@@ -65,10 +61,7 @@ impl<'a> Head<'a> {
             return Ok(None);
         };
         std::str::from_utf8(bytes).map(Some).map_err(|_| {
-            ApiError::new(
-                ErrorCode::InvalidUtf8,
-                format!("the header {name} is not UTF-8"),
-            )
+            ApiError::new(ErrorCode::InvalidUtf8, format!("the header {name} is not UTF-8"))
         })
     }
 
@@ -81,8 +74,7 @@ impl<'a> Head<'a> {
             let mut parts = range.split(';').map(str::trim);
             let named = parts.next().unwrap_or("");
             let refused = parts.any(|part| {
-                part.strip_prefix("q=")
-                    .is_some_and(|q| q.trim_matches(['0', '.']).is_empty())
+                part.strip_prefix("q=").is_some_and(|q| q.trim_matches(['0', '.']).is_empty())
             });
             named == media && !refused
         }))
@@ -142,15 +134,8 @@ mod tests {
             ("*/*", false),
             ("", false),
         ] {
-            let fields = [httparse::Header {
-                name: "ACCEPT",
-                value: accept.as_bytes(),
-            }];
-            assert_eq!(
-                head("/", &fields).accepts("text/event-stream"),
-                Some(wanted),
-                "{accept}"
-            );
+            let fields = [httparse::Header { name: "ACCEPT", value: accept.as_bytes() }];
+            assert_eq!(head("/", &fields).accepts("text/event-stream"), Some(wanted), "{accept}");
         }
         assert_eq!(head("/", &[]).accepts("text/event-stream"), None);
     }

@@ -23,5 +23,7 @@ mod metrics;
 mod reply;
 mod run;
 mod socket;
+#[doc(hidden)]
+pub mod testing;
 
 pub use run::{Ready, RunError, run};

@@ -68,11 +68,7 @@ impl Metrics {
             registry: Registry::default(),
         };
         for (name, help, counter) in [
-            (
-                "published_events",
-                "Events accepted from publishers",
-                &metrics.published,
-            ),
+            ("published_events", "Events accepted from publishers", &metrics.published),
             (
                 "delivered_events",
                 "Events written to subscribers as they happened",
@@ -84,38 +80,18 @@ impl Metrics {
                 "Writes they took; fewer than events when several were due",
                 &metrics.writes,
             ),
-            (
-                "caught_up_events",
-                "Events written to subscribers from the log",
-                &metrics.caught_up,
-            ),
+            ("caught_up_events", "Events written to subscribers from the log", &metrics.caught_up),
             ("caught_up_bytes", "Bytes of them", &metrics.caught_up_bytes),
-            (
-                "refused_connections",
-                "Connections that could not be taken",
-                &metrics.refused,
-            ),
-            (
-                "requests",
-                "Requests answered by the general HTTP path",
-                &metrics.requests,
-            ),
+            ("refused_connections", "Connections that could not be taken", &metrics.refused),
+            ("requests", "Requests answered by the general HTTP path", &metrics.requests),
         ] {
             registry.register(name, help, counter.clone());
         }
         for (name, help, gauge) in [
             ("connections", "Open connections", &metrics.connections),
             ("topics", "Topics that exist", &metrics.topics),
-            (
-                "log_events",
-                "Events kept, once for each topic they belong to",
-                &metrics.log_events,
-            ),
-            (
-                "log_disk_bytes",
-                "Bytes of the log's files",
-                &metrics.log_bytes,
-            ),
+            ("log_events", "Events kept, once for each topic they belong to", &metrics.log_events),
+            ("log_disk_bytes", "Bytes of the log's files", &metrics.log_bytes),
             ("log_segments", "Files of the log", &metrics.log_segments),
             (
                 "log_healthy",
@@ -127,25 +103,14 @@ impl Metrics {
                 "Bytes of frames kept in memory for live subscribers",
                 &metrics.tails_bytes,
             ),
-            (
-                "gaps_told",
-                "Gaps that subscribers were told of since the start",
-                &metrics.gaps,
-            ),
-            (
-                "scheduled_publishes",
-                "Publishes that wait for their time",
-                &metrics.scheduled,
-            ),
+            ("gaps_told", "Gaps that subscribers were told of since the start", &metrics.gaps),
+            ("scheduled_publishes", "Publishes that wait for their time", &metrics.scheduled),
         ] {
             registry.register(name, help, gauge.clone());
         }
         let help = "Time from visible to written, of the last subscriber of each slice";
         registry.register_with_unit("delivery", help, Unit::Seconds, metrics.delivery.clone());
-        Self {
-            registry,
-            ..metrics
-        }
+        Self { registry, ..metrics }
     }
 
     pub(crate) fn published(&self, events: usize) {
@@ -189,18 +154,9 @@ impl Metrics {
         set(&self.log_events, log.retained_events);
         set(&self.log_bytes, log.disk_bytes);
         set(&self.log_segments, log.segments);
-        set(
-            &self.log_healthy,
-            u64::from(log.state == tidings_log::State::Healthy),
-        );
+        set(&self.log_healthy, u64::from(log.state == tidings_log::State::Healthy));
         set(&self.tails_bytes, app.hub.tails_bytes() as u64);
-        set(
-            &self.gaps,
-            app.hub
-                .counters()
-                .gaps
-                .load(std::sync::atomic::Ordering::Relaxed),
-        );
+        set(&self.gaps, app.hub.counters().gaps.load(std::sync::atomic::Ordering::Relaxed));
         set(&self.scheduled, app.hub.scheduled() as u64);
         let mut text = String::new();
         // Writing into a String cannot fail.

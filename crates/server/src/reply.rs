@@ -16,12 +16,7 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn new(status: u16, media: &'static str, body: impl Into<Vec<u8>>) -> Self {
-        Self {
-            status,
-            media,
-            headers: Vec::new(),
-            body: body.into(),
-        }
+        Self { status, media, headers: Vec::new(), body: body.into() }
     }
 
     pub(crate) fn json(status: u16, value: &serde_json::Value) -> Self {

@@ -77,6 +77,15 @@ pub enum RunError {
 /// # Errors
 /// See [`RunError`].
 pub fn run(config: Config, on_ready: impl FnOnce(&Ready)) -> Result<(), RunError> {
+    run_until(config, on_ready, stop_signal())
+}
+
+/// Runs the server until `stop` is ready; it is polled once the server listens.
+pub(crate) fn run_until(
+    config: Config,
+    on_ready: impl FnOnce(&Ready),
+    stop: impl Future<Output = std::io::Result<()>>,
+) -> Result<(), RunError> {
     raise_descriptor_limit();
     let folder = config.data_dir.display().to_string();
     let hub = open_hub(&config).map_err(|error| match error {
@@ -92,13 +101,11 @@ pub fn run(config: Config, on_ready: impl FnOnce(&Ready)) -> Result<(), RunError
     let threads = start_threads(&app, &listener)?;
     let bound = TcpListener::from(listener.try_clone()?).local_addr()?;
     drop(listener);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let served = tokio::spawn(general::serve(app.clone(), handed));
         on_ready(&Ready { address: bound });
-        stop_signal().await?;
+        stop.await?;
         tracing::info!("stopping");
         drain(&app).await;
         served.abort();
@@ -127,15 +134,9 @@ fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenHubError> {
     };
     let opened = tidings_log::open(Arc::new(storage), options).map_err(OpenHubError::Open)?;
     report(&opened.recovery);
-    let default = TopicPolicy {
-        durability: config.durability,
-        ..TopicPolicy::default()
-    };
+    let default = TopicPolicy { durability: config.durability, ..TopicPolicy::default() };
     let options = Options {
-        rules: PolicyRules {
-            rules: config.policies.clone(),
-            default,
-        },
+        rules: PolicyRules { rules: config.policies.clone(), default },
         event_bytes_max: config.limits.event_bytes,
         clock: Arc::new(now_ms),
     };
@@ -165,18 +166,12 @@ fn report(recovery: &tidings_log::Recovery) {
 }
 
 fn now_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn listen(address: SocketAddr) -> std::io::Result<OwnedFd> {
-    let family = if address.is_ipv4() {
-        AddressFamily::INET
-    } else {
-        AddressFamily::INET6
-    };
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
@@ -190,12 +185,7 @@ fn listen(address: SocketAddr) -> std::io::Result<OwnedFd> {
 fn start_threads(app: &Arc<App>, listener: &Arc<OwnedFd>) -> std::io::Result<Vec<JoinHandle<()>>> {
     let mut threads = Vec::new();
     for number in 0..app.config.io_threads {
-        let shard = Shard::new(
-            app.clone(),
-            number,
-            listener.clone(),
-            app.shards[number].clone(),
-        )?;
+        let shard = Shard::new(app.clone(), number, listener.clone(), app.shards[number].clone())?;
         let backfill = Backfill::new(app.clone(), number, app.backfills[number].clone())?;
         let thread = |name: String| std::thread::Builder::new().name(name);
         threads.push(thread(format!("tidings-io-{number}")).spawn(move || shard.run())?);
@@ -227,10 +217,7 @@ async fn drain(app: &App) {
 /// As many connections as the system lets this process have.
 fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::debug!(%error, "the limit of open files stays as it is");
     }

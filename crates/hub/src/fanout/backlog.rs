@@ -50,13 +50,7 @@ impl Backlog {
     /// The backlog of a selection.
     #[must_use]
     pub fn new(selection: Arc<Selection>) -> Self {
-        Self {
-            selection,
-            topics: Vec::new(),
-            faces: HashMap::new(),
-            version: None,
-            scanned: 0,
-        }
+        Self { selection, topics: Vec::new(), faces: HashMap::new(), version: None, scanned: 0 }
     }
 
     /// The topics of the selection that exist.
@@ -70,11 +64,8 @@ impl Backlog {
     }
 
     fn look_up(&mut self, hub: &Hub) {
-        let by_name = self
-            .selection
-            .topics()
-            .iter()
-            .filter_map(|name| hub.log.topic(name.as_str()));
+        let by_name =
+            self.selection.topics().iter().filter_map(|name| hub.log.topic(name.as_str()));
         let mut topics: Vec<TopicId> = by_name.collect();
         if !self.selection.patterns().is_empty() {
             // Ids only grow, so what was scanned once need not be scanned again; what was removed
@@ -83,11 +74,7 @@ impl Backlog {
             topics.extend(known.filter(|&topic| hub.log.describe(topic).is_some()));
             let made = hub.topics_made.load(Ordering::Acquire);
             for id in (self.scanned..made).map(TopicId) {
-                if hub
-                    .log
-                    .describe(id)
-                    .is_some_and(|info| self.selection.matches(&info.name))
-                {
+                if hub.log.describe(id).is_some_and(|info| self.selection.matches(&info.name)) {
                     topics.push(id);
                 }
             }
@@ -102,11 +89,7 @@ impl Backlog {
         let new = || {
             let info = hub.log.describe(topic);
             info.map_or_else(
-                || Face {
-                    name: "".into(),
-                    binary: false,
-                    conflate: false,
-                },
+                || Face { name: "".into(), binary: false, conflate: false },
                 |info| {
                     let (policy, _) = policy::from_log(&info.policy);
                     Face {
@@ -133,16 +116,10 @@ impl Backlog {
             _ => None,
         };
         if let Some(span) = single.and_then(|topic| hub.spans.find(topic, view, after)) {
-            return Ok(Step {
-                caught_up: span.after >= through,
-                span,
-            });
+            return Ok(Step { caught_up: span.after >= through, span });
         }
         let mut reading = Reading::new(hub, view);
-        let limit = ReadLimit {
-            events: SPAN_EVENTS_MAX,
-            bytes: SPAN_BYTES_MAX,
-        };
+        let limit = ReadLimit { events: SPAN_EVENTS_MAX, bytes: SPAN_BYTES_MAX };
         let now_ms = hub.now_ms();
         let progress = hub
             .log
@@ -150,20 +127,13 @@ impl Backlog {
                 reading.add(&event, |topic| self.face(hub, topic));
             })
             .map_err(|error| StoreError::Failed(error.to_string()))?;
-        let after_it = if progress.more {
-            progress.after
-        } else {
-            through.max(after)
-        };
+        let after_it = if progress.more { progress.after } else { through.max(after) };
         let keepable = reading.keepable && progress.more;
         let (span, frames) = reading.finish(after_it);
         if let (Some(topic), true) = (single, keepable) {
             hub.spans.keep(topic, view, after, &span, frames);
         }
-        Ok(Step {
-            span,
-            caught_up: !progress.more,
-        })
+        Ok(Step { span, caught_up: !progress.more })
     }
 
     /// The events after `after` as JSON objects; returns the position after them and whether there
@@ -200,10 +170,7 @@ fn alternates(
     event: &StoredEvent<'_>,
     mut face: impl FnMut(TopicId) -> Face,
 ) -> Vec<Cow<'static, str>> {
-    event.topics[1..]
-        .iter()
-        .map(|&topic| Cow::Owned(face(topic).name.to_string()))
-        .collect()
+    event.topics[1..].iter().map(|&topic| Cow::Owned(face(topic).name.to_string())).collect()
 }
 
 fn framed<'a>(
@@ -213,10 +180,7 @@ fn framed<'a>(
     alternates: &'a [Cow<'a, str>],
 ) -> Framed<'a> {
     Framed {
-        id: Position {
-            epoch: hub.epoch(),
-            sequence: event.sequence,
-        },
+        id: Position { epoch: hub.epoch(), sequence: event.sequence },
         topic: &face.name,
         alternates,
         time_ms: event.time_ms,
@@ -261,9 +225,7 @@ impl<'h> Reading<'h> {
         let canonical = face(event.topics[0]);
         let alternates = alternates(event, face);
         let start = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
-        let key = event
-            .key
-            .map_or(0, |key| self.hub.key_hash(event.topics[0], key));
+        let key = event.key.map_or(0, |key| self.hub.key_hash(event.topics[0], key));
         self.frames.push((event.sequence, start, key));
         framed(self.hub, event, &canonical, &alternates).encode(self.view.framing, &mut self.bytes);
         self.since_ms.get_or_insert(event.time_ms);
@@ -282,22 +244,14 @@ impl<'h> Reading<'h> {
             end: self.end,
             since_ms: self.since_ms.unwrap_or(0),
         };
-        let frames = self
-            .frames
-            .iter()
-            .map(|&(sequence, start, _)| (sequence, start))
-            .collect();
+        let frames = self.frames.iter().map(|&(sequence, start, _)| (sequence, start)).collect();
         (span, frames)
     }
 
     fn keep_newest_per_key(&mut self) {
         let mut seen = HashSet::new();
-        let wanted: Vec<bool> = self
-            .frames
-            .iter()
-            .rev()
-            .map(|&(_, _, key)| key == 0 || seen.insert(key))
-            .collect();
+        let wanted: Vec<bool> =
+            self.frames.iter().rev().map(|&(_, _, key)| key == 0 || seen.insert(key)).collect();
         let ends = self.frames.iter().skip(1).map(|frame| frame.1 as usize);
         let ends: Vec<usize> = ends.chain([self.bytes.len()]).collect();
         let mut bytes = Vec::with_capacity(self.bytes.len());

@@ -34,10 +34,7 @@ impl Bell {
     /// news while the owner has said that it sleeps; it must not block.
     pub fn new(visible: u64, wake: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
-            rung: Mutex::new(Rung {
-                visible,
-                ..Rung::default()
-            }),
+            rung: Mutex::new(Rung { visible, ..Rung::default() }),
             asleep: AtomicBool::new(false),
             wake: Box::new(wake),
         })
@@ -51,11 +48,7 @@ impl Bell {
         {
             let mut rung = self.rung.lock();
             let rung = &mut *rung;
-            rung.topics.extend(
-                topics
-                    .drain(..)
-                    .filter(|topic| rung.noted.insert(topic.key())),
-            );
+            rung.topics.extend(topics.drain(..).filter(|topic| rung.noted.insert(topic.key())));
             rung.visible = visible;
         }
         self.wake();

@@ -60,9 +60,7 @@ impl Framed<'_> {
         if self.end.is_none() || !self.data.is_empty() {
             let data = match framing {
                 Framing::Plain if self.binary => Cow::Owned(
-                    base64::engine::general_purpose::STANDARD
-                        .encode(self.data)
-                        .into_bytes(),
+                    base64::engine::general_purpose::STANDARD.encode(self.data).into_bytes(),
                 ),
                 Framing::Plain => Cow::Borrowed(self.data),
                 Framing::Envelope => {
@@ -71,13 +69,7 @@ impl Framed<'_> {
                     Cow::Owned(object)
                 }
             };
-            Frame {
-                id: Some(self.id),
-                event: event_type,
-                retry_ms: None,
-                data: &data,
-            }
-            .encode(out);
+            Frame { id: Some(self.id), event: event_type, retry_ms: None, data: &data }.encode(out);
         }
         if let Some(reason) = self.end {
             let topic = (framing == Framing::Envelope).then_some(Cow::Borrowed(self.topic));
@@ -90,11 +82,7 @@ impl Framed<'_> {
         EventObject {
             id: self.id,
             topic: self.topic.into(),
-            alternates: self
-                .alternates
-                .iter()
-                .map(|name| Cow::Borrowed(&**name))
-                .collect(),
+            alternates: self.alternates.iter().map(|name| Cow::Borrowed(&**name)).collect(),
             time_ms: self.time_ms,
             event_type: self.event_type.map(Into::into),
             key: self.key.map(Into::into),

@@ -41,13 +41,7 @@ struct Follower {
 impl Live {
     pub(crate) fn new(name: Arc<str>, key: u64, tails_bytes: Arc<AtomicUsize>) -> Arc<Self> {
         let (news, ended) = (Mutex::default(), AtomicBool::new(false));
-        Arc::new(Self {
-            name,
-            key,
-            news,
-            tails_bytes,
-            ended,
-        })
+        Arc::new(Self { name, key, news, tails_bytes, ended })
     }
 
     /// Whether the topic has ended: nothing will come any more.
@@ -76,17 +70,10 @@ impl Live {
     pub(crate) fn attach(&self, bell: &Arc<Bell>, framing: Framing, newest: u64) {
         let mut news = self.news.lock();
         news.tails[framing.index()].get_or_insert_with(|| Tail::new(newest));
-        let follower = match news
-            .bells
-            .iter_mut()
-            .position(|f| Arc::ptr_eq(&f.bell, bell))
-        {
+        let follower = match news.bells.iter_mut().position(|f| Arc::ptr_eq(&f.bell, bell)) {
             Some(at) => &mut news.bells[at],
             None => {
-                news.bells.push(Follower {
-                    bell: bell.clone(),
-                    framings: [false; FRAMINGS.len()],
-                });
+                news.bells.push(Follower { bell: bell.clone(), framings: [false; FRAMINGS.len()] });
                 news.bells.last_mut().expect("just pushed")
             }
         };
@@ -134,15 +121,7 @@ impl Live {
         };
         let before = tail.len();
         let crowded = self.tails_bytes.load(Ordering::Relaxed) > TAILS_BYTES_MAX;
-        tail.push(
-            info,
-            frame,
-            if crowded {
-                TAIL_BYTES_CROWDED
-            } else {
-                TAIL_BYTES_MAX
-            },
-        );
+        tail.push(info, frame, if crowded { TAIL_BYTES_CROWDED } else { TAIL_BYTES_MAX });
         self.account(before, tail.len());
     }
 
@@ -157,22 +136,15 @@ impl Live {
 
     fn account(&self, before: usize, after: usize) {
         if after >= before {
-            self.tails_bytes
-                .fetch_add(after - before, Ordering::Relaxed);
+            self.tails_bytes.fetch_add(after - before, Ordering::Relaxed);
         } else {
-            self.tails_bytes
-                .fetch_sub(before - after, Ordering::Relaxed);
+            self.tails_bytes.fetch_sub(before - after, Ordering::Relaxed);
         }
     }
 
     /// The bells of its followers.
     pub(crate) fn each_bell(&self, each: impl FnMut(&Arc<Bell>)) {
-        self.news
-            .lock()
-            .bells
-            .iter()
-            .map(|follower| &follower.bell)
-            .for_each(each);
+        self.news.lock().bells.iter().map(|follower| &follower.bell).for_each(each);
     }
 
     /// What is due to a subscriber that has everything up to `after`, as far as `through`. A

@@ -52,22 +52,14 @@ impl Spans {
     pub(crate) fn find(&self, topic: TopicId, view: View, after: u64) -> Option<Span> {
         let kept = {
             let inner = self.0.lock();
-            let (key, kept) = inner
-                .spans
-                .range(..=Key { topic, view, after })
-                .next_back()?;
+            let (key, kept) = inner.spans.range(..=Key { topic, view, after }).next_back()?;
             if key.topic != topic || key.view != view || kept.last <= after {
                 return None;
             }
             kept.clone()
         };
-        let first = kept
-            .frames
-            .partition_point(|&(sequence, _)| sequence <= after);
-        let start = kept
-            .frames
-            .get(first)
-            .map_or(kept.bytes.len(), |&(_, start)| start as usize);
+        let first = kept.frames.partition_point(|&(sequence, _)| sequence <= after);
+        let start = kept.frames.get(first).map_or(kept.bytes.len(), |&(_, start)| start as usize);
         Some(Span {
             bytes: kept.bytes.slice(start..),
             after: kept.last,
@@ -116,32 +108,16 @@ mod tests {
     use super::super::frame::Framing;
     use super::*;
 
-    const VIEW: View = View {
-        framing: Framing::Plain,
-        private: false,
-        conflate: false,
-    };
+    const VIEW: View = View { framing: Framing::Plain, private: false, conflate: false };
 
     fn span(bytes: &'static [u8], after: u64) -> Span {
-        Span {
-            bytes: Bytes::from_static(bytes),
-            after,
-            events: 0,
-            end: false,
-            since_ms: 0,
-        }
+        Span { bytes: Bytes::from_static(bytes), after, events: 0, end: false, since_ms: 0 }
     }
 
     #[test]
     fn serves_whoever_stands_inside() {
         let spans = Spans::default();
-        spans.keep(
-            TopicId(1),
-            VIEW,
-            10,
-            &span(b"aabbcc", 30),
-            vec![(11, 0), (20, 2), (30, 4)],
-        );
+        spans.keep(TopicId(1), VIEW, 10, &span(b"aabbcc", 30), vec![(11, 0), (20, 2), (30, 4)]);
         let found = |topic, after| {
             spans
                 .find(TopicId(topic), VIEW, after)
@@ -160,10 +136,7 @@ mod tests {
         let spans = Spans::default();
         let big = Bytes::from(vec![0; 1 << 20]);
         for after in 0..100 {
-            let span = Span {
-                bytes: big.clone(),
-                ..span(b"", after + 1)
-            };
+            let span = Span { bytes: big.clone(), ..span(b"", after + 1) };
             spans.keep(TopicId(1), VIEW, after, &span, vec![(after + 1, 0)]);
         }
         assert!(spans.0.lock().bytes <= KEPT_SPANS_BYTES_MAX);

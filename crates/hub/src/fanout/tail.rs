@@ -24,9 +24,12 @@ pub const TAILS_BYTES_MAX: usize = 64 << 20;
 /// write can pin.
 pub const SPAN_BYTES_MAX: usize = 64 << 10;
 
+/// Entries looked at from the end before the whole tail is searched.
+const STEPS_FROM_END: usize = 8;
+
 /// How long a frame stays in a tail, in milliseconds. A subscriber that reads takes it within one;
 /// the rest is slack for a thread that was busy.
-pub const TAIL_AGE_MS: u64 = 2_000;
+pub const TAIL_AGE_MS: u64 = 1_000;
 
 /// What a tail knows of a frame besides its bytes.
 #[derive(Clone, Copy, Debug)]
@@ -115,17 +118,12 @@ impl Gathered {
             size += frame.end - frame.start;
             fit += 1;
         }
-        let after = if fit == self.frames.len() {
-            through
-        } else {
-            self.frames[fit - 1].sequence
-        };
+        let after = if fit == self.frames.len() { through } else { self.frames[fit - 1].sequence };
         self.frames.truncate(fit);
         if conflate && fit > 1 {
             let mut seen = HashSet::new();
             self.frames.reverse();
-            self.frames
-                .retain(|frame| frame.key == 0 || seen.insert(frame.key));
+            self.frames.retain(|frame| frame.key == 0 || seen.insert(frame.key));
             self.frames.reverse();
         }
         let mut bytes = Vec::with_capacity(size);
@@ -135,13 +133,7 @@ impl Gathered {
         let events = u32::try_from(self.frames.len()).unwrap_or(u32::MAX);
         self.frames.clear();
         self.bytes.clear();
-        Some(Span {
-            bytes: bytes.into(),
-            after,
-            events,
-            end: false,
-            since_ms,
-        })
+        Some(Span { bytes: bytes.into(), after, events, end: false, since_ms })
     }
 }
 
@@ -172,14 +164,7 @@ pub struct Tail {
 
 impl Tail {
     pub(crate) fn new(from: u64) -> Self {
-        Self {
-            from,
-            entries: VecDeque::new(),
-            bytes: Vec::new(),
-            dead: 0,
-            base: 0,
-            special: 0,
-        }
+        Self { from, entries: VecDeque::new(), bytes: Vec::new(), dead: 0, base: 0, special: 0 }
     }
 
     /// Bytes of frames it holds.
@@ -189,16 +174,11 @@ impl Tail {
 
     /// The newest sequence that is in here or known to be before it.
     pub(crate) fn newest(&self) -> u64 {
-        self.entries
-            .back()
-            .map_or(self.from, |entry| entry.info.sequence)
+        self.entries.back().map_or(self.from, |entry| entry.info.sequence)
     }
 
     pub(crate) fn push(&mut self, info: FrameInfo, frame: &[u8], bytes_max: usize) {
-        debug_assert!(
-            info.sequence > self.newest(),
-            "frames come in the log's order"
-        );
+        debug_assert!(info.sequence > self.newest(), "frames come in the log's order");
         self.bytes.extend_from_slice(frame);
         self.special += usize::from(info.is_special());
         let end = self.base + self.bytes.len() as u64;
@@ -211,11 +191,7 @@ impl Tail {
 
     /// Forgets frames that became visible before `time_ms`.
     pub(crate) fn forget_before(&mut self, time_ms: u64) {
-        while self
-            .entries
-            .front()
-            .is_some_and(|entry| entry.info.time_ms < time_ms)
-        {
+        while self.entries.front().is_some_and(|entry| entry.info.time_ms < time_ms) {
             self.forget_oldest();
         }
         if self.entries.is_empty() {
@@ -251,28 +227,27 @@ impl Tail {
         } else {
             usize::try_from(self.entries[first - 1].end - self.base).unwrap_or(0)
         };
-        (
-            start,
-            usize::try_from(self.entries[last].end - self.base).unwrap_or(0),
-        )
+        (start, usize::try_from(self.entries[last].end - self.base).unwrap_or(0))
+    }
+
+    /// The place of the first entry after a position. Nearly everybody stands near the end, so a few
+    /// steps from there find it without touching what is older.
+    fn first_after(&self, after: u64) -> usize {
+        let len = self.entries.len();
+        for back in 0..len.min(STEPS_FROM_END) {
+            if self.entries[len - 1 - back].info.sequence <= after {
+                return len - back;
+            }
+        }
+        self.entries.partition_point(|entry| entry.info.sequence <= after)
     }
 
     /// What is due to a subscriber that has everything up to `after`, as far as `through`.
     pub fn reach(&self, after: u64, through: u64, view: View, now_ms: u64) -> Reach {
         if after < self.from {
-            return if through > after {
-                Reach::Behind
-            } else {
-                Reach::Nothing
-            };
+            return if through > after { Reach::Behind } else { Reach::Nothing };
         }
-        let first = match self.entries.back() {
-            // Nearly everybody wants just the newest frame.
-            Some(entry) if entry.info.sequence <= after => self.entries.len(),
-            _ => self
-                .entries
-                .partition_point(|entry| entry.info.sequence <= after),
-        };
+        let first = self.first_after(after);
         let mut last = first;
         let mut bytes = 0;
         while let Some(entry) = self.entries.get(last) {
@@ -302,9 +277,7 @@ impl Tail {
         if after < self.from && through > after {
             return false;
         }
-        let first = self
-            .entries
-            .partition_point(|entry| entry.info.sequence <= after);
+        let first = self.entries.partition_point(|entry| entry.info.sequence <= after);
         for at in first..self.entries.len() {
             let info = &self.entries[at].info;
             if info.sequence > through {
@@ -358,11 +331,7 @@ mod tests {
     use super::super::frame::Framing;
     use super::*;
 
-    const VIEW: View = View {
-        framing: Framing::Plain,
-        private: false,
-        conflate: false,
-    };
+    const VIEW: View = View { framing: Framing::Plain, private: false, conflate: false };
 
     fn info(sequence: u64) -> FrameInfo {
         FrameInfo {
@@ -377,11 +346,9 @@ mod tests {
 
     fn due(tail: &Tail, after: u64, through: u64, view: View) -> (String, u64, u32) {
         match tail.reach(after, through, view, 100) {
-            Reach::Due(span) => (
-                String::from_utf8(span.bytes.to_vec()).unwrap(),
-                span.after,
-                span.events,
-            ),
+            Reach::Due(span) => {
+                (String::from_utf8(span.bytes.to_vec()).unwrap(), span.after, span.events)
+            }
             other => panic!("nothing due: {other:?}"),
         }
     }
@@ -390,11 +357,7 @@ mod tests {
     fn hands_out_exactly_what_is_after_the_position() {
         let mut tail = Tail::new(5);
         for sequence in [7, 9, 12] {
-            tail.push(
-                info(sequence),
-                format!("<{sequence}>").as_bytes(),
-                TAIL_BYTES_MAX,
-            );
+            tail.push(info(sequence), format!("<{sequence}>").as_bytes(), TAIL_BYTES_MAX);
         }
         assert_eq!(tail.reach(4, 12, VIEW, 0), Reach::Behind);
         assert_eq!(due(&tail, 5, 12, VIEW), ("<7><9><12>".into(), 12, 3));
@@ -436,32 +399,14 @@ mod tests {
     #[test]
     fn filters_private_expired_and_superseded() {
         let mut tail = Tail::new(0);
-        tail.push(
-            FrameInfo {
-                private: true,
-                ..info(1)
-            },
-            b"p",
-            100,
-        );
-        tail.push(
-            FrameInfo {
-                expires_ms: 50,
-                ..info(2)
-            },
-            b"e",
-            100,
-        );
+        tail.push(FrameInfo { private: true, ..info(1) }, b"p", 100);
+        tail.push(FrameInfo { expires_ms: 50, ..info(2) }, b"e", 100);
         tail.push(FrameInfo { key: 8, ..info(3) }, b"a", 100);
         tail.push(FrameInfo { key: 9, ..info(4) }, b"b", 100);
         tail.push(FrameInfo { key: 8, ..info(5) }, b"c", 100);
         tail.push(info(6), b"d", 100);
         assert_eq!(due(&tail, 0, 6, VIEW), ("abcd".into(), 6, 4));
-        let all = View {
-            private: true,
-            conflate: true,
-            ..VIEW
-        };
+        let all = View { private: true, conflate: true, ..VIEW };
         assert_eq!(due(&tail, 0, 6, all), ("pbcd".into(), 6, 4));
         assert_eq!(due(&tail, 0, 2, VIEW), (String::new(), 2, 0));
     }

@@ -14,11 +14,7 @@ use tidings_hub::{Backlog, Bell, Framing, Gathered, Live, Reach, Selection, View
 
 use super::support::{TestHub, event, one, until};
 
-const VIEW: View = View {
-    framing: Framing::Plain,
-    private: false,
-    conflate: false,
-};
+const VIEW: View = View { framing: Framing::Plain, private: false, conflate: false };
 
 /// Topics of every durability, so that what is written has to wait for what is synced.
 const TOPICS: [&str; 5] = ["a", "chat/1", "chat/2", "memory/x", "synced/y"];
@@ -51,16 +47,7 @@ impl Reader {
         let backlog = Backlog::new(selection.clone());
         let (due, got) = (Vec::new(), Vec::new());
         // A start in the past, or now: either way the log is asked first, as a shard does.
-        Self {
-            selection,
-            bell,
-            backlog,
-            live,
-            due,
-            after,
-            behind: true,
-            got,
-        }
+        Self { selection, bell, backlog, live, due, after, behind: true, got }
     }
 
     /// Reads all that there is.
@@ -133,36 +120,17 @@ impl Reader {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Publish {
-        topic: usize,
-        alternate: Option<usize>,
-        size: usize,
-    },
-    Round {
-        topics: Vec<usize>,
-    },
-    Subscribe {
-        which: usize,
-        back: u64,
-    },
-    Read {
-        reader: usize,
-    },
+    Publish { topic: usize, alternate: Option<usize>, size: usize },
+    Round { topics: Vec<usize> },
+    Subscribe { which: usize, back: u64 },
+    Read { reader: usize },
     Forget,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let topic = 0..TOPICS.len();
-    let publish = (
-        topic.clone(),
-        proptest::option::weighted(0.2, topic.clone()),
-        0..3_usize,
-    )
-        .prop_map(|(topic, alternate, size)| Step::Publish {
-            topic,
-            alternate,
-            size,
-        });
+    let publish = (topic.clone(), proptest::option::weighted(0.2, topic.clone()), 0..3_usize)
+        .prop_map(|(topic, alternate, size)| Step::Publish { topic, alternate, size });
     let round = proptest::collection::vec(topic, 1..8).prop_map(|topics| Step::Round { topics });
     let step = prop_oneof![
         6 => publish,
@@ -206,30 +174,20 @@ fn publish(hub: &TestHub, model: &mut Model, requests: &[(Vec<usize>, usize)]) {
         .iter()
         .enumerate()
         .map(|(at, (_, size))| {
-            format!(
-                "{}.{at} {}",
-                model.len(),
-                "x".repeat([0, 500, 40_000][*size])
-            )
+            format!("{}.{at} {}", model.len(), "x".repeat([0, 500, 40_000][*size]))
         })
         .collect();
     let mut round = hub.round();
     for ((topics, _), data) in requests.iter().zip(&datas) {
         let mut new = event(TOPICS[topics[0]], data);
-        new.alternates = topics[1..]
-            .iter()
-            .map(|&topic| TOPICS[topic].into())
-            .collect();
+        new.alternates = topics[1..].iter().map(|&topic| TOPICS[topic].into()).collect();
         round.publish(&one(&[new]));
     }
     for (outcome, ((topics, _), data)) in round.commit().into_iter().zip(requests.iter().zip(datas))
     {
         let sequence = super::support::first(&outcome.unwrap());
         let topics = topics.iter().map(|&topic| TOPICS[topic]).collect();
-        assert!(
-            model.insert(sequence, (topics, data)).is_none(),
-            "a sequence given twice"
-        );
+        assert!(model.insert(sequence, (topics, data)).is_none(), "a sequence given twice");
     }
 }
 
@@ -239,11 +197,7 @@ fn run(steps: Vec<Step>) {
     let mut readers: Vec<(Reader, u64)> = Vec::new();
     for step in steps {
         match step {
-            Step::Publish {
-                topic,
-                alternate,
-                size,
-            } => {
+            Step::Publish { topic, alternate, size } => {
                 let topics = std::iter::once(topic).chain(alternate).collect();
                 publish(&hub, &mut model, &[(topics, size)]);
             }
@@ -300,11 +254,7 @@ fn nothing_is_visible_before_it_is_as_durable_as_asked() {
         publishes.publish(&one(&[event("a", &data)]));
         let outcomes = publishes.commit();
         let wait = outcomes[0].as_ref().unwrap().wait.unwrap();
-        assert_eq!(
-            outcomes[1].as_ref().unwrap().wait,
-            None,
-            "written is acknowledged at once"
-        );
+        assert_eq!(outcomes[1].as_ref().unwrap().wait, None, "written is acknowledged at once");
         let (seen, was) = std::sync::mpsc::sync_channel(1);
         let watched = hub.hub.clone();
         let here = std::thread::current().id();

@@ -11,24 +11,14 @@ use super::support::{BEGIN_MS, TestHub, event, first, one, topics, until};
 fn a_repeat_with_the_same_key_is_the_first_again_and_survives_a_restart() {
     let hub = TestHub::new();
     let events = [event("a", "x"), event("b", "y")];
-    let request = Publish {
-        idempotency_key: Some("k"),
-        ..one(&events)
-    };
-    let stored = |duplicate| Published::Stored {
-        first: 1,
-        count: 2,
-        duplicate,
-    };
+    let request = Publish { idempotency_key: Some("k"), ..one(&events) };
+    let stored = |duplicate| Published::Stored { first: 1, count: 2, duplicate };
     assert_eq!(hub.publish(&request).unwrap().result, stored(false));
     assert_eq!(hub.publish(&request).unwrap().result, stored(true));
     let hub = hub.reopened();
     assert_eq!(hub.publish(&request).unwrap().result, stored(true));
     let other = [event("a", "z"), event("b", "y")];
-    let other = Publish {
-        idempotency_key: Some("k"),
-        ..one(&other)
-    };
+    let other = Publish { idempotency_key: Some("k"), ..one(&other) };
     assert_eq!(hub.publish(&other), Err(PublishError::IdempotencyMismatch));
     assert_eq!(hub.read(&topics(&["a", "b"]), 0).len(), 2);
 }
@@ -37,31 +27,19 @@ fn a_repeat_with_the_same_key_is_the_first_again_and_survives_a_restart() {
 fn a_repeat_within_one_round_is_recognised() {
     let hub = TestHub::new();
     let events = [event("a", "x")];
-    let request = Publish {
-        idempotency_key: Some("k"),
-        ..one(&events)
-    };
+    let request = Publish { idempotency_key: Some("k"), ..one(&events) };
     let mut round = hub.round();
     round.publish(&request);
     round.publish(&one(&events));
     round.publish(&request);
-    let firsts: Vec<u64> = round
-        .commit()
-        .iter()
-        .map(|o| first(o.as_ref().unwrap()))
-        .collect();
+    let firsts: Vec<u64> = round.commit().iter().map(|o| first(o.as_ref().unwrap())).collect();
     assert_eq!(firsts, [1, 2, 1]);
 }
 
 #[test]
 fn expect_holds_against_what_is_in_the_same_round() {
     let hub = TestHub::new();
-    let expecting = |expect| {
-        [NewEvent {
-            expect: Some(expect),
-            ..event("a", "x")
-        }]
-    };
+    let expecting = |expect| [NewEvent { expect: Some(expect), ..event("a", "x") }];
     let mut round = hub.round();
     round.publish(&one(&expecting(Expect::Nothing)));
     round.publish(&one(&expecting(Expect::Nothing)));
@@ -78,48 +56,25 @@ fn expect_holds_against_what_is_in_the_same_round() {
 fn producers_are_fenced_and_leave_nothing_out() {
     let hub = TestHub::new();
     let publish = |epoch, sequence| {
-        let producer = Some(Producer {
-            id: "p",
-            epoch,
-            sequence,
-        });
-        hub.publish(&one(&[NewEvent {
-            producer,
-            ..event("a", "x")
-        }]))
-        .map(|a| a.result)
+        let producer = Some(Producer { id: "p", epoch, sequence });
+        hub.publish(&one(&[NewEvent { producer, ..event("a", "x") }])).map(|a| a.result)
     };
     let gap = |expected, received| Err(PublishError::ProducerGap { expected, received });
     assert_eq!(publish(1, 1), gap(0, 1));
     assert!(publish(1, 0).is_ok());
     assert!(publish(1, 1).is_ok());
-    assert!(matches!(
-        publish(1, 1),
-        Ok(Published::Stored {
-            duplicate: true,
-            ..
-        })
-    ));
+    assert!(matches!(publish(1, 1), Ok(Published::Stored { duplicate: true, .. })));
     assert_eq!(publish(1, 3), gap(2, 3));
     assert_eq!(publish(2, 5), gap(0, 5));
     assert!(publish(2, 0).is_ok());
-    assert_eq!(
-        publish(1, 2),
-        Err(PublishError::ProducerFenced { epoch: 2 })
-    );
+    assert_eq!(publish(1, 2), Err(PublishError::ProducerFenced { epoch: 2 }));
     assert_eq!(hub.read(&topics(&["a"]), 0).len(), 3);
 }
 
 #[test]
 fn an_ended_topic_takes_nothing_more() {
     let hub = TestHub::new();
-    let ending = [
-        event("a", "x"),
-        NewEvent {
-            end: Some(End::Done),
-            ..event("a", "")
-        },
-    ];
+    let ending = [event("a", "x"), NewEvent { end: Some(End::Done), ..event("a", "") }];
     let after = [ending[1].clone(), event("a", "late")];
     let ended = Err(PublishError::Ended { end: End::Done });
     assert_eq!(hub.publish(&one(&after)), ended);
@@ -133,69 +88,35 @@ fn an_ended_topic_takes_nothing_more() {
 #[test]
 fn a_request_with_one_bad_event_changes_nothing() {
     let hub = TestHub::new();
-    let not_text = NewEvent {
-        data: (&b"\xff"[..]).into(),
-        ..event("c", "")
-    };
+    let not_text = NewEvent { data: (&b"\xff"[..]).into(), ..event("c", "") };
     for bad in [
         event("", "x"),
         event("a//b", "x"),
         event("a\nb", "x"),
-        NewEvent {
-            event_type: Some("error".into()),
-            ..event("c", "x")
-        },
-        NewEvent {
-            key: Some("a\rb".into()),
-            ..event("c", "x")
-        },
-        NewEvent {
-            data: vec![b'x'; (1 << 20) + 1].into(),
-            ..event("c", "")
-        },
-        NewEvent {
-            alternates: vec!["x".into(); 16],
-            ..event("c", "x")
-        },
-        NewEvent {
-            expect: Some(Expect::Newest(7)),
-            ..event("c", "x")
-        },
+        NewEvent { event_type: Some("error".into()), ..event("c", "x") },
+        NewEvent { key: Some("a\rb".into()), ..event("c", "x") },
+        NewEvent { data: vec![b'x'; (1 << 20) + 1].into(), ..event("c", "") },
+        NewEvent { alternates: vec!["x".into(); 16], ..event("c", "x") },
+        NewEvent { expect: Some(Expect::Newest(7)), ..event("c", "x") },
         not_text.clone(),
     ] {
         let label = format!("{} {:?}", bad.topic, bad.event_type);
-        assert!(
-            hub.publish(&one(&[event("a", "good"), bad])).is_err(),
-            "{label}"
-        );
+        assert!(hub.publish(&one(&[event("a", "good"), bad])).is_err(), "{label}");
     }
     assert!(hub.publish(&one(&[])).is_err());
     assert!(hub.topics(None, 10).is_empty(), "not even a topic was made");
     assert_eq!(hub.say("a", "x"), 1);
-    let binary = NewEvent {
-        topic: "binary/a".into(),
-        ..not_text
-    };
-    assert!(
-        hub.publish(&one(&[binary])).is_ok(),
-        "its content type is not text"
-    );
+    let binary = NewEvent { topic: "binary/a".into(), ..not_text };
+    assert!(hub.publish(&one(&[binary])).is_ok(), "its content type is not text");
 }
 
 #[test]
 fn alternates_belong_to_all_their_topics_once() {
     let hub = TestHub::new();
-    let event = NewEvent {
-        alternates: vec!["b".into(), "a".into()],
-        ..event("a", "x")
-    };
+    let event = NewEvent { alternates: vec!["b".into(), "a".into()], ..event("a", "x") };
     hub.publish(&one(&[event])).unwrap();
     for names in [&["a"][..], &["b"], &["a", "b"]] {
-        assert_eq!(
-            hub.read(&topics(names), 0),
-            [(1, "x".to_owned())],
-            "{names:?}"
-        );
+        assert_eq!(hub.read(&topics(names), 0), [(1, "x".to_owned())], "{names:?}");
     }
 }
 
@@ -203,25 +124,15 @@ fn alternates_belong_to_all_their_topics_once() {
 fn what_is_scheduled_is_published_at_its_time_also_after_a_restart() {
     let hub = TestHub::new();
     let events = [event("a", "later")];
-    let request = Publish {
-        at_ms: Some(BEGIN_MS + 500),
-        idempotency_key: Some("k"),
-        ..one(&events)
-    };
+    let request =
+        Publish { at_ms: Some(BEGIN_MS + 500), idempotency_key: Some("k"), ..one(&events) };
     let Published::Scheduled { id, at_ms } = hub.publish(&request).unwrap().result else {
         panic!("it was published at once");
     };
     assert_eq!(at_ms, BEGIN_MS + 500);
     let again = hub.publish(&request).unwrap().result;
-    assert_eq!(
-        again,
-        Published::Scheduled { id, at_ms },
-        "a repeat schedules nothing new"
-    );
-    let taken_back = Publish {
-        at_ms: Some(BEGIN_MS + 500),
-        ..one(&events)
-    };
+    assert_eq!(again, Published::Scheduled { id, at_ms }, "a repeat schedules nothing new");
+    let taken_back = Publish { at_ms: Some(BEGIN_MS + 500), ..one(&events) };
     let Published::Scheduled { id: other, .. } = hub.publish(&taken_back).unwrap().result else {
         panic!("it was published at once");
     };
@@ -233,11 +144,7 @@ fn what_is_scheduled_is_published_at_its_time_also_after_a_restart() {
     until(|| hub.scheduled() == 0 && hub.visible() > 0);
     assert_eq!(hub.read(&topics(&["a"]), 0), [(1, "later".to_owned())]);
     let hub = hub.reopened();
-    assert_eq!(
-        (hub.scheduled(), hub.visible()),
-        (0, 1),
-        "it is published once"
-    );
+    assert_eq!((hub.scheduled(), hub.visible()), (0, 1), "it is published once");
 }
 
 #[test]
@@ -247,24 +154,14 @@ fn a_fork_begins_with_the_source_and_goes_its_own_way() {
         hub.say("source", data);
     }
     let name = |name| tidings_frame::TopicName::new(name).unwrap();
-    let fork = tidings_hub::ForkOf {
-        source: name("source"),
-        through: Some(2),
-    };
+    let fork = tidings_hub::ForkOf { source: name("source"), through: Some(2) };
     let policy = tidings_hub::TopicPolicy::default();
     assert_eq!(hub.set_topic(&name("fork"), &policy, Some(&fork)), Ok(true));
     hub.say("fork", "own");
     hub.say("source", "4");
-    let data: Vec<String> = hub
-        .read(&topics(&["fork"]), 0)
-        .into_iter()
-        .map(|e| e.1)
-        .collect();
+    let data: Vec<String> = hub.read(&topics(&["fork"]), 0).into_iter().map(|e| e.1).collect();
     assert_eq!(data, ["1", "2", "own"]);
-    assert_eq!(
-        hub.set_topic(&name("fork"), &policy, Some(&fork)),
-        Err(TopicError::Exists)
-    );
+    assert_eq!(hub.set_topic(&name("fork"), &policy, Some(&fork)), Err(TopicError::Exists));
     assert_eq!(hub.remove_topic(&name("source")), Err(TopicError::HasForks));
     assert_eq!(hub.remove_topic(&name("fork")), Ok(()));
     assert_eq!(hub.remove_topic(&name("source")), Ok(()));

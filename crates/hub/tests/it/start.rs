@@ -16,19 +16,13 @@ fn after(hub: &TestHub, names: &[&str], id: impl ToString) -> Started {
 }
 
 fn position(hub: &TestHub, sequence: u64) -> Position {
-    Position {
-        epoch: hub.epoch(),
-        sequence,
-    }
+    Position { epoch: hub.epoch(), sequence }
 }
 
 /// (position after which it goes on, reason).
 fn told(started: &Started) -> (u64, Option<GapReason>) {
     if let Some(gap) = &started.gap {
-        assert_eq!(
-            gap.resumes.sequence, started.after,
-            "the gap's id is where it goes on"
-        );
+        assert_eq!(gap.resumes.sequence, started.after, "the gap's id is where it goes on");
     }
     (started.after, started.gap.as_ref().map(|gap| gap.reason))
 }
@@ -40,10 +34,7 @@ fn a_known_id_is_where_it_goes_on() {
         hub.say("a", data);
     }
     for sequence in 0..=3 {
-        assert_eq!(
-            told(&after(&hub, &["a"], position(&hub, sequence))),
-            (sequence, None)
-        );
+        assert_eq!(told(&after(&hub, &["a"], position(&hub, sequence))), (sequence, None));
     }
     assert_eq!(told(&start(&hub, &["a"], &Start::Live)), (3, None));
     assert_eq!(told(&start(&hub, &["a"], &Start::Earliest)), (0, None));
@@ -57,18 +48,8 @@ fn an_unknown_id_is_a_gap_and_nothing_kept_is_withheld() {
     hub.say("a", "1");
     let foreign = "zzzzzzzz-1";
     assert_ne!(foreign, position(&hub, 1).to_string());
-    assert_eq!(
-        told(&after(&hub, &["a"], foreign)),
-        (0, Some(GapReason::Epoch))
-    );
-    for id in [
-        "",
-        "x",
-        "-1",
-        "1",
-        &format!("{}-", hub.epoch()),
-        &position(&hub, 2).to_string(),
-    ] {
+    assert_eq!(told(&after(&hub, &["a"], foreign)), (0, Some(GapReason::Epoch)));
+    for id in ["", "x", "-1", "1", &format!("{}-", hub.epoch()), &position(&hub, 2).to_string()] {
         let wanted = (0, Some(GapReason::UnknownId));
         assert_eq!(told(&after(&hub, &["a"], id)), wanted, "{id:?}");
     }
@@ -91,31 +72,19 @@ fn what_retention_removed_is_told_exactly() {
     // What is kept of b between must still come, so it goes on where it was.
     assert_eq!(resumed(&["few/a", "b"], 2), (2, gone));
     let gap = after(&hub, &["few/a", "b"], position(&hub, 2)).gap.unwrap();
-    assert_eq!(
-        gap.topics.iter().map(|name| &**name).collect::<Vec<_>>(),
-        ["few/a"]
-    );
-    assert_eq!(
-        told(&after(&hub, &["few/a"], "nonsense")),
-        (3, Some(GapReason::UnknownId))
-    );
+    assert_eq!(gap.topics.iter().map(|name| &**name).collect::<Vec<_>>(), ["few/a"]);
+    assert_eq!(told(&after(&hub, &["few/a"], "nonsense")), (3, Some(GapReason::UnknownId)));
 }
 
 #[test]
 fn a_publishers_own_id_is_a_place_too() {
     let hub = TestHub::new();
     hub.say("a", "1");
-    let own = NewEvent {
-        publisher_id: Some("urn:x".into()),
-        ..event("a", "2")
-    };
+    let own = NewEvent { publisher_id: Some("urn:x".into()), ..event("a", "2") };
     hub.publish(&one(&[own])).unwrap();
     hub.say("a", "3");
     assert_eq!(told(&after(&hub, &["a"], "urn:x")), (2, None));
-    assert_eq!(
-        told(&after(&hub, &["b"], "urn:x")),
-        (0, Some(GapReason::UnknownId))
-    );
+    assert_eq!(told(&after(&hub, &["b"], "urn:x")), (0, Some(GapReason::UnknownId)));
 }
 
 #[test]
@@ -125,11 +94,7 @@ fn ids_keep_their_meaning_over_a_restart() {
     hub.say("memory/a", "2");
     let hub = hub.reopened();
     for name in ["a", "memory/a"] {
-        assert_eq!(
-            told(&after(&hub, &[name], position(&hub, 1))),
-            (1, None),
-            "{name}"
-        );
+        assert_eq!(told(&after(&hub, &[name], position(&hub, 1))), (1, None), "{name}");
     }
     assert!(hub.say("a", "3") > 2);
 }

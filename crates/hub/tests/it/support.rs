@@ -40,42 +40,18 @@ fn rules() -> PolicyRules {
         pattern: Pattern::new(pattern).unwrap(),
         policy,
     };
-    let kept = || TopicPolicy {
-        retain: Retain::default(),
-        ..TopicPolicy::default()
-    };
-    let durable = |durability| TopicPolicy {
-        durability,
-        ..kept()
-    };
-    let few = Retain {
-        count: Some(3),
-        ..Retain::default()
-    };
+    let kept = || TopicPolicy { retain: Retain::default(), ..TopicPolicy::default() };
+    let durable = |durability| TopicPolicy { durability, ..kept() };
+    let few = Retain { count: Some(3), ..Retain::default() };
     PolicyRules {
         rules: vec![
             rule("memory/**", durable(Durability::Memory)),
             rule("synced/**", durable(Durability::Synced)),
-            rule(
-                "few/**",
-                TopicPolicy {
-                    retain: few,
-                    ..kept()
-                },
-            ),
-            rule(
-                "latest/**",
-                TopicPolicy {
-                    conflate: true,
-                    ..kept()
-                },
-            ),
+            rule("few/**", TopicPolicy { retain: few, ..kept() }),
+            rule("latest/**", TopicPolicy { conflate: true, ..kept() }),
             rule(
                 "binary/**",
-                TopicPolicy {
-                    content_type: Some("application/octet-stream".into()),
-                    ..kept()
-                },
+                TopicPolicy { content_type: Some("application/octet-stream".into()), ..kept() },
             ),
         ],
         default: kept(),
@@ -84,10 +60,8 @@ fn rules() -> PolicyRules {
 
 fn open_in(folder: &Path, now_ms: &Arc<AtomicU64>) -> Arc<Hub> {
     let storage = Arc::new(log::FileStorage::new(folder).unwrap());
-    let options = log::Options {
-        now_ms: now_ms.load(Ordering::Relaxed),
-        ..log::Options::default()
-    };
+    let options =
+        log::Options { now_ms: now_ms.load(Ordering::Relaxed), ..log::Options::default() };
     let opened = log::open(storage, options).unwrap();
     let clock = now_ms.clone();
     let options = Options {
@@ -102,11 +76,7 @@ impl TestHub {
     pub(crate) fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let now_ms = Arc::new(AtomicU64::new(BEGIN_MS));
-        Self {
-            hub: open_in(folder.path(), &now_ms),
-            now_ms,
-            folder: Some(folder),
-        }
+        Self { hub: open_in(folder.path(), &now_ms), now_ms, folder: Some(folder) }
     }
 
     /// Closes in order, and opens again.
@@ -116,11 +86,7 @@ impl TestHub {
         let now_ms = self.now_ms.clone();
         drop(self);
         let hub = open_in(folder.as_ref().unwrap().path(), &now_ms);
-        Self {
-            hub,
-            now_ms,
-            folder,
-        }
+        Self { hub, now_ms, folder }
     }
 
     pub(crate) fn publish(&self, request: &Publish<'_>) -> Result<Accepted, PublishError> {
@@ -129,8 +95,7 @@ impl TestHub {
         let accepted = round.commit().pop().unwrap()?;
         if let Some(batch) = accepted.wait {
             let (done, synced) = std::sync::mpsc::sync_channel(1);
-            self.hub
-                .when_synced(batch, Box::new(move |result| done.send(result).unwrap()));
+            self.hub.when_synced(batch, Box::new(move |result| done.send(result).unwrap()));
             synced.recv_timeout(PATIENCE).unwrap()?;
         }
         Ok(accepted)
@@ -145,10 +110,7 @@ impl TestHub {
     pub(crate) fn read(&self, selection: &Selection, after: u64) -> Vec<(u64, String)> {
         let mut backlog = Backlog::new(Arc::new(selection.clone()));
         let mut events = Vec::new();
-        let limit = log::ReadLimit {
-            events: usize::MAX,
-            bytes: usize::MAX,
-        };
+        let limit = log::ReadLimit { events: usize::MAX, bytes: usize::MAX };
         let mut after = after;
         loop {
             let range = (after, self.hub.visible());
@@ -184,10 +146,7 @@ pub(crate) fn event<'a>(topic: &'a str, data: &'a str) -> NewEvent<'a> {
 }
 
 pub(crate) fn one<'a>(events: &'a [NewEvent<'a>]) -> Publish<'a> {
-    Publish {
-        events,
-        ..Publish::default()
-    }
+    Publish { events, ..Publish::default() }
 }
 
 pub(crate) fn first(accepted: &Accepted) -> u64 {

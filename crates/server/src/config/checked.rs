@@ -164,13 +164,8 @@ pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
             head_timeout: raw.limits.head_timeout.0,
             body_timeout: raw.limits.body_timeout.0,
         },
-        log: LogConfig {
-            segment_bytes: raw.log.segment_bytes.0,
-        },
-        drain: Drain {
-            jitter: raw.drain.jitter.0,
-            grace: raw.drain.grace.0,
-        },
+        log: LogConfig { segment_bytes: raw.log.segment_bytes.0 },
+        drain: Drain { jitter: raw.drain.jitter.0, grace: raw.drain.grace.0 },
         policies,
         cors_origins: raw.server.cors_origins,
     }
@@ -219,22 +214,15 @@ fn policy(
 ) -> Option<PolicyRule> {
     let at = |name: &str| format!("topics[{index}].{name}");
     if topics.ttl_mode.is_some() && topics.ttl.is_none() {
-        complain(
-            layers,
-            &at("ttl_mode"),
-            "it means nothing without `ttl`".to_owned(),
-        );
+        complain(layers, &at("ttl_mode"), "it means nothing without `ttl`".to_owned());
     }
     if let Some(Err(message)) = topics.content_type.as_deref().map(check_content_type) {
         complain(layers, &at("content_type"), message);
     }
-    let retain = topics
-        .retain
-        .map_or(Ok(None), retain)
-        .unwrap_or_else(|message| {
-            complain(layers, &at("retain.forever"), message);
-            None
-        });
+    let retain = topics.retain.map_or(Ok(None), retain).unwrap_or_else(|message| {
+        complain(layers, &at("retain.forever"), message);
+        None
+    });
     // Without a pattern the reader has already complained.
     let text = topics.pattern?;
     let pattern = match Pattern::new(&text) {
@@ -250,10 +238,7 @@ fn policy(
         durability: topics.durability.unwrap_or(durability),
         retain: retain.unwrap_or(usual.retain),
         conflate: topics.conflate.unwrap_or_default(),
-        ttl: topics.ttl.map(|ttl| TopicTtl {
-            ms: millis(ttl.0),
-            mode,
-        }),
+        ttl: topics.ttl.map(|ttl| TopicTtl { ms: millis(ttl.0), mode }),
         private: topics.private.unwrap_or_default(),
         content_type: topics.content_type,
         end_by: topics.end_by.unwrap_or_default(),
@@ -288,9 +273,7 @@ fn check_content_type(text: &str) -> Result<(), String> {
     if visible && !kind.is_empty() && !rest.is_empty() && text.len() <= CONTENT_TYPE_BYTES_MAX {
         return Ok(());
     }
-    Err(format!(
-        "`{text}` is not a media type; write for example \"application/json\""
-    ))
+    Err(format!("`{text}` is not a media type; write for example \"application/json\""))
 }
 
 /// An origin as browsers send it (RFC 6454, section 6.1): scheme, host and port, and nothing after.
@@ -298,14 +281,10 @@ fn check_origin(text: &str) -> Result<(), String> {
     if text == "*" {
         return Ok(());
     }
-    let host = text
-        .strip_prefix("https://")
-        .or_else(|| text.strip_prefix("http://"));
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let host_is_plain = |host: &str| {
         !host.is_empty()
-            && host
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b))
+            && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b))
     };
     match host {
         Some(host) if host_is_plain(host) => Ok(()),

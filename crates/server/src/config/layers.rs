@@ -74,11 +74,7 @@ impl Layers {
 
     pub(super) fn problem(&mut self, source: Option<Source>, path: String, message: String) {
         if self.problems.len() < PROBLEMS_MAX {
-            self.problems.push(Problem {
-                source,
-                path,
-                message,
-            });
+            self.problems.push(Problem { source, path, message });
         }
     }
 
@@ -88,11 +84,7 @@ impl Layers {
         let lines = Lines { name, text };
         for error in errors {
             let source = error.span().map(|span| lines.at(span.start));
-            self.problem(
-                source,
-                String::new(),
-                error.message().trim_end().replace('\n', "; "),
-            );
+            self.problem(source, String::new(), error.message().trim_end().replace('\n', "; "));
         }
         // A section whose text cannot be read may hold anything: what is in it was not reported,
         // and a complaint about half of it would mislead.
@@ -117,15 +109,9 @@ impl Layers {
         for (key, value) in table {
             let path = join(prefix, key.get_ref());
             let source = lines.at(key.span().start);
-            let Some(field) = fields
-                .iter()
-                .find(|field| field.name == key.get_ref().as_ref())
+            let Some(field) = fields.iter().find(|field| field.name == key.get_ref().as_ref())
             else {
-                self.problem(
-                    Some(source),
-                    path,
-                    unknown_key(root, fields, prefix, key.get_ref()),
-                );
+                self.problem(Some(source), path, unknown_key(root, fields, prefix, key.get_ref()));
                 continue;
             };
             match (&field.kind, value.get_ref()) {
@@ -244,13 +230,7 @@ impl Layers {
         let prefix = format!("{path}[");
         self.leaves
             .keys()
-            .filter_map(|key| {
-                key.strip_prefix(&prefix)?
-                    .split(']')
-                    .next()?
-                    .parse::<usize>()
-                    .ok()
-            })
+            .filter_map(|key| key.strip_prefix(&prefix)?.split(']').next()?.parse::<usize>().ok())
             .map(|index| index + 1)
             .max()
             .unwrap_or(0)
@@ -267,26 +247,17 @@ impl Lines<'_> {
     fn at(&self, position: usize) -> Source {
         let before = &self.text.as_bytes()[..position.min(self.text.len())];
         let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-        Source::File {
-            name: self.name.to_owned(),
-            line,
-        }
+        Source::File { name: self.name.to_owned(), line }
     }
 }
 
 fn join(prefix: &str, name: &str) -> String {
-    if prefix.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{prefix}.{name}")
-    }
+    if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
 }
 
 /// The kind of the value with this full name, if there is one that a single text can set.
 fn find(fields: &'static [Field], path: &str) -> Option<&'static Kind> {
-    let (name, rest) = path
-        .split_once('.')
-        .map_or((path, None), |(name, rest)| (name, Some(rest)));
+    let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
     let field = fields.iter().find(|field| field.name == name)?;
     match (&field.kind, rest) {
         (Kind::Section(inner), Some(rest)) => find(inner, rest),
@@ -313,11 +284,7 @@ fn is_other(name: &str) -> bool {
     OTHER_VARIABLES.contains(&name)
         || name.starts_with(EVENT_VARIABLES)
         || KUBERNETES_VARIABLES.iter().any(|known| {
-            if known.ends_with('_') {
-                name.starts_with(known)
-            } else {
-                name == *known
-            }
+            if known.ends_with('_') { name.starts_with(known) } else { name == *known }
         })
 }
 
@@ -338,17 +305,10 @@ fn unknown_key(
         );
     }
     let elsewhere = names(root, "");
-    if let Some(full) = elsewhere
-        .iter()
-        .find(|full| full.ends_with(&format!(".{key}")))
-    {
+    if let Some(full) = elsewhere.iter().find(|full| full.ends_with(&format!(".{key}"))) {
         return format!("there is no such key here; did you mean `{full}`?");
     }
-    let known = fields
-        .iter()
-        .map(|field| field.name)
-        .collect::<Vec<_>>()
-        .join(", ");
+    let known = fields.iter().map(|field| field.name).collect::<Vec<_>>().join(", ");
     format!("there is no such key; known are: {known}")
 }
 
@@ -389,12 +349,9 @@ fn json(value: &DeValue<'_>) -> Result<Value, String> {
             Value::from(parsed.map_err(|_| format!("{} is not a number", number.as_str()))?)
         }
         DeValue::Boolean(flag) => Value::from(*flag),
-        DeValue::Array(items) => Value::Array(
-            items
-                .iter()
-                .map(|item| json(item.get_ref()))
-                .collect::<Result<_, _>>()?,
-        ),
+        DeValue::Array(items) => {
+            Value::Array(items.iter().map(|item| json(item.get_ref())).collect::<Result<_, _>>()?)
+        }
         DeValue::Table(_) => Value::Object(Map::new()),
         DeValue::Datetime(date) => return Err(format!("a date is not expected here: {date}")),
     })

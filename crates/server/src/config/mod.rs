@@ -64,21 +64,11 @@ impl File {
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
         let fail = |message: String| {
-            let problem = Problem {
-                source: None,
-                path: String::new(),
-                message,
-            };
-            ConfigError {
-                problems: vec![problem],
-            }
+            let problem = Problem { source: None, path: String::new(), message };
+            ConfigError { problems: vec![problem] }
         };
         let length = std::fs::metadata(path)
-            .map_err(|error| {
-                fail(format!(
-                    "cannot read the configuration file {name}: {error}"
-                ))
-            })?
+            .map_err(|error| fail(format!("cannot read the configuration file {name}: {error}")))?
             .len();
         if length > FILE_BYTES_MAX {
             let limit = format_size(FILE_BYTES_MAX);
@@ -86,11 +76,8 @@ impl File {
                 "{name} is larger than {limit}; is it a configuration file?"
             )));
         }
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            fail(format!(
-                "cannot read the configuration file {name}: {error}"
-            ))
-        })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| fail(format!("cannot read the configuration file {name}: {error}")))?;
         Ok(Self { name, text })
     }
 }
@@ -126,11 +113,7 @@ pub fn load(
     if mode == Mode::Dev {
         let everything = serde_json::json!(["subscribe", "publish", "admin"]);
         layers.set("anonymous".to_owned(), everything, Source::Dev);
-        layers.set(
-            "server.cors_origins".to_owned(),
-            serde_json::json!(["*"]),
-            Source::Dev,
-        );
+        layers.set("server.cors_origins".to_owned(), serde_json::json!(["*"]), Source::Dev);
     }
     if let Some(file) = file {
         layers.add_file(Raw::FIELDS, &file.name, &file.text);
@@ -154,9 +137,7 @@ pub fn load(
             list(&layers, Raw::FIELDS, "", &mut values);
             Ok(Loaded { config, values })
         }
-        _ => Err(ConfigError {
-            problems: layers.problems,
-        }),
+        _ => Err(ConfigError { problems: layers.problems }),
     }
 }
 
@@ -203,11 +184,7 @@ fn list(layers: &Layers, fields: &'static [Field], prefix: &str, values: &mut Ve
             _ => {
                 if let Some(leaf) = layers.leaves.get(&path) {
                     let (value, source) = (leaf.value.clone(), leaf.source.clone());
-                    values.push(Effective {
-                        path,
-                        value,
-                        source,
-                    });
+                    values.push(Effective { path, value, source });
                 }
             }
         }

@@ -32,9 +32,7 @@ pub(super) struct Length(pub(super) Duration);
 impl<'de> Deserialize<'de> for Length {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        units::parse_duration(&text)
-            .map(Self)
-            .map_err(serde::de::Error::custom)
+        units::parse_duration(&text).map(Self).map_err(serde::de::Error::custom)
     }
 }
 
@@ -45,9 +43,7 @@ pub(super) struct Size(pub(super) u64);
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        units::parse_size(&text)
-            .map(Self)
-            .map_err(serde::de::Error::custom)
+        units::parse_size(&text).map(Self).map_err(serde::de::Error::custom)
     }
 }
 

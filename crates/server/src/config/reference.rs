@@ -50,9 +50,7 @@ pub(super) fn page(fields: &'static [Field]) -> String {
     let mut page = OPENING.to_owned();
     page.push_str(EXAMPLE);
     page.push_str("\n## Top of the file\n\n");
-    let plain = fields
-        .iter()
-        .filter(|f| !matches!(f.kind, Kind::Section(_) | Kind::Sections(_)));
+    let plain = fields.iter().filter(|f| !matches!(f.kind, Kind::Section(_) | Kind::Sections(_)));
     table(&mut page, "", plain);
     for field in fields {
         match field.kind {

@@ -120,19 +120,10 @@ impl Kind {
     /// same as in the file without the quotes, and lists with commas.
     pub(super) fn of_text(&self, text: &str) -> Value {
         match self {
-            Self::Flag => text
-                .parse::<bool>()
-                .map_or_else(|_| json!(text), |flag| json!(flag)),
-            Self::Count(..) => text
-                .parse::<u64>()
-                .map_or_else(|_| json!(text), |n| json!(n)),
+            Self::Flag => text.parse::<bool>().map_or_else(|_| json!(text), |flag| json!(flag)),
+            Self::Count(..) => text.parse::<u64>().map_or_else(|_| json!(text), |n| json!(n)),
             Self::Choices(_) | Self::Texts => {
-                json!(
-                    text.split(',')
-                        .map(str::trim)
-                        .filter(|v| !v.is_empty())
-                        .collect::<Vec<_>>()
-                )
+                json!(text.split(',').map(str::trim).filter(|v| !v.is_empty()).collect::<Vec<_>>())
             }
             _ => json!(text),
         }
@@ -147,11 +138,7 @@ impl Kind {
             Self::Flag => "true or false".to_owned(),
             Self::Count(least, most) => format!("number, {least} to {most}"),
             Self::Length(least, most) => {
-                format!(
-                    "duration, {} to {}",
-                    format_duration(*least),
-                    format_duration(*most)
-                )
+                format!("duration, {} to {}", format_duration(*least), format_duration(*most))
             }
             Self::Size(least, most) => {
                 format!("size, {} to {}", format_size(*least), format_size(*most))
@@ -197,10 +184,7 @@ fn object(fields: &[Field]) -> Value {
         .map(|field| {
             let mut schema = field.kind.json_schema();
             let mut text = prose(field.doc);
-            if matches!(
-                field.kind,
-                Kind::Length(..) | Kind::Size(..) | Kind::Count(..)
-            ) {
+            if matches!(field.kind, Kind::Length(..) | Kind::Size(..) | Kind::Count(..)) {
                 text.push_str(&format!(" ({})", field.kind.describe()));
             }
             schema["description"] = json!(text);
@@ -224,12 +208,7 @@ pub(super) fn schema(fields: &[Field], about: &str) -> Value {
 
 /// The lines of a doc comment as one text.
 pub(super) fn prose(doc: &[&str]) -> String {
-    doc.iter()
-        .map(|line| line.trim())
-        .collect::<Vec<_>>()
-        .join(" ")
-        .trim()
-        .to_owned()
+    doc.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ").trim().to_owned()
 }
 
 fn expected(what: &str, value: &Value) -> String {
@@ -243,17 +222,11 @@ fn expected(what: &str, value: &Value) -> String {
 }
 
 fn quoted(words: &[&str]) -> String {
-    words
-        .iter()
-        .map(|word| format!("\"{word}\""))
-        .collect::<Vec<_>>()
-        .join(", ")
+    words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
 }
 
 fn list(value: &Value) -> Result<&Vec<Value>, String> {
-    value
-        .as_array()
-        .ok_or_else(|| expected("a list, such as [\"a\", \"b\"]", value))
+    value.as_array().ok_or_else(|| expected("a list, such as [\"a\", \"b\"]", value))
 }
 
 fn check_choice(value: &Value, words: &[&str]) -> Result<(), String> {
@@ -264,9 +237,7 @@ fn check_choice(value: &Value, words: &[&str]) -> Result<(), String> {
 }
 
 fn check_address(value: &Value) -> Result<(), String> {
-    let text = value
-        .as_str()
-        .ok_or_else(|| expected("an address in quotes", value))?;
+    let text = value.as_str().ok_or_else(|| expected("an address in quotes", value))?;
     match text.parse::<std::net::SocketAddr>() {
         Ok(_) => Ok(()),
         Err(_) => Err(format!(
@@ -279,10 +250,7 @@ fn check_address(value: &Value) -> Result<(), String> {
 fn check_count(value: &Value, least: u64, most: u64) -> Result<(), String> {
     match value.as_u64() {
         Some(count) => within(count, least, most, |count| count.to_string()),
-        None => Err(expected(
-            &format!("a whole number from {least} to {most}"),
-            value,
-        )),
+        None => Err(expected(&format!("a whole number from {least} to {most}"), value)),
     }
 }
 
@@ -290,11 +258,9 @@ fn check_count(value: &Value, least: u64, most: u64) -> Result<(), String> {
 fn with_unit(value: &Value, what: &str, hint: &'static str) -> Result<String, String> {
     match value {
         Value::String(text) => Ok(text.clone()),
-        Value::Number(number) => Err(units::UnitError::NoUnit {
-            number: number.to_string(),
-            hint,
+        Value::Number(number) => {
+            Err(units::UnitError::NoUnit { number: number.to_string(), hint }.to_string())
         }
-        .to_string()),
         other => Err(expected(&format!("{what} in quotes"), other)),
     }
 }

@@ -124,12 +124,9 @@ mod tests {
 
     #[test]
     fn distance_counts_edits_and_swaps() {
-        for (a, b, distance) in [
-            ("", "", 0),
-            ("a", "", 1),
-            ("listen", "lsiten", 1),
-            ("listen", "listne", 1),
-        ] {
+        for (a, b, distance) in
+            [("", "", 0), ("a", "", 1), ("listen", "lsiten", 1), ("listen", "listne", 1)]
+        {
             assert_eq!(edit_distance(a, b), distance, "{a} {b}");
         }
         assert_eq!(edit_distance("heartbeat", "hartbeet"), 2);
@@ -147,10 +144,7 @@ mod tests {
     #[test]
     fn a_problem_names_its_place() {
         let problem = Problem {
-            source: Some(Source::File {
-                name: "tidings.toml".into(),
-                line: 3,
-            }),
+            source: Some(Source::File { name: "tidings.toml".into(), line: 3 }),
             path: "server.listen".into(),
             message: "wrong".into(),
         };

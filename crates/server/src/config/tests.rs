@@ -8,10 +8,7 @@ use super::*;
 const OPEN: &str = "anonymous = [\"subscribe\"]\n";
 
 fn file(text: &str) -> File {
-    File {
-        name: "tidings.toml".to_owned(),
-        text: text.to_owned(),
-    }
+    File { name: "tidings.toml".to_owned(), text: text.to_owned() }
 }
 
 fn serve(text: &str) -> Result<Loaded, ConfigError> {
@@ -23,9 +20,7 @@ fn problems(text: &str) -> String {
 }
 
 fn with_environment(variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
-    let variables = variables
-        .iter()
-        .map(|(name, value)| ((*name).into(), (*value).into()));
+    let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
     load(Mode::Dev, None, variables, &[])
 }
 
@@ -38,14 +33,7 @@ fn the_defaults_are_the_promised_ones() {
     assert_eq!(config.durability, Durability::Written);
     assert_eq!(config.heartbeat, Duration::from_secs(15));
     assert_eq!(config.io_threads, 1);
-    assert_eq!(
-        config.anonymous,
-        Anonymous {
-            subscribe: true,
-            publish: true,
-            admin: true
-        }
-    );
+    assert_eq!(config.anonymous, Anonymous { subscribe: true, publish: true, admin: true });
     assert_eq!(config.cors_origins, ["*"]);
     assert_eq!(config.drain.jitter, Duration::from_secs(5));
     assert_eq!(config.drain.grace, Duration::from_secs(30));
@@ -78,9 +66,7 @@ fn serve_does_not_start_without_being_told_who_may_do_what() {
     let error = problems("");
     assert!(error.starts_with("anonymous: it must be given"), "{error}");
     assert!(error.contains("anonymous = [\"subscribe\"]"), "{error}");
-    let config = serve("anonymous = []")
-        .expect("nothing is an answer too")
-        .config;
+    let config = serve("anonymous = []").expect("nothing is an answer too").config;
     assert_eq!(config.anonymous, Anonymous::default());
 }
 
@@ -96,32 +82,22 @@ fn dev_listens_only_on_this_machine() {
 
 #[test]
 fn an_unknown_key_names_its_line_and_the_nearest_known_one() {
-    let error = problems(&format!(
-        "{OPEN}[server]\nlisten = \"[::]:1\"\nhartbeat = \"1s\"\n"
-    ));
+    let error = problems(&format!("{OPEN}[server]\nlisten = \"[::]:1\"\nhartbeat = \"1s\"\n"));
     assert_eq!(
         error,
         "tidings.toml:4: server.hartbeat: there is no such key; did you mean `heartbeat`?"
     );
     let error = problems("[server]\nio_threads = 2\nanonymous = []\n");
-    assert!(
-        error.contains("`anonymous` belongs at the top of the file"),
-        "{error}"
-    );
+    assert!(error.contains("`anonymous` belongs at the top of the file"), "{error}");
     let error = problems(&format!("{OPEN}listen = \"[::]:1\"\n"));
     assert!(error.contains("did you mean `server.listen`?"), "{error}");
     let error = problems(&format!("{OPEN}[drain]\ncolour = 1\n"));
-    assert!(
-        error.ends_with("there is no such key; known are: jitter, grace"),
-        "{error}"
-    );
+    assert!(error.ends_with("there is no such key; known are: jitter, grace"), "{error}");
 }
 
 #[test]
 fn a_number_without_its_unit_says_so() {
-    let error = problems(&format!(
-        "{OPEN}[server]\nheartbeat = 15\n[log]\nsegment_bytes = 64\n"
-    ));
+    let error = problems(&format!("{OPEN}[server]\nheartbeat = 15\n[log]\nsegment_bytes = 64\n"));
     let lines: Vec<&str> = error.lines().collect();
     assert!(lines[0].starts_with("tidings.toml:3: server.heartbeat: `15` has no unit; write"));
     assert!(lines[1].starts_with("tidings.toml:5: log.segment_bytes: `64` has no unit; write"));
@@ -160,12 +136,7 @@ fn all_problems_are_told_together() {
 fn text_that_is_not_toml_is_refused_with_its_line() {
     let error = problems("anonymous = []\n[server\n");
     assert!(error.starts_with("tidings.toml:2: "), "{error}");
-    for text in [
-        "= 1",
-        "a = ",
-        "\u{feff}[server]\nx=1",
-        "[server]\nlisten = 1979-05-27",
-    ] {
+    for text in ["= 1", "a = ", "\u{feff}[server]\nx=1", "[server]\nlisten = 1979-05-27"] {
         assert!(serve(text).is_err(), "{text:?}");
     }
 }
@@ -181,27 +152,12 @@ fn rules_are_read_in_their_order() {
          [topics.retain]\nforever = true\n[[topics]]\npattern = \"rest\"\n"
     ))
     .expect("it is right");
-    let [chat, prices, rest] = &loaded.config.policies[..] else {
-        panic!("three rules")
-    };
+    let [chat, prices, rest] = &loaded.config.policies[..] else { panic!("three rules") };
     assert_eq!(chat.pattern.as_str(), "chat/**");
     assert_eq!(chat.policy.durability, Durability::Synced);
     let (count, age_ms, bytes) = (Some(1_000), Some(604_800_000), Some(1 << 30));
-    assert_eq!(
-        chat.policy.retain,
-        Retain {
-            count,
-            age_ms,
-            bytes
-        }
-    );
-    assert_eq!(
-        chat.policy.ttl,
-        Some(TopicTtl {
-            ms: 3_600_000,
-            mode: TtlMode::Sliding
-        })
-    );
+    assert_eq!(chat.policy.retain, Retain { count, age_ms, bytes });
+    assert_eq!(chat.policy.ttl, Some(TopicTtl { ms: 3_600_000, mode: TtlMode::Sliding }));
     assert_eq!(chat.policy.end_by, EndBy::Operator);
     assert_eq!(prices.policy.durability, Durability::Memory);
     assert_eq!(prices.policy.retain, Retain::default());
@@ -213,23 +169,12 @@ fn rules_are_read_in_their_order() {
 fn flags_win_over_the_environment_over_the_file() {
     let text =
         format!("{OPEN}[server]\nlisten = \"127.0.0.1:1\"\nio_threads = 2\nheartbeat = \"2s\"\n");
-    let environment = [
-        ("TIDINGS_SERVER__LISTEN", "127.0.0.1:2"),
-        ("TIDINGS_SERVER__IO_THREADS", "3"),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let flag = Flag {
-        path: "server.listen",
-        name: "--listen",
-        value: "127.0.0.1:3".to_owned(),
-    };
-    let loaded = load(
-        Mode::Serve,
-        Some(&file(&text)),
-        environment.into_iter(),
-        &[flag],
-    )
-    .expect("it is right");
+    let environment =
+        [("TIDINGS_SERVER__LISTEN", "127.0.0.1:2"), ("TIDINGS_SERVER__IO_THREADS", "3")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let flag = Flag { path: "server.listen", name: "--listen", value: "127.0.0.1:3".to_owned() };
+    let loaded = load(Mode::Serve, Some(&file(&text)), environment.into_iter(), &[flag])
+        .expect("it is right");
     assert_eq!(loaded.config.listen.port(), 3);
     assert_eq!(loaded.config.io_threads, 3);
     assert_eq!(loaded.config.heartbeat, Duration::from_secs(2));
@@ -239,14 +184,8 @@ fn flags_win_over_the_environment_over_the_file() {
     };
     assert_eq!(source("server.listen").as_deref(), Some("flag --listen"));
     let environment = source("server.io_threads");
-    assert_eq!(
-        environment.as_deref(),
-        Some("environment TIDINGS_SERVER__IO_THREADS")
-    );
-    assert_eq!(
-        source("server.heartbeat").as_deref(),
-        Some("tidings.toml:5")
-    );
+    assert_eq!(environment.as_deref(), Some("environment TIDINGS_SERVER__IO_THREADS"));
+    assert_eq!(source("server.heartbeat").as_deref(), Some("tidings.toml:5"));
     assert_eq!(source("server.data_dir").as_deref(), Some("default"));
 }
 
@@ -254,20 +193,10 @@ fn flags_win_over_the_environment_over_the_file() {
 fn a_list_in_the_environment_has_commas() {
     let loaded = with_environment(&[
         ("TIDINGS_ANONYMOUS", "subscribe, publish"),
-        (
-            "TIDINGS_SERVER__CORS_ORIGINS",
-            "https://a.example,https://b.example",
-        ),
+        ("TIDINGS_SERVER__CORS_ORIGINS", "https://a.example,https://b.example"),
     ])
     .expect("it is right");
-    assert_eq!(
-        loaded.config.anonymous,
-        Anonymous {
-            subscribe: true,
-            publish: true,
-            admin: false
-        }
-    );
+    assert_eq!(loaded.config.anonymous, Anonymous { subscribe: true, publish: true, admin: false });
     assert_eq!(loaded.config.cors_origins.len(), 2);
 }
 
@@ -275,23 +204,12 @@ fn a_list_in_the_environment_has_commas() {
 fn a_variable_that_sets_nothing_is_an_error_but_strangers_are_not() {
     for (name, hint) in [
         ("TIDINGS_LISTEN", "did you mean TIDINGS_SERVER__LISTEN?"),
-        (
-            "TIDINGS_SERVER_LISTEN",
-            "did you mean TIDINGS_SERVER__LISTEN?",
-        ),
-        (
-            "TIDINGS_SERVER__LISTNE",
-            "did you mean TIDINGS_SERVER__LISTEN?",
-        ),
-        (
-            "TIDINGS_TOPICS__0__PATTERN",
-            "topics are configured only in the file",
-        ),
+        ("TIDINGS_SERVER_LISTEN", "did you mean TIDINGS_SERVER__LISTEN?"),
+        ("TIDINGS_SERVER__LISTNE", "did you mean TIDINGS_SERVER__LISTEN?"),
+        ("TIDINGS_TOPICS__0__PATTERN", "topics are configured only in the file"),
         ("TIDINGS_XYZZY", "it sets nothing"),
     ] {
-        let error = with_environment(&[(name, "x")])
-            .expect_err(name)
-            .to_string();
+        let error = with_environment(&[(name, "x")]).expect_err(name).to_string();
         assert!(error.contains(hint), "{name}: {error}");
     }
     for stranger in [
@@ -332,11 +250,7 @@ fn the_reference_names_every_key() {
         for field in fields {
             match field.kind {
                 Kind::Section(inner) | Kind::Sections(inner) => walk(inner, page),
-                _ => assert!(
-                    page.contains(&format!("{}` | ", field.name)),
-                    "{}",
-                    field.name
-                ),
+                _ => assert!(page.contains(&format!("{}` | ", field.name)), "{}", field.name),
             }
         }
     }
@@ -346,10 +260,7 @@ fn the_reference_names_every_key() {
 #[test]
 fn its_own_example_is_accepted() {
     let page = reference();
-    let example = page
-        .split("```toml\n")
-        .nth(1)
-        .and_then(|rest| rest.split("```").next());
+    let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
     let loaded = serve(example.expect("the page has an example")).expect("it is right");
     assert_eq!(loaded.config.policies.len(), 2);
 }

@@ -75,10 +75,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     let mut total = 0u64;
     for (number, unit) in parts(text, DURATION_HINT)? {
         let Some((_, millis)) = DURATION_UNITS.iter().find(|(name, _)| *name == unit) else {
-            return Err(UnitError::UnknownUnit {
-                unit: unit.to_owned(),
-                hint: DURATION_HINT,
-            });
+            return Err(UnitError::UnknownUnit { unit: unit.to_owned(), hint: DURATION_HINT });
         };
         total = number
             .checked_mul(*millis)
@@ -93,20 +90,12 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
 pub fn parse_size(text: &str) -> Result<u64, UnitError> {
     let parts = parts(text, SIZE_HINT)?;
     let [(number, unit)] = parts[..] else {
-        return Err(UnitError::NotNumbers {
-            text: text.to_owned(),
-            hint: SIZE_HINT,
-        });
+        return Err(UnitError::NotNumbers { text: text.to_owned(), hint: SIZE_HINT });
     };
     let Some((_, bytes)) = SIZE_UNITS.iter().find(|(name, _)| *name == unit) else {
-        return Err(UnitError::UnknownUnit {
-            unit: unit.to_owned(),
-            hint: SIZE_HINT,
-        });
+        return Err(UnitError::UnknownUnit { unit: unit.to_owned(), hint: SIZE_HINT });
     };
-    number
-        .checked_mul(*bytes)
-        .ok_or_else(|| UnitError::TooLarge(text.to_owned()))
+    number.checked_mul(*bytes).ok_or_else(|| UnitError::TooLarge(text.to_owned()))
 }
 
 /// Splits "1h30m" into (1, "h"), (30, "m"). Spaces may stand between a number and its unit.
@@ -117,35 +106,20 @@ fn parts<'a>(text: &'a str, hint: &'static str) -> Result<Vec<(u64, &'a str)>, U
     }
     let mut parts = Vec::new();
     while !rest.is_empty() {
-        let digits = rest
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(rest.len());
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
         if digits == 0 {
-            return Err(UnitError::NotNumbers {
-                text: text.to_owned(),
-                hint,
-            });
+            return Err(UnitError::NotNumbers { text: text.to_owned(), hint });
         }
         let (number, after) = rest.split_at(digits);
         let after = after.trim_start();
-        let unit = after
-            .find(|c: char| !c.is_ascii_alphabetic())
-            .unwrap_or(after.len());
+        let unit = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
         if unit == 0 && after.is_empty() {
-            return Err(UnitError::NoUnit {
-                number: number.to_owned(),
-                hint,
-            });
+            return Err(UnitError::NoUnit { number: number.to_owned(), hint });
         }
         if unit == 0 {
-            return Err(UnitError::NotNumbers {
-                text: text.to_owned(),
-                hint,
-            });
+            return Err(UnitError::NotNumbers { text: text.to_owned(), hint });
         }
-        let value = number
-            .parse()
-            .map_err(|_| UnitError::TooLarge(text.to_owned()))?;
+        let value = number.parse().map_err(|_| UnitError::TooLarge(text.to_owned()))?;
         parts.push((value, &after[..unit]));
         rest = after[unit..].trim_start();
     }
@@ -174,10 +148,8 @@ pub fn format_size(bytes: u64) -> String {
     if bytes == 0 {
         return "0B".to_owned();
     }
-    let (unit, size) = SIZE_UNITS
-        .iter()
-        .find(|(_, size)| bytes % size == 0)
-        .expect("one byte divides every size");
+    let (unit, size) =
+        SIZE_UNITS.iter().find(|(_, size)| bytes % size == 0).expect("one byte divides every size");
     format!("{}{unit}", bytes / size)
 }
 
@@ -197,11 +169,7 @@ mod tests {
             ("1w", 604_800_000),
             ("0s", 0),
         ] {
-            assert_eq!(
-                parse_duration(text),
-                Ok(Duration::from_millis(millis)),
-                "{text}"
-            );
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
     }
 
@@ -235,59 +203,22 @@ mod tests {
 
     #[test]
     fn everything_else_is_refused() {
-        for text in [
-            "",
-            " ",
-            "s",
-            "-1s",
-            "1.5h",
-            "1x",
-            "1s,2s",
-            "15S",
-            "99999999999999999999s",
-        ] {
+        for text in ["", " ", "s", "-1s", "1.5h", "1x", "1s,2s", "15S", "99999999999999999999s"] {
             assert!(parse_duration(text).is_err(), "{text:?}");
         }
         assert!(parse_duration("99999999999999999w").is_err());
-        for text in [
-            "",
-            "KiB",
-            "1.5MiB",
-            "1XB",
-            "1MiB1KiB",
-            "64kib",
-            "99999999999TiB",
-        ] {
+        for text in ["", "KiB", "1.5MiB", "1XB", "1MiB1KiB", "64kib", "99999999999TiB"] {
             assert!(parse_size(text).is_err(), "{text:?}");
         }
     }
 
     #[test]
     fn what_is_written_is_read_back() {
-        for millis in [
-            0,
-            1,
-            999,
-            1_000,
-            61_001,
-            5_400_000,
-            604_800_000,
-            31_536_000_000,
-        ] {
+        for millis in [0, 1, 999, 1_000, 61_001, 5_400_000, 604_800_000, 31_536_000_000] {
             let duration = Duration::from_millis(millis);
             assert_eq!(parse_duration(&format_duration(duration)), Ok(duration));
         }
-        for bytes in [
-            0,
-            1,
-            1_000,
-            1_024,
-            65_536,
-            1_500_000,
-            10_485_760,
-            1 << 30,
-            u64::MAX,
-        ] {
+        for bytes in [0, 1, 1_000, 1_024, 65_536, 1_500_000, 10_485_760, 1 << 30, u64::MAX] {
             assert_eq!(parse_size(&format_size(bytes)), Ok(bytes));
         }
         assert_eq!(format_duration(Duration::from_secs(5_400)), "1h30m");

@@ -10,37 +10,40 @@ use tidings_frame::{ErrorCode, Pattern, Position, TopicName};
 use tidings_hub::Selection;
 use tokio::sync::oneshot;
 
+use super::params;
 use super::subscribe::{SelectionBody, selection};
 use crate::app::App;
 use crate::dates::{connection_name, connection_number};
 use crate::error::ApiError;
 use crate::reply::Reply;
-use crate::socket::mail::{Listed, Mail};
+use crate::socket::mail::{Listed, Mail, Mailbox};
 
 /// Connections in one answer.
 const LISTED_MAX: usize = 10_000;
+
+/// Every thread that may hold a subscription. The shards are asked again at the end: one that was
+/// on its way back to them from the log would have been missed by both.
+fn holders(app: &App) -> impl Iterator<Item = &Arc<Mailbox>> {
+    app.shards.iter().chain(&app.backfills).chain(&app.shards)
+}
 
 /// `GET /connections`: the first so many, in the order in which they came.
 pub(super) async fn list(app: &App) -> Result<Reply, ApiError> {
     app.may_administrate()?;
     let mut all: Vec<Listed> = Vec::new();
-    for mailbox in app.shards.iter().chain(&app.backfills) {
+    for mailbox in holders(app) {
         let (reply, list) = oneshot::channel();
         mailbox.send(Mail::List(reply));
         all.extend(list.await.map_err(|_| ApiError::draining())?);
     }
     all.sort_by_key(|listed| listed.id);
+    all.dedup_by_key(|listed| listed.id);
     let total = all.len();
     let visible = app.hub.visible();
-    let connections: Vec<Value> = all
-        .iter()
-        .take(LISTED_MAX)
-        .map(|listed| object(app, listed, visible))
-        .collect();
-    Ok(
-        Reply::json(200, &json!({"connections": connections, "total": total}))
-            .with("cache-control", "no-store"),
-    )
+    let connections: Vec<Value> =
+        all.iter().take(LISTED_MAX).map(|listed| object(app, listed, visible)).collect();
+    Ok(Reply::json(200, &json!({"connections": connections, "total": total}))
+        .with("cache-control", "no-store"))
 }
 
 fn object(app: &App, listed: &Listed, visible: u64) -> Value {
@@ -76,10 +79,7 @@ fn lag(app: &App, listed: &Listed, visible: u64) -> u64 {
     if !listed.blocked && !listed.catching_up {
         return 0;
     }
-    let single = listed
-        .selection
-        .single()
-        .and_then(|name| app.hub.describe(name));
+    let single = listed.selection.single().and_then(|name| app.hub.describe(name));
     match single {
         Some(topic) => topic.newest.saturating_sub(listed.after).min(topic.events),
         None => visible.saturating_sub(listed.after),
@@ -105,7 +105,7 @@ pub(super) async fn change(app: &Arc<App>, id: &str, body: &[u8]) -> Result<Repl
     app.may_administrate()?;
     let number = number(id)?;
     let next = next(app, body)?;
-    for mailbox in app.shards.iter().chain(&app.backfills) {
+    for mailbox in holders(app) {
         let (done, changed) = oneshot::channel();
         let (refuse, refused) = oneshot::channel();
         let (next, app) = (next.clone(), app.clone());
@@ -117,11 +117,7 @@ pub(super) async fn change(app: &Arc<App>, id: &str, body: &[u8]) -> Result<Repl
                 None
             }
         });
-        mailbox.send(Mail::Change {
-            id: number,
-            change,
-            done,
-        });
+        mailbox.send(Mail::Change { id: number, change, done });
         let changed = changed.await.map_err(|_| ApiError::draining())?;
         if let Ok(error) = refused.await {
             return Err(error);
@@ -136,8 +132,7 @@ pub(super) async fn change(app: &Arc<App>, id: &str, body: &[u8]) -> Result<Repl
 }
 
 fn next(app: &App, body: &[u8]) -> Result<Next, ApiError> {
-    let body: ChangeBody<'_> = serde_json::from_slice(body)
-        .map_err(|error| ApiError::new(ErrorCode::InvalidJson, error.to_string()))?;
+    let body: ChangeBody<'_> = params::object(body)?;
     let whole = body.topics.is_some() || body.patterns.is_some();
     if whole == (body.add.is_some() || body.remove.is_some()) {
         let why = "give the whole list (topics, patterns), or what to add and what to remove";
@@ -148,10 +143,7 @@ fn next(app: &App, body: &[u8]) -> Result<Next, ApiError> {
         let patterns = body.patterns.unwrap_or_default();
         return Ok(Next::Whole(Arc::new(selection(app, &topics, &patterns)?)));
     }
-    Ok(Next::Part {
-        add: Names::of(body.add),
-        remove: Names::of(body.remove),
-    })
+    Ok(Next::Part { add: Names::of(body.add), remove: Names::of(body.remove) })
 }
 
 /// Topics and patterns, owned.
@@ -191,9 +183,7 @@ impl Next {
 }
 
 fn merged(present: Vec<&str>, add: Vec<String>, remove: &[String]) -> Vec<Cow<'static, str>> {
-    let kept = present
-        .into_iter()
-        .filter(|name| !remove.iter().any(|gone| gone == name));
+    let kept = present.into_iter().filter(|name| !remove.iter().any(|gone| gone == name));
     kept.map(str::to_owned).chain(add).map(Cow::Owned).collect()
 }
 
@@ -201,7 +191,7 @@ fn merged(present: Vec<&str>, add: Vec<String>, remove: &[String]) -> Vec<Cow<'s
 pub(super) async fn close(app: &App, id: &str) -> Result<Reply, ApiError> {
     app.may_administrate()?;
     let number = number(id)?;
-    for mailbox in app.shards.iter().chain(&app.backfills) {
+    for mailbox in holders(app) {
         let (done, closed) = oneshot::channel();
         mailbox.send(Mail::Close { id: number, done });
         if closed.await.map_err(|_| ApiError::draining())? {

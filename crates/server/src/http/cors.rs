@@ -10,11 +10,7 @@ use crate::reply::Reply;
 /// It is echoed only when it was listed; in `dev`, which only this machine reaches, everybody may.
 pub(crate) fn allowed(app: &App, head: &Head<'_>) -> Option<String> {
     let origin = std::str::from_utf8(head.bytes("origin")?).ok()?;
-    let listed = app
-        .config
-        .cors_origins
-        .iter()
-        .find(|listed| *listed == origin || *listed == "*");
+    let listed = app.config.cors_origins.iter().find(|listed| *listed == origin || *listed == "*");
     match listed {
         Some(listed) => Some(listed.clone()),
         None if app.config.mode == Mode::Dev => Some("*".to_owned()),

@@ -85,10 +85,7 @@ async fn converse(
 ) -> Result<Option<(OwnedFd, Box<Subscribe>)>, Box<dyn std::error::Error + Send + Sync>> {
     let stream = std::net::TcpStream::from(handed.fd);
     stream.set_nonblocking(true)?;
-    let io = Rewound {
-        initial: handed.initial.into(),
-        stream: TcpStream::from_std(stream)?,
-    };
+    let io = Rewound { initial: handed.initial.into(), stream: TcpStream::from_std(stream)? };
     let cell: Cell = Arc::default();
     let (app_of_service, cell_of_service, peer) = (app.clone(), cell.clone(), handed.peer);
     let service = service_fn(move |request| {
@@ -132,10 +129,7 @@ async fn respond(
 ) -> hyper::Response<Full<Bytes>> {
     app.metrics.request();
     let (parts, body) = request.into_parts();
-    let target = parts
-        .uri
-        .path_and_query()
-        .map_or("/", |target| target.as_str());
+    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     let head = Head::new(parts.method.as_str(), target, Headers::Map(&parts.headers));
     let origin = cors::allowed(app, &head);
     let outcome = match checked(&parts, target) {
@@ -168,10 +162,7 @@ fn checked(parts: &http::request::Parts, target: &str) -> Result<(), ApiError> {
     }
     let hosts = parts.headers.get_all(http::header::HOST).iter().count();
     if hosts > 1 || (hosts == 0 && parts.version == http::Version::HTTP_11) {
-        return Err(ApiError::new(
-            ErrorCode::InvalidRequest,
-            "a request has one Host header",
-        ));
+        return Err(ApiError::new(ErrorCode::InvalidRequest, "a request has one Host header"));
     }
     Ok(())
 }
@@ -187,13 +178,8 @@ async fn read_body(
         ApiError::new(ErrorCode::BodyTooLarge, detail)
     };
     // Refused before it is sent, if its length was said.
-    let length = headers
-        .get(http::header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok());
-    if length
-        .and_then(|length| length.parse::<u64>().ok())
-        .is_some_and(|l| l > limit as u64)
-    {
+    let length = headers.get(http::header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    if length.and_then(|length| length.parse::<u64>().ok()).is_some_and(|l| l > limit as u64) {
         return Err(too_large());
     }
     let collected = Limited::new(body, limit).collect();
@@ -201,10 +187,7 @@ async fn read_body(
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(error)) => Err(ApiError::new(ErrorCode::InvalidRequest, error.to_string())),
-        Err(_) => Err(ApiError::new(
-            ErrorCode::Timeout,
-            "the body did not come in time",
-        )),
+        Err(_) => Err(ApiError::new(ErrorCode::Timeout, "the body did not come in time")),
     }
 }
 
@@ -213,10 +196,7 @@ fn response(reply: Reply) -> hyper::Response<Full<Bytes>> {
     *response.status_mut() =
         http::StatusCode::from_u16(reply.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
     let media = Some(("content-type", reply.media)).filter(|(_, media)| !media.is_empty());
-    let own = reply
-        .headers
-        .iter()
-        .map(|(name, value)| (*name, value.as_str()));
+    let own = reply.headers.iter().map(|(name, value)| (*name, value.as_str()));
     for (name, value) in media.into_iter().chain(EVERY_ANSWER).chain(own) {
         // A value that is none (a topic's name in it, say) is left out rather than sent mangled.
         if let Ok(value) = http::HeaderValue::from_str(value) {

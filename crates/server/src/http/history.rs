@@ -24,16 +24,8 @@ struct Page {
 
 impl Page {
     fn new(lines: bool) -> Self {
-        let body = if lines {
-            Vec::new()
-        } else {
-            b"{\"events\":[".to_vec()
-        };
-        Self {
-            lines,
-            body,
-            events: 0,
-        }
+        let body = if lines { Vec::new() } else { b"{\"events\":[".to_vec() };
+        Self { lines, body, events: 0 }
     }
 
     fn add(&mut self, event: &EventObject<'_>) {
@@ -57,8 +49,7 @@ impl Page {
         }
         let rest = json!({"next": next, "more": more, "gap": gap.map(notice)});
         self.body.extend_from_slice(b"],");
-        self.body
-            .extend_from_slice(&rest.to_string().as_bytes()[1..]);
+        self.body.extend_from_slice(&rest.to_string().as_bytes()[1..]);
         self.body.push(b'\n');
         Reply::new(200, "application/json", self.body).with("cache-control", "no-store")
     }
@@ -81,21 +72,14 @@ pub(crate) async fn read(app: &App, asked: Asked<'_>, lines: bool) -> Result<Rep
     let single = selection.single().is_some();
     let mut backlog = Backlog::new(selection.clone());
     if asked.poll_ms.is_none() && single && backlog.topics(&app.hub).is_empty() {
-        return Err(ApiError::new(
-            ErrorCode::TopicNotFound,
-            "there is no such topic",
-        ));
+        return Err(ApiError::new(ErrorCode::TopicNotFound, "there is no such topic"));
     }
     let limit = ReadLimit {
-        events: asked
-            .limit
-            .map_or(HISTORY_PAGE_EVENTS_DEFAULT, |limit| limit as usize),
+        events: asked.limit.map_or(HISTORY_PAGE_EVENTS_DEFAULT, |limit| limit as usize),
         bytes: HISTORY_PAGE_BYTES_MAX,
     };
     let (start, through) = range(app, &asked)?;
-    let waits = asked
-        .poll_ms
-        .map(|ms| (Duration::from_millis(ms), selection));
+    let waits = asked.poll_ms.map(|ms| (Duration::from_millis(ms), selection));
     let start = match (start, &waits) {
         (Some(start), _) => start,
         (None, Some(_)) => Start::Live,
@@ -125,10 +109,7 @@ fn range(app: &App, asked: &Asked<'_>) -> Result<(Option<Start>, u64), ApiError>
     };
     let before = params::sequence("before", before, app.hub.epoch())?;
     if asked.poll_ms.is_some() {
-        return Err(ApiError::parameter(
-            "before",
-            "a long-poll waits for what is to come",
-        ));
+        return Err(ApiError::parameter("before", "a long-poll waits for what is to come"));
     }
     Ok((start, before.saturating_sub(1)))
 }
@@ -144,29 +125,15 @@ fn page(
     let mut page = Page::new(lines);
     let through = through.min(app.hub.visible());
     let private = app.config.anonymous.admin;
-    let (after, more) = backlog.objects(
-        &app.hub,
-        (started.after, through),
-        limit,
-        private,
-        &mut |event| page.add(event),
-    )?;
+    let (after, more) =
+        backlog.objects(&app.hub, (started.after, through), limit, private, &mut |event| {
+            page.add(event)
+        })?;
     let events = page.events;
     // The end of what was asked for, when all of it was read: nothing is shown twice.
-    let sequence = if more {
-        after
-    } else {
-        through.max(started.after)
-    };
-    let next = Position {
-        epoch: app.hub.epoch(),
-        sequence,
-    };
-    Ok((
-        page.finish(next, more, started.gap.as_ref()),
-        events,
-        sequence,
-    ))
+    let sequence = if more { after } else { through.max(started.after) };
+    let next = Position { epoch: app.hub.epoch(), sequence };
+    Ok((page.finish(next, more, started.gap.as_ref()), events, sequence))
 }
 
 /// Unfollows when the client goes away in the middle.
@@ -204,16 +171,9 @@ async fn poll(
     let notify = Arc::new(tokio::sync::Notify::new());
     let waker = notify.clone();
     let bell = Bell::new(app.hub.visible(), move || waker.notify_one());
-    let mut following = Following {
-        app,
-        bell: bell.clone(),
-        topics: Vec::new(),
-        selection,
-    };
+    let mut following = Following { app, bell: bell.clone(), topics: Vec::new(), selection };
     for name in following.selection.topics() {
-        following
-            .topics
-            .push(app.hub.attach(&bell, name.as_str(), FRAMING));
+        following.topics.push(app.hub.attach(&bell, name.as_str(), FRAMING));
     }
     for pattern in following.selection.patterns() {
         app.hub.attach_pattern(&bell, pattern.clone(), FRAMING);

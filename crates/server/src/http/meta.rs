@@ -17,10 +17,7 @@ const PAGE_POLICY: &str = "default-src 'none'; connect-src 'self'; script-src 'u
 
 /// `GET /healthz`: the process answers.
 pub(super) fn health() -> Reply {
-    Reply::json(
-        200,
-        &json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}),
-    )
+    Reply::json(200, &json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}))
 }
 
 /// `GET /readyz`: the log takes events and nobody is leaving.
@@ -54,11 +51,7 @@ pub(super) fn unschedule(app: &App, id: &str) -> Result<Reply, ApiError> {
     let not_found = || ApiError::new(ErrorCode::ScheduleNotFound, "there is no such schedule");
     let digits = id.bytes().all(|byte| byte.is_ascii_digit());
     let id = id.parse().ok().filter(|_| digits).ok_or_else(not_found)?;
-    if app.hub.unschedule(id)? {
-        Ok(Reply::empty(204))
-    } else {
-        Err(not_found())
-    }
+    if app.hub.unschedule(id)? { Ok(Reply::empty(204)) } else { Err(not_found()) }
 }
 
 /// `GET /` in `tidings dev`.

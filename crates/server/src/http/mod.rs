@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use tidings_frame::{ErrorCode, TopicName};
+use tidings_frame::{ErrorCode, TopicName, TopicNameError};
 
 pub(crate) mod connections;
 pub(crate) mod cors;
@@ -54,16 +54,22 @@ pub(crate) fn stream_topic(app: &App) -> Result<&'static str, ApiError> {
     if app.config.mode == Mode::Dev {
         return Ok(STREAM_TOPIC);
     }
-    Err(ApiError::new(
-        ErrorCode::NotFound,
-        "/stream is an alias of `tidings dev` only",
-    ))
+    Err(ApiError::new(ErrorCode::NotFound, "/stream is an alias of `tidings dev` only"))
 }
 
 /// The topic of a path. Only decoded here: the hub checks a name when it makes the topic.
 pub(crate) fn topic_of(path: &str) -> Result<Cow<'_, str>, ApiError> {
     if !path.contains('%') {
         return Ok(Cow::Borrowed(path));
+    }
+    let escaped = |text: &str| {
+        let digits = text.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    if !path.split('%').skip(1).all(escaped) {
+        // One name has one path: left as they are, broken escapes would be a second one.
+        let detail = TopicNameError::Percent.to_string();
+        return Err(ApiError::new(ErrorCode::InvalidTopic, detail));
     }
     percent_encoding::percent_decode_str(path)
         .decode_utf8()
@@ -98,10 +104,9 @@ pub(crate) async fn answer(
             error.header = Some(("allow", methods));
             Err(error)
         }
-        Found::Nothing => Err(ApiError::new(
-            ErrorCode::NotFound,
-            "nothing is here; see /openapi.json",
-        )),
+        Found::Nothing => {
+            Err(ApiError::new(ErrorCode::NotFound, "nothing is here; see /openapi.json"))
+        }
     }
 }
 
@@ -172,9 +177,7 @@ async fn read(
         }
         return stream(app, asked);
     }
-    Ok(history::read(app, asked, wanted == Wanted::Lines)
-        .await?
-        .into())
+    Ok(history::read(app, asked, wanted == Wanted::Lines).await?.into())
 }
 
 /// A stream unless something else is asked for. A browser's address bar (`text/html`) gets a page

@@ -7,80 +7,28 @@ use crate::reply::Reply;
 
 /// What each query parameter means, and its schema.
 const PARAMETERS: &[(&str, &str, &str)] = &[
-    (
-        "type",
-        "string",
-        "The event's type; none is what `onmessage` gets",
-    ),
+    ("type", "string", "The event's type; none is what `onmessage` gets"),
     ("key", "string", "What the event is about, for conflation"),
-    (
-        "publisher_id",
-        "string",
-        "The publisher's own id of the event",
-    ),
+    ("publisher_id", "string", "The publisher's own id of the event"),
     ("ttl", "string", "How long it is delivered, such as 90s"),
     ("at", "string", "When to publish it (RFC 3339)"),
-    (
-        "delay",
-        "string",
-        "After how long to publish it, such as 10m",
-    ),
-    (
-        "expect",
-        "string",
-        "Id of the topic's newest event, or `none`; otherwise 412",
-    ),
+    ("delay", "string", "After how long to publish it, such as 10m"),
+    ("expect", "string", "Id of the topic's newest event, or `none`; otherwise 412"),
     ("end", "string", "Ends the topic: done, error or cancelled"),
-    (
-        "private",
-        "boolean",
-        "Whether only those with a right to private events see it",
-    ),
-    (
-        "alternate",
-        "string",
-        "Another topic that it belongs to; may be repeated",
-    ),
+    ("private", "boolean", "Whether only those with a right to private events see it"),
+    ("alternate", "string", "Another topic that it belongs to; may be repeated"),
     ("topic", "string", "A topic; may be repeated"),
-    (
-        "pattern",
-        "string",
-        "Topics by pattern, such as chat/*; may be repeated",
-    ),
-    (
-        "lastEventId",
-        "string",
-        "Resume after this id; the header Last-Event-ID comes first",
-    ),
+    ("pattern", "string", "Topics by pattern, such as chat/*; may be repeated"),
+    ("lastEventId", "string", "Resume after this id; the header Last-Event-ID comes first"),
     ("since", "string", "Begin at a time, or so long ago"),
     ("last", "integer", "Begin with the last so many events"),
-    (
-        "earliest",
-        "boolean",
-        "Begin with the oldest event that is kept",
-    ),
+    ("earliest", "boolean", "Begin with the oldest event that is kept"),
     ("from", "string", "live, earliest, or an id"),
-    (
-        "envelope",
-        "boolean",
-        "Data is the JSON event object, with topic, time and key",
-    ),
-    (
-        "conflate",
-        "boolean",
-        "When several events are due, only the newest of each key",
-    ),
-    (
-        "poll",
-        "integer",
-        "Wait so many seconds for an event and answer with a page",
-    ),
+    ("envelope", "boolean", "Data is the JSON event object, with topic, time and key"),
+    ("conflate", "boolean", "When several events are due, only the newest of each key"),
+    ("poll", "integer", "Wait so many seconds for an event and answer with a page"),
     ("limit", "integer", "Most items in a page"),
-    (
-        "after",
-        "string",
-        "The page begins after this id (or, in lists, this name)",
-    ),
+    ("after", "string", "The page begins after this id (or, in lists, this name)"),
     ("before", "string", "The page ends before this id"),
     ("name", "string", "Only the topic of this name"),
 ];
@@ -171,10 +119,8 @@ fn schema_of(name: &str) -> Value {
 }
 
 fn object(required: &[&str], members: &[(&str, &str)]) -> Value {
-    let properties: Map<String, Value> = members
-        .iter()
-        .map(|&(name, kind)| (name.to_owned(), member(kind)))
-        .collect();
+    let properties: Map<String, Value> =
+        members.iter().map(|&(name, kind)| (name.to_owned(), member(kind))).collect();
     json!({"type": "object", "required": required, "properties": properties})
 }
 
@@ -183,10 +129,7 @@ fn member(kind: &str) -> Value {
     match kind {
         "string" | "integer" | "boolean" | "object" => json!({"type": kind}),
         "time" => json!({"type": "string", "format": "date-time"}),
-        _ => match kind
-            .strip_prefix('[')
-            .and_then(|kind| kind.strip_suffix(']'))
-        {
+        _ => match kind.strip_prefix('[').and_then(|kind| kind.strip_suffix(']')) {
             Some(item) => json!({"type": "array", "items": member(item)}),
             None => schema_of(kind),
         },
@@ -267,9 +210,7 @@ mod tests {
                 assert!(PARAMETERS.iter().any(|(known, ..)| known == name), "{name}");
             }
             let named = route.answers.iter().map(|answer| answer.2);
-            for schema in named
-                .chain(route.body.map(|body| body.1))
-                .filter(|name| !name.is_empty())
+            for schema in named.chain(route.body.map(|body| body.1)).filter(|name| !name.is_empty())
             {
                 assert!(schemas.get(schema).is_some(), "{schema}");
             }

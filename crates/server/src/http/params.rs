@@ -8,11 +8,20 @@ use tidings_hub::Expect;
 use crate::config::parse_duration;
 use crate::error::ApiError;
 
+/// Reads a JSON object. Only an object: the reader of structs would also take a list of their
+/// members' values, in an order that nobody has promised.
+pub(crate) fn object<'a, T: serde::Deserialize<'a>>(json: &'a [u8]) -> Result<T, ApiError> {
+    let invalid = |error: String| ApiError::new(ErrorCode::InvalidJson, error);
+    let read = serde_json::from_slice(json).map_err(|error| invalid(error.to_string()))?;
+    if json.trim_ascii_start().first() == Some(&b'{') {
+        Ok(read)
+    } else {
+        Err(invalid("not a JSON object".into()))
+    }
+}
+
 pub(crate) fn unknown(name: &str, known: &[&str]) -> ApiError {
-    let detail = format!(
-        "there is no parameter {name:?} here; there are: {}",
-        known.join(", ")
-    );
+    let detail = format!("there is no parameter {name:?} here; there are: {}", known.join(", "));
     ApiError::new(ErrorCode::UnknownParameter, detail).with("parameter", name)
 }
 
@@ -35,10 +44,7 @@ pub(crate) fn duration_up_to(name: &str, text: &str, limit: Duration) -> Result<
 /// A time, RFC 3339, as milliseconds since 1970.
 pub(crate) fn time_ms(name: &str, text: &str) -> Result<u64, ApiError> {
     let time: jiff::Timestamp = text.parse().map_err(|_| {
-        ApiError::parameter(
-            name,
-            "not a time as in RFC 3339, such as 2026-11-22T10:00:00Z",
-        )
+        ApiError::parameter(name, "not a time as in RFC 3339, such as 2026-11-22T10:00:00Z")
     })?;
     u64::try_from(time.as_millisecond())
         .map_err(|_| ApiError::parameter(name, "a time before 1970"))
@@ -94,9 +100,8 @@ pub(crate) fn expect(name: &str, text: &str, epoch: Epoch) -> Result<Expect, Api
     if text == "none" {
         return Ok(Expect::Nothing);
     }
-    let position: Position = text
-        .parse()
-        .map_err(|_| ApiError::parameter(name, "neither an event id nor none"))?;
+    let position: Position =
+        text.parse().map_err(|_| ApiError::parameter(name, "neither an event id nor none"))?;
     Ok(if position.epoch == epoch {
         Expect::Newest(position.sequence)
     } else {
@@ -111,18 +116,7 @@ mod tests {
     #[test]
     fn numbers_are_plain_digits_in_range() {
         assert_eq!(number("n", "10", (1, 10)).unwrap(), 10);
-        for text in [
-            "",
-            "0",
-            "11",
-            "+5",
-            " 5",
-            "5 ",
-            "1e1",
-            "-1",
-            "99999999999999999999",
-            "５",
-        ] {
+        for text in ["", "0", "11", "+5", " 5", "5 ", "1e1", "-1", "99999999999999999999", "５"] {
             assert!(number("n", text, (1, 10)).is_err(), "{text:?}");
         }
     }

@@ -117,10 +117,7 @@ pub(crate) fn topic_request<'a>(
         let name_len = HEADER_PREFIX.len();
         let text = |value| {
             std::str::from_utf8(value).map_err(|_| {
-                ApiError::new(
-                    ErrorCode::InvalidUtf8,
-                    format!("the header {name} is not UTF-8"),
-                )
+                ApiError::new(ErrorCode::InvalidUtf8, format!("the header {name} is not UTF-8"))
             })
         };
         if name.len() > name_len && name[..name_len].eq_ignore_ascii_case(HEADER_PREFIX) {
@@ -133,21 +130,16 @@ pub(crate) fn topic_request<'a>(
         }
     }
     for (name, value) in head.query()? {
-        options.set(app, &name, value)?;
+        options.set(app, &name.replace('_', "-"), value)?;
     }
     let mut event = options.event;
     event.topic = topic;
-    let (mut request, producer) = (
-        Request {
-            idempotency_key,
-            at_ms: options.at_ms,
-            ..Request::default()
-        },
-        options.producer,
-    );
+    let (mut request, producer) =
+        (Request { idempotency_key, at_ms: options.at_ms, ..Request::default() }, options.producer);
     if is_ndjson(media) {
         request.batch = true;
         request.events = ndjson(&app.hub, &event, body)?;
+        check_batch(app, request.events.len())?;
     } else {
         event.data = Cow::Borrowed(body);
         request.events.push(event);
@@ -163,11 +155,7 @@ pub(crate) fn topic_request<'a>(
                     return Err(ApiError::parameter("producer-id", why));
                 }
             };
-            request.events[0].producer = Some(Producer {
-                id,
-                epoch,
-                sequence,
-            });
+            request.events[0].producer = Some(Producer { id, epoch, sequence });
         }
         _ => {
             let why = "producer-id, producer-epoch and producer-sequence come together, with one \
@@ -201,15 +189,20 @@ fn ndjson<'a>(
             error.problem.detail = detail;
             error
         };
-        let event: EventToPublish<'a> =
-            serde_json::from_slice(line).map_err(|error| at_line(invalid_json(&error)))?;
+        let event: EventToPublish<'a> = params::object(line).map_err(at_line)?;
         events.push(new_event(hub, event, options).map_err(at_line)?);
     }
     Ok(events)
 }
 
-fn invalid_json(error: &serde_json::Error) -> ApiError {
-    ApiError::new(ErrorCode::InvalidJson, error.to_string())
+/// The configured limit, which is at most the hub's own.
+fn check_batch(app: &App, events: usize) -> Result<(), ApiError> {
+    let limit = app.config.limits.batch_events;
+    if events <= limit {
+        return Ok(());
+    }
+    let detail = format!("a batch has at most {limit} events; this one has {events}");
+    Err(ApiError::new(ErrorCode::BatchTooLarge, detail))
 }
 
 /// Reads `POST /publish`.
@@ -221,8 +214,8 @@ pub(crate) fn many_request<'a>(
     if let Some((name, _)) = head.query()?.first() {
         return Err(params::unknown(name, &[]));
     }
-    let parsed: PublishRequest<'a> =
-        serde_json::from_slice(body).map_err(|error| invalid_json(&error))?;
+    let parsed: PublishRequest<'a> = params::object(body)?;
+    check_batch(app, parsed.events.len())?;
     let at_ms = match (parsed.at, parsed.delay) {
         (Some(_), Some(_)) => return Err(ApiError::parameter("at", "give at or delay, not both")),
         (Some(at), None) => Some(at.0),
@@ -233,10 +226,7 @@ pub(crate) fn many_request<'a>(
         (None, None) => None,
     };
     let options = NewEvent::default();
-    let events = parsed
-        .events
-        .into_iter()
-        .map(|event| new_event(&app.hub, event, &options));
+    let events = parsed.events.into_iter().map(|event| new_event(&app.hub, event, &options));
     Ok(Request {
         events: events.collect::<Result<_, _>>()?,
         idempotency_key: head.text("idempotency-key")?.map(Cow::Borrowed),
@@ -253,10 +243,7 @@ fn new_event<'a>(
 ) -> Result<NewEvent<'a>, ApiError> {
     let topic = match event.topic {
         None if options.topic.is_empty() => {
-            return Err(ApiError::new(
-                ErrorCode::InvalidTopic,
-                "an event needs a topic",
-            ));
+            return Err(ApiError::new(ErrorCode::InvalidTopic, "an event needs a topic"));
         }
         None => options.topic.clone(),
         Some(topic) if options.topic.is_empty() || topic == options.topic => topic,
@@ -264,10 +251,7 @@ fn new_event<'a>(
     };
     let data = match (event.data, event.data_base64) {
         (Some(_), Some(_)) => {
-            return Err(ApiError::parameter(
-                "data",
-                "give data or data_base64, not both",
-            ));
+            return Err(ApiError::parameter("data", "give data or data_base64, not both"));
         }
         (Some(Cow::Borrowed(text)), None) => Cow::Borrowed(text.as_bytes()),
         (Some(Cow::Owned(text)), None) => Cow::Owned(text.into_bytes()),
@@ -278,12 +262,8 @@ fn new_event<'a>(
         (None, None) => Cow::Borrowed(&b""[..]),
     };
     let (ttl, expect) = (event.ttl.as_deref(), event.expect.as_deref());
-    let ttl_ms = ttl
-        .map(|ttl| params::duration_up_to("ttl", ttl, TTL_MAX))
-        .transpose()?;
-    let expect = expect
-        .map(|id| params::expect("expect", id, hub.epoch()))
-        .transpose()?;
+    let ttl_ms = ttl.map(|ttl| params::duration_up_to("ttl", ttl, TTL_MAX)).transpose()?;
+    let expect = expect.map(|id| params::expect("expect", id, hub.epoch())).transpose()?;
     Ok(NewEvent {
         topic,
         alternates: [event.alternates, options.alternates.clone()].concat(),
@@ -313,9 +293,7 @@ pub(crate) fn write_answer<'t>(
             let answer = serde_json::json!({"schedule": id.to_string(), "at": at});
             out.extend_from_slice(answer.to_string().as_bytes());
         }
-        Published::Stored {
-            first, duplicate, ..
-        } => {
+        Published::Stored { first, duplicate, .. } => {
             if batch {
                 out.extend_from_slice(b"{\"events\":[");
             }
@@ -324,11 +302,7 @@ pub(crate) fn write_answer<'t>(
                     out.push(b',');
                 }
                 out.extend_from_slice(b"{\"id\":\"");
-                Position {
-                    epoch: hub.epoch(),
-                    sequence,
-                }
-                .write_to(out);
+                Position { epoch: hub.epoch(), sequence }.write_to(out);
                 out.extend_from_slice(b"\",\"topic\":");
                 write_json_text(topic, out);
                 out.extend_from_slice(b",\"duplicate\":");
@@ -344,10 +318,7 @@ pub(crate) fn write_answer<'t>(
 }
 
 fn write_json_text(text: &str, out: &mut Vec<u8>) {
-    if text
-        .bytes()
-        .all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\')
-    {
+    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');
@@ -378,8 +349,7 @@ pub(crate) async fn publish(app: &App, request: &Request<'_>) -> Result<Reply, A
     if let Some(batch) = accepted.wait {
         let (done, synced) = tokio::sync::oneshot::channel();
         // The receiver is gone when the client is; nobody is left to be told.
-        app.hub
-            .when_synced(batch, Box::new(move |result| drop(done.send(result))));
+        app.hub.when_synced(batch, Box::new(move |result| drop(done.send(result))));
         synced.await.map_err(|_| ApiError::draining())??;
     }
     app.metrics.published(request.events.len());

@@ -42,18 +42,8 @@ pub(crate) struct Route {
     pub(crate) dev: bool,
 }
 
-const PUBLISH: &[&str] = &[
-    "type",
-    "key",
-    "publisher_id",
-    "ttl",
-    "at",
-    "delay",
-    "expect",
-    "end",
-    "private",
-    "alternate",
-];
+const PUBLISH: &[&str] =
+    &["type", "key", "publisher_id", "ttl", "at", "delay", "expect", "end", "private", "alternate"];
 const SUBSCRIBE: &[&str] = &[
     "lastEventId",
     "since",
@@ -85,12 +75,8 @@ const SEVERAL: &[&str] = &[
 const STREAM: &str = "text/event-stream";
 const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";
-const READ: &[(u16, &str, &str)] = &[
-    (200, STREAM, ""),
-    (200, JSON, "Page"),
-    (200, NDJSON, "Event"),
-    (204, "", ""),
-];
+const READ: &[(u16, &str, &str)] =
+    &[(200, STREAM, ""), (200, JSON, "Page"), (200, NDJSON, "Event"), (204, "", "")];
 
 const fn route(
     method: &'static str,
@@ -98,16 +84,7 @@ const fn route(
     action: Action,
     summary: &'static str,
 ) -> Route {
-    Route {
-        method,
-        path,
-        action,
-        summary,
-        query: &[],
-        body: None,
-        answers: &[],
-        dev: false,
-    }
+    Route { method, path, action, summary, query: &[], body: None, answers: &[], dev: false }
 }
 
 /// The table.
@@ -126,156 +103,76 @@ pub(crate) const ROUTES: &[Route] = &[
     Route {
         body: Some((JSON, "PublishRequest")),
         answers: &[(200, JSON, "PublishedAll"), (202, JSON, "Scheduled")],
-        ..route(
-            "POST",
-            "/publish",
-            Action::PublishMany,
-            "Publish several events, all or none",
-        )
+        ..route("POST", "/publish", Action::PublishMany, "Publish several events, all or none")
     },
     Route {
         query: SUBSCRIBE,
         answers: READ,
-        ..route(
-            "GET",
-            "/topics/{topic}",
-            Action::ReadTopic,
-            "Subscribe to a topic, or read it",
-        )
+        ..route("GET", "/topics/{topic}", Action::ReadTopic, "Subscribe to a topic, or read it")
     },
     Route {
         query: SEVERAL,
         answers: READ,
-        ..route(
-            "GET",
-            "/events",
-            Action::ReadSeveral,
-            "Subscribe to several topics and patterns",
-        )
+        ..route("GET", "/events", Action::ReadSeveral, "Subscribe to several topics and patterns")
     },
     Route {
         query: SUBSCRIBE,
         body: Some((JSON, "SubscribeRequest")),
         answers: &[(200, STREAM, "")],
-        ..route(
-            "POST",
-            "/events",
-            Action::SubscribePosted,
-            "Subscribe to a long list of topics",
-        )
+        ..route("POST", "/events", Action::SubscribePosted, "Subscribe to a long list of topics")
     },
     Route {
         query: SUBSCRIBE,
         answers: READ,
         dev: true,
-        ..route(
-            "GET",
-            "/stream",
-            Action::StreamAlias,
-            "The topic `stream`, as in every tutorial",
-        )
+        ..route("GET", "/stream", Action::StreamAlias, "The topic `stream`, as in every tutorial")
     },
     Route {
         query: &["after", "limit", "name"],
         answers: &[(200, JSON, "TopicPage")],
-        ..route(
-            "GET",
-            "/topics",
-            Action::ListTopics,
-            "List the topics by name",
-        )
+        ..route("GET", "/topics", Action::ListTopics, "List the topics by name")
     },
     Route {
         answers: &[(200, "", "")],
-        ..route(
-            "HEAD",
-            "/topics/{topic}",
-            Action::DescribeTopic,
-            "Describe a topic in headers",
-        )
+        ..route("HEAD", "/topics/{topic}", Action::DescribeTopic, "Describe a topic in headers")
     },
     Route {
         body: Some((JSON, "TopicPolicy")),
         answers: &[(200, JSON, "Topic"), (201, JSON, "Topic")],
-        ..route(
-            "PUT",
-            "/topics/{topic}",
-            Action::SetTopic,
-            "Give a topic a policy, or make it",
-        )
+        ..route("PUT", "/topics/{topic}", Action::SetTopic, "Give a topic a policy, or make it")
     },
     Route {
         answers: &[(204, "", "")],
-        ..route(
-            "DELETE",
-            "/topics/{topic}",
-            Action::RemoveTopic,
-            "Remove a topic and its events",
-        )
+        ..route("DELETE", "/topics/{topic}", Action::RemoveTopic, "Remove a topic and its events")
     },
     Route {
         answers: &[(200, JSON, "ConnectionPage")],
-        ..route(
-            "GET",
-            "/connections",
-            Action::ListConnections,
-            "List subscriptions with their lag",
-        )
+        ..route("GET", "/connections", Action::ListConnections, "List subscriptions with their lag")
     },
     Route {
         body: Some((JSON, "ConnectionChange")),
         answers: &[(200, JSON, "Connection")],
-        ..route(
-            "PATCH",
-            "/connections/{id}",
-            Action::ChangeConnection,
-            "Change its topics",
-        )
+        ..route("PATCH", "/connections/{id}", Action::ChangeConnection, "Change its topics")
     },
     Route {
         answers: &[(204, "", "")],
-        ..route(
-            "DELETE",
-            "/connections/{id}",
-            Action::CloseConnection,
-            "End a subscription",
-        )
+        ..route("DELETE", "/connections/{id}", Action::CloseConnection, "End a subscription")
     },
     Route {
         answers: &[(204, "", "")],
-        ..route(
-            "DELETE",
-            "/schedules/{id}",
-            Action::Unschedule,
-            "Take a scheduled publish back",
-        )
+        ..route("DELETE", "/schedules/{id}", Action::Unschedule, "Take a scheduled publish back")
     },
     Route {
         answers: &[(200, JSON, "")],
-        ..route(
-            "GET",
-            "/healthz",
-            Action::Health,
-            "Whether the process works",
-        )
+        ..route("GET", "/healthz", Action::Health, "Whether the process works")
     },
     Route {
         answers: &[(200, JSON, "")],
-        ..route(
-            "GET",
-            "/readyz",
-            Action::Ready,
-            "Whether it takes publishes and subscriptions",
-        )
+        ..route("GET", "/readyz", Action::Ready, "Whether it takes publishes and subscriptions")
     },
     Route {
         answers: &[(200, "application/openmetrics-text", "")],
-        ..route(
-            "GET",
-            "/metrics",
-            Action::Metrics,
-            "Counters for Prometheus",
-        )
+        ..route("GET", "/metrics", Action::Metrics, "Counters for Prometheus")
     },
     Route {
         answers: &[(200, JSON, "")],
@@ -346,11 +243,7 @@ mod tests {
             ("POST", "/topics/a/b", "Publish a/b"),
             ("GET", "/topics", "ListTopics "),
             ("GET", "/topics/", "nothing"),
-            (
-                "PATCH",
-                "/topics/a",
-                "POST, GET, HEAD, PUT, DELETE, OPTIONS",
-            ),
+            ("PATCH", "/topics/a", "POST, GET, HEAD, PUT, DELETE, OPTIONS"),
             ("POST", "/healthz", "GET, HEAD, OPTIONS"),
             ("GET", "/connections/a/b", "nothing"),
             ("DELETE", "/connections/a", "CloseConnection a"),

@@ -108,11 +108,7 @@ impl<'a> Asked<'a> {
             _ => query_id.filter(|id| !id.is_empty()),
         };
         if let Some(id) = id {
-            asked.start = Some(if id == "earliest" {
-                Start::Earliest
-            } else {
-                after(&id)
-            });
+            asked.start = Some(if id == "earliest" { Start::Earliest } else { after(&id) });
         }
         Ok(asked)
     }
@@ -158,11 +154,7 @@ impl<'a> Asked<'a> {
             selection: Arc::new(selection(app, &self.topics, &self.patterns)?),
             start: self.start.unwrap_or(Start::Live),
             view: View {
-                framing: if self.envelope {
-                    Framing::Envelope
-                } else {
-                    Framing::Plain
-                },
+                framing: if self.envelope { Framing::Envelope } else { Framing::Plain },
                 private: app.config.anonymous.admin,
                 conflate: self.conflate,
             },
@@ -240,8 +232,7 @@ pub(crate) fn posted<'a>(
     body: &'a [u8],
 ) -> Result<Subscribe, ApiError> {
     let mut asked = Asked::read(app, head)?;
-    let list: SelectionBody<'a> = serde_json::from_slice(body)
-        .map_err(|error| ApiError::new(ErrorCode::InvalidJson, error.to_string()))?;
+    let list: SelectionBody<'a> = params::object(body)?;
     asked.topics.extend(list.topics);
     asked.patterns.extend(list.patterns);
     asked.subscribe(app)

@@ -15,10 +15,7 @@ use crate::head::Head;
 use crate::reply::Reply;
 
 fn object(app: &App, topic: TopicDescription) -> TopicObject {
-    let at = |sequence| Position {
-        epoch: app.hub.epoch(),
-        sequence,
-    };
+    let at = |sequence| Position { epoch: app.hub.epoch(), sequence };
     TopicObject {
         name: topic.name.to_string(),
         policy: serde_json::to_value(&topic.policy).unwrap_or(Value::Null),
@@ -29,10 +26,9 @@ fn object(app: &App, topic: TopicDescription) -> TopicObject {
         newest: (topic.newest > 0).then(|| at(topic.newest)),
         events: topic.events,
         bytes: topic.bytes,
-        forked_from: topic.forked_from.map(|(name, through)| ForkedFrom {
-            topic: name.to_string(),
-            through: at(through),
-        }),
+        forked_from: topic
+            .forked_from
+            .map(|(name, through)| ForkedFrom { topic: name.to_string(), through: at(through) }),
     }
 }
 
@@ -62,13 +58,7 @@ pub(super) fn list(app: &App, head: &Head<'_>) -> Result<Reply, ApiError> {
         let name = TopicName::new(&name)
             .map_err(|error| ApiError::new(ErrorCode::InvalidTopic, error.to_string()))?;
         let topics = app.hub.describe(&name).map(|topic| object(app, topic));
-        return json(
-            200,
-            &TopicPage {
-                topics: topics.into_iter().collect(),
-                more: false,
-            },
-        );
+        return json(200, &TopicPage { topics: topics.into_iter().collect(), more: false });
     }
     let mut topics = app.hub.topics(after.as_deref(), limit + 1);
     let more = topics.len() > limit;
@@ -86,10 +76,7 @@ pub(super) fn describe(app: &App, name: &TopicName) -> Result<Reply, ApiError> {
         .with("tidings-events", topic.events.to_string())
         .with("tidings-bytes", topic.bytes.to_string())
         .with("cache-control", "no-store");
-    for (name, position) in [
-        ("tidings-oldest", topic.oldest),
-        ("tidings-newest", topic.newest),
-    ] {
+    for (name, position) in [("tidings-oldest", topic.oldest), ("tidings-newest", topic.newest)] {
         if let Some(position) = position {
             reply = reply.with(name, position.to_string());
         }
@@ -127,11 +114,8 @@ pub(super) fn set(app: &App, name: &TopicName, body: &[u8]) -> Result<Reply, Api
     let invalid =
         |error: serde_json::Error| ApiError::new(ErrorCode::InvalidJson, error.to_string());
     let body: TopicBody = match body {
-        b"" => TopicBody {
-            fork: None,
-            policy: serde_json::Map::new(),
-        },
-        body => serde_json::from_slice(body).map_err(invalid)?,
+        b"" => TopicBody { fork: None, policy: serde_json::Map::new() },
+        body => params::object(body)?,
     };
     // What is left out is as the configuration says for this name.
     let mut whole = serde_json::to_value(app.hub.rule(name.as_str())).map_err(invalid)?;
@@ -150,10 +134,7 @@ fn fork_of(app: &App, fork: &ForkBody) -> Result<ForkOf, ApiError> {
         .map_err(|error| ApiError::new(ErrorCode::InvalidTopic, error.to_string()))?;
     let through = fork.through.as_deref();
     let through = through.map(|id| params::sequence("fork.through", id, app.hub.epoch()));
-    Ok(ForkOf {
-        source,
-        through: through.transpose()?,
-    })
+    Ok(ForkOf { source, through: through.transpose()? })
 }
 
 /// `DELETE /topics/{topic}`.

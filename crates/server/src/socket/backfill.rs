@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rustix::event::{Timespec, epoll};
+use tidings_frame::Position;
 use tidings_frame::sse_encode::{HEARTBEAT, encode_gap};
 use tidings_hub::Backlog;
 
@@ -102,15 +103,8 @@ impl Backfill {
         ready.clear();
         let idle = self.line.is_empty() && self.mail.sleep();
         let ms = if idle { TICK_MS } else { 0 };
-        let timeout = Timespec {
-            tv_sec: 0,
-            tv_nsec: (ms * 1_000_000) as _,
-        };
-        let _ = epoll::wait(
-            &self.poll,
-            rustix::buffer::spare_capacity(ready),
-            Some(&timeout),
-        );
+        let timeout = Timespec { tv_sec: 0, tv_nsec: (ms * 1_000_000) as _ };
+        let _ = epoll::wait(&self.poll, rustix::buffer::spare_capacity(ready), Some(&timeout));
         self.mail.bell.awake();
     }
 
@@ -171,10 +165,7 @@ impl Backfill {
     }
 
     fn find(&self, id: u64) -> Option<Key> {
-        self.laggards
-            .iter()
-            .find(|(_, laggard)| laggard.subscriber.id == id)
-            .map(|(key, _)| key)
+        self.laggards.iter().find(|(_, laggard)| laggard.subscriber.id == id).map(|(key, _)| key)
     }
 
     /// Finds the position of a start, and says the gap if there is one.
@@ -187,11 +178,12 @@ impl Backfill {
             // 204 is how a plain EventSource is told not to come again (WHATWG HTML 9.2.3).
             let mut out = Vec::new();
             subscriber.closing = true;
-            self.dates
-                .reply(&Reply::empty(204), origin, self.now_ms, &mut out);
+            let reply = Reply::empty(204).with("connection", "close");
+            self.dates.reply(&reply, origin, self.now_ms, &mut out);
             out
         } else {
-            let mut out = self.dates.stream(subscriber.id, origin, self.now_ms);
+            let position = Position { epoch: hub.epoch(), sequence: started.after };
+            let mut out = self.dates.stream(subscriber.id, position, origin, self.now_ms);
             if let Some(gap) = &started.gap {
                 encode_gap(&notice(gap), &mut out);
             }
@@ -207,19 +199,12 @@ impl Backfill {
 
     /// Whether the subscription is of one topic that has ended and whose end it has had.
     fn has_nothing_more(&self, asked: &Subscribe, after: u64) -> bool {
-        let topic = asked
-            .selection
-            .single()
-            .and_then(|name| self.app.hub.describe(name));
+        let topic = asked.selection.single().and_then(|name| self.app.hub.describe(name));
         topic.is_some_and(|topic| topic.closed.is_some() && topic.newest <= after)
     }
 
     fn take_in(&mut self, subscriber: Subscriber, backlog: Backlog) {
-        let laggard = Laggard {
-            subscriber,
-            backlog,
-            queued: false,
-        };
+        let laggard = Laggard { subscriber, backlog, queued: false };
         let key = self.laggards.insert(laggard);
         let flags = epoll::EventFlags::IN
             | epoll::EventFlags::OUT
@@ -249,10 +234,7 @@ impl Backfill {
             Wrote::All if subscriber.closing => return self.end(key),
             Wrote::All => {}
         }
-        let step = match laggard
-            .backlog
-            .step(&self.app.hub, subscriber.after, subscriber.view)
-        {
+        let step = match laggard.backlog.step(&self.app.hub, subscriber.after, subscriber.view) {
             Ok(step) => step,
             Err(error) => {
                 // The client comes again with its last id; a clean end would be a lie.
@@ -264,9 +246,7 @@ impl Backfill {
         subscriber.after = span.after;
         subscriber.events += u64::from(span.events);
         subscriber.closing |= span.end && subscriber.selection.single().is_some();
-        self.app
-            .metrics
-            .caught_up(u64::from(span.events), span.bytes.len() as u64);
+        self.app.metrics.caught_up(u64::from(span.events), span.bytes.len() as u64);
         let wrote = subscriber.write(&span.bytes, now_ms);
         match wrote {
             Wrote::Gone => self.end(key),

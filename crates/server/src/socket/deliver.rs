@@ -68,10 +68,7 @@ impl Shard {
 
     /// Notes that a subscriber of several topics has news in one of them.
     fn due(&mut self, key: Key, topic: u64) {
-        if let Some(Conn::Seat(Seat {
-            many: Some(many), ..
-        })) = self.conns.get_mut(key)
-        {
+        if let Some(Conn::Seat(Seat { many: Some(many), .. })) = self.conns.get_mut(key) {
             many.due.insert(topic);
             if !many.queued {
                 many.queued = true;
@@ -87,30 +84,29 @@ impl Shard {
 
     /// Delivers a slice.
     pub(super) fn deliver(&mut self) {
-        if let Some(topic) = self.line.pop_front() {
-            self.deliver_topic(topic);
-        }
         let mut writes = 0;
         while writes < WRITES_PER_SLICE {
-            let Some(key) = self.line_of_many.pop_front() else {
-                break;
-            };
+            let Some(topic) = self.line.pop_front() else { break };
+            // A topic that takes no write counts too, so that a slice ends.
+            writes += self.deliver_topic(topic, WRITES_PER_SLICE - writes).max(1);
+        }
+        while writes < WRITES_PER_SLICE {
+            let Some(key) = self.line_of_many.pop_front() else { break };
             self.deliver_many(key);
             writes += 1;
         }
     }
 
-    fn deliver_topic(&mut self, topic: u64) {
-        let Some(followed) = self.follows.get_mut(topic) else {
-            return;
-        };
+    /// Goes on with the pass over a topic's subscribers; returns the writes it took.
+    fn deliver_topic(&mut self, topic: u64, writes_max: usize) -> usize {
+        let Some(followed) = self.follows.get_mut(topic) else { return 0 };
         let live = followed.live.clone();
         let mut next = followed.next;
         let (mut writes, mut looks) = (0, 0);
         let mut kept: Option<Kept> = None;
         let mut again = false;
         let mut newest_ms = None;
-        while writes < WRITES_PER_SLICE && looks < LOOKS_PER_SLICE {
+        while writes < writes_max && looks < LOOKS_PER_SLICE {
             let Some(&key) = self.follows.get(topic).and_then(|f| f.singles.get(next)) else {
                 break;
             };
@@ -127,12 +123,10 @@ impl Shard {
             next += usize::from(stays);
         }
         if let Some(since_ms) = newest_ms {
-            self.app
-                .metrics
-                .delivered_after(self.now_ms.saturating_sub(since_ms));
+            self.app.metrics.delivered_after(self.now_ms.saturating_sub(since_ms));
         }
         let Some(followed) = self.follows.get_mut(topic) else {
-            return;
+            return writes;
         };
         followed.again |= again;
         followed.next = next;
@@ -140,10 +134,11 @@ impl Shard {
             followed.next = 0;
             if !std::mem::take(&mut followed.again) {
                 followed.queued = false;
-                return;
+                return writes;
             }
         }
         self.line.push_back(topic);
+        writes
     }
 
     /// A turn of a subscriber of one topic.
@@ -155,17 +150,10 @@ impl Shard {
             };
             let subscriber = &mut seat.subscriber;
             if seat.blocked || subscriber.closing || subscriber.after >= visible {
-                return if seat.blocked {
-                    Turn::Off
-                } else {
-                    Turn::UpToDate
-                };
+                return if seat.blocked { Turn::Off } else { Turn::UpToDate };
             }
             let (after, view) = (subscriber.after, subscriber.view);
-            if kept
-                .as_ref()
-                .is_none_or(|kept| kept.after != after || kept.view != view)
-            {
+            if kept.as_ref().is_none_or(|kept| kept.after != after || kept.view != view) {
                 match live.reach(after, visible, view, now_ms) {
                     Reach::Due(span) => *kept = Some(Kept { after, view, span }),
                     Reach::Nothing => {
@@ -234,20 +222,13 @@ impl Shard {
             let Some(followed) = self.follows.get(topic) else {
                 continue;
             };
-            if !followed
-                .live
-                .gather(after, visible, view, now_ms, &mut gathered)
-            {
+            if !followed.live.gather(after, visible, view, now_ms, &mut gathered) {
                 return self.to_backfill(key);
             }
         }
         let span = gathered.take(visible, view.conflate);
         let all = span.as_ref().is_none_or(|span| span.after >= visible);
-        if let Some(Conn::Seat(Seat {
-            many: Some(many),
-            subscriber,
-            ..
-        })) = self.conns.get_mut(key)
+        if let Some(Conn::Seat(Seat { many: Some(many), subscriber, .. })) = self.conns.get_mut(key)
         {
             if all {
                 many.due.clear();
@@ -256,9 +237,7 @@ impl Shard {
             many.queued = !all;
         }
         if let Some(span) = span {
-            self.app
-                .metrics
-                .delivered_after(now_ms.saturating_sub(span.since_ms));
+            self.app.metrics.delivered_after(now_ms.saturating_sub(span.since_ms));
             self.write_span(key, &span);
         }
         if !all {

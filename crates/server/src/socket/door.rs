@@ -156,32 +156,17 @@ mod tests {
         let sse = "Host: h\r\nAccept: text/event-stream\r\n\r\n";
         for (request, wanted) in [
             (format!("GET /topics/a HTTP/1.1\r\n{sse}"), "subscribe 64"),
-            (
-                format!("GET /events?topic=a HTTP/1.1\r\n{sse}"),
-                "subscribe 69",
-            ),
+            (format!("GET /events?topic=a HTTP/1.1\r\n{sse}"), "subscribe 69"),
             (format!("GET /topics/a HTTP/1.0\r\n{sse}"), "hyper"),
             (format!("HEAD /topics/a HTTP/1.1\r\n{sse}"), "hyper"),
             (format!("GET /other HTTP/1.1\r\n{sse}"), "hyper"),
             ("GET /topics/a HTTP/1.1\r\nHost: h\r\n\r\n".into(), "hyper"),
-            (
-                "GET /topics/a HTTP/1.1\r\nAccept: text/event-stream\r\n\r\n".into(),
-                "hyper",
-            ),
-            (
-                "POST /topics/a HTTP/1.1\r\nHost: h\r\nContent-Length: +2\r\n\r\n".into(),
-                "hyper",
-            ),
-            (
-                "POST /topics/a HTTP/1.1\r\nHost: h\r\nContent-Length: 99999\r\n\r\n".into(),
-                "hyper",
-            ),
+            ("GET /topics/a HTTP/1.1\r\nAccept: text/event-stream\r\n\r\n".into(), "hyper"),
+            ("POST /topics/a HTTP/1.1\r\nHost: h\r\nContent-Length: +2\r\n\r\n".into(), "hyper"),
+            ("POST /topics/a HTTP/1.1\r\nHost: h\r\nContent-Length: 99999\r\n\r\n".into(), "hyper"),
             ("POST /topics/a HTTP/1.1\r\nHost: h\r\n\r\n".into(), "hyper"),
             ("\u{16}\u{3}\u{1}".into(), "hyper"),
-            (
-                format!("GET /{} HTTP/1.1\r\n{sse}", "a".repeat(9_000)),
-                "hyper",
-            ),
+            (format!("GET /{} HTTP/1.1\r\n{sse}", "a".repeat(9_000)), "hyper"),
             (format!("GET /{}", "a".repeat(9_000)), "hyper"),
         ] {
             assert_eq!(verdict(&request), wanted, "{request:?}");

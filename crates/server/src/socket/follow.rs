@@ -46,13 +46,7 @@ pub(super) struct FollowTable {
 impl FollowTable {
     pub(super) fn new(hub: Arc<Hub>, bell: Arc<Bell>) -> Self {
         let (topics, by_name) = (HashMap::new(), HashMap::new());
-        Self {
-            hub,
-            bell,
-            topics,
-            by_name,
-            patterns: Vec::new(),
-        }
+        Self { hub, bell, topics, by_name, patterns: Vec::new() }
     }
 
     pub(super) fn get(&self, topic: u64) -> Option<&Followed> {
@@ -103,10 +97,7 @@ impl FollowTable {
         };
         followed.empty_since_ms = u64::MAX;
         followed.singles.push(key);
-        *selection = followed
-            .selection
-            .get_or_insert_with(|| selection.clone())
-            .clone();
+        *selection = followed.selection.get_or_insert_with(|| selection.clone()).clone();
     }
 
     /// Adds a subscriber of several topics: to those named, and to those that its patterns match and
@@ -121,19 +112,14 @@ impl FollowTable {
             match self.patterns.iter_mut().find(|entry| same(entry)) {
                 Some((_, _, keys)) => keys.push(key),
                 None => {
-                    self.hub
-                        .attach_pattern(&self.bell, pattern.clone(), framing);
+                    self.hub.attach_pattern(&self.bell, pattern.clone(), framing);
                     self.patterns.push((pattern.clone(), framing, vec![key]));
                 }
             }
             let matching =
                 |(_, followed): &(&u64, &Followed)| pattern.matches(followed.live.name());
-            let known: Vec<u64> = self
-                .topics
-                .iter()
-                .filter(matching)
-                .map(|(&topic, _)| topic)
-                .collect();
+            let known: Vec<u64> =
+                self.topics.iter().filter(matching).map(|(&topic, _)| topic).collect();
             for topic in known {
                 let name = self.topics[&topic].live.name().clone();
                 self.follow(&name, framing);
@@ -159,11 +145,7 @@ impl FollowTable {
             return selection.topics().iter().filter_map(by_name).collect();
         }
         let wanted = |(_, followed): &(&u64, &Followed)| selection.matches(followed.live.name());
-        self.topics
-            .iter()
-            .filter(wanted)
-            .map(|(&topic, _)| topic)
-            .collect()
+        self.topics.iter().filter(wanted).map(|(&topic, _)| topic).collect()
     }
 
     /// Notes that a topic has news; one that is new here is one that a pattern has matched.
@@ -215,9 +197,7 @@ impl FollowTable {
         if selection.patterns().is_empty() {
             for name in selection.topics() {
                 let topic = self.by_name.get(name.as_str());
-                topic
-                    .and_then(|topic| self.topics.get_mut(topic))
-                    .map(leave);
+                topic.and_then(|topic| self.topics.get_mut(topic)).map(leave);
             }
             return;
         }

@@ -16,33 +16,19 @@ use crate::http::subscribe::Subscribe;
 /// connections, the others as many as there are requests in hand.
 pub(crate) enum Mail {
     /// A connection that hyper has taken the request of.
-    Adopt {
-        fd: OwnedFd,
-        peer: SocketAddr,
-        asked: Box<Subscribe>,
-    },
+    Adopt { fd: OwnedFd, peer: SocketAddr, asked: Box<Subscribe> },
     /// A subscriber that has caught up, or has to.
     Subscriber(Box<Subscriber>),
     /// A subscriber that begins somewhere in the log.
     Start(Box<Subscriber>, Box<Subscribe>),
     /// A batch that answers wait for is on disk, or never will be.
-    Synced {
-        batch: u64,
-        result: Result<(), StoreError>,
-    },
+    Synced { batch: u64, result: Result<(), StoreError> },
     /// List the connections.
     List(oneshot::Sender<Vec<Listed>>),
     /// Change what a connection is subscribed to. Answered with whether it is here.
-    Change {
-        id: u64,
-        change: Change,
-        done: oneshot::Sender<Option<Arc<Selection>>>,
-    },
+    Change { id: u64, change: Change, done: oneshot::Sender<Option<Arc<Selection>>> },
     /// End a connection. Answered with whether it was here.
-    Close {
-        id: u64,
-        done: oneshot::Sender<bool>,
-    },
+    Close { id: u64, done: oneshot::Sender<bool> },
 }
 
 /// A change of a subscription: gets the present one, gives the next.
@@ -96,11 +82,7 @@ impl Mailbox {
             // A full counter wakes just as well.
             let _ = rustix::io::write(&*ring, &1_u64.to_ne_bytes());
         });
-        Ok(Arc::new(Self {
-            mail: Mutex::default(),
-            bell,
-            wakeup,
-        }))
+        Ok(Arc::new(Self { mail: Mutex::default(), bell, wakeup }))
     }
 
     pub(crate) fn send(&self, mail: Mail) {
@@ -110,11 +92,7 @@ impl Mailbox {
 
     pub(super) fn take(&self) -> Vec<Mail> {
         let mut mail = self.mail.lock();
-        if mail.is_empty() {
-            Vec::new()
-        } else {
-            std::mem::take(&mut *mail)
-        }
+        if mail.is_empty() { Vec::new() } else { std::mem::take(&mut *mail) }
     }
 
     /// Says that the owner is about to sleep; `false` if there is something to do first.

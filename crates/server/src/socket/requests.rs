@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv, send};
-use tidings_hub::{Accepted, Hub, Outcome, Round, StoreError};
+use tidings_hub::{Hub, Outcome, Round, StoreError};
 
 use super::conn::{FLAGS, Requester};
 use super::door::{FIELDS_MAX, REQUEST_BYTES_MAX, Verdict, judge};
@@ -40,7 +40,7 @@ struct Asking {
 pub(super) struct Waiting {
     batch: u64,
     key: Key,
-    answer: Vec<u8>,
+    reply: Reply,
     origin: Option<String>,
 }
 
@@ -99,7 +99,16 @@ impl Shard {
             return;
         };
         requester.closing = true;
-        if requester.pending == 0 && requester.output.is_empty() && !self.is_asking(key) {
+        self.close_if_answered(key);
+    }
+
+    /// Ends a connection that is to be closed, unless an answer is still to come.
+    pub(super) fn close_if_answered(&mut self, key: Key) {
+        let Some(Conn::Requester(requester)) = self.conns.get(key) else {
+            return;
+        };
+        let answered = requester.pending == 0 && requester.output.is_empty();
+        if requester.closing && answered && !self.is_asking(key) && !self.again.contains(&key) {
             self.close(key);
         }
     }
@@ -122,6 +131,10 @@ impl Shard {
             return false;
         };
         let mut input = std::mem::take(&mut requester.input);
+        if input.is_empty() {
+            // A request begins. Its time is not lengthened by sending it byte by byte.
+            requester.since_ms = self.now_ms;
+        }
         let pending = requester.pending > 0;
         if !input.is_empty() || pending {
             input.extend_from_slice(bytes);
@@ -166,7 +179,9 @@ impl Shard {
     ) -> bool {
         let (used, goes_on) = self.take_requests(hub, key, data, intake, round);
         if let Some(Conn::Requester(requester)) = self.conns.get_mut(key) {
-            requester.since_ms = self.now_ms;
+            if used > 0 {
+                requester.since_ms = self.now_ms;
+            }
             if used < data.len() {
                 requester.input = data[used..].to_vec();
             }
@@ -190,10 +205,13 @@ impl Shard {
             match (verdict, head) {
                 (Verdict::More, _) if rest.len() < REQUEST_BYTES_MAX => break,
                 (Verdict::Publish { body, len }, Some(head)) => {
-                    used += len;
-                    if let Err(error) = self.publish(hub, key, &head, body, intake, round) {
-                        self.answer_error(key, &head, error);
+                    match self.publish(hub, key, &head, body, intake, round) {
+                        Ok(()) => {}
+                        // Answers go out in the order of the requests.
+                        Err(_) if self.is_asking(key) => break,
+                        Err(error) => self.answer_error(key, &head, error),
                     }
+                    used += len;
                 }
                 // Its publishes are answered first; then this is looked at again.
                 (Verdict::Subscribe { .. } | Verdict::Hyper, _) if self.is_asking(key) => break,
@@ -233,9 +251,7 @@ impl Shard {
         let round = round.get_or_insert_with(|| hub.round());
         let place = round.publish(&request.publish(self.app.config.anonymous.admin));
         let first = intake.topics.len();
-        intake
-            .topics
-            .extend(request.events.iter().map(|event| event.topic.to_string()));
+        intake.topics.extend(request.events.iter().map(|event| event.topic.to_string()));
         intake.asking.push(Asking {
             key,
             place,
@@ -256,9 +272,7 @@ impl Shard {
         let mut answered: Vec<Key> = Vec::new();
         for asking in intake.asking.drain(..) {
             let outcome = outcomes.get(asking.place).cloned();
-            wait_for = self
-                .answer(hub, &asking, outcome, &intake.topics)
-                .or(wait_for);
+            wait_for = self.answer(hub, &asking, outcome, &intake.topics).or(wait_for);
             if answered.last() != Some(&asking.key) {
                 answered.push(asking.key);
             }
@@ -301,8 +315,8 @@ impl Shard {
         let accepted = match outcome {
             Some(Ok(accepted)) => accepted,
             Some(Err(error)) => {
-                let error = crate::error::publish(hub, error);
-                self.reply(asking.key, &asking.origin, &Reply::from(error));
+                let reply = Reply::from(crate::error::publish(hub, error));
+                self.reply_in_turn(asking, reply);
                 return None;
             }
             None => return None,
@@ -338,49 +352,52 @@ impl Shard {
                 None
             }
             Some(batch) => {
-                requester.pending += 1;
-                self.wait_for(hub, asking, &accepted, batch, topics);
+                let mut answer = Vec::new();
+                write_answer(hub, &accepted, asking.batch, topics, &mut answer);
+                let reply = Reply::new(status(&accepted), "application/json", answer);
+                self.wait_for(asking, batch, reply);
                 Some(batch)
             }
         }
     }
 
-    fn wait_for<'t>(
-        &mut self,
-        hub: &Hub,
-        asking: &Asking,
-        accepted: &Accepted,
-        batch: u64,
-        topics: impl Iterator<Item = &'t str>,
-    ) {
-        let mut answer = Vec::new();
-        write_answer(hub, accepted, asking.batch, topics, &mut answer);
-        let origin = asking.origin.clone();
+    /// Answers, or lets the answer wait behind those of the same connection that wait.
+    fn reply_in_turn(&mut self, asking: &Asking, reply: Reply) {
+        match (self.conns.get(asking.key), self.waiting.back()) {
+            (Some(Conn::Requester(requester)), Some(last)) if requester.pending > 0 => {
+                let batch = last.batch;
+                self.wait_for(asking, batch, reply);
+            }
+            _ => self.reply(asking.key, &asking.origin, &reply),
+        }
+    }
+
+    fn wait_for(&mut self, asking: &Asking, batch: u64, reply: Reply) {
+        if let Some(Conn::Requester(requester)) = self.conns.get_mut(asking.key) {
+            requester.pending += 1;
+        }
         self.waiting.push_back(Waiting {
             batch,
             key: asking.key,
-            answer,
-            origin,
+            reply,
+            origin: asking.origin.clone(),
         });
     }
 
     /// The disk has a batch, or never will: the answers that waited for it go out.
     pub(super) fn synced(&mut self, batch: u64, result: &Result<(), StoreError>) {
         let mut keys = VecDeque::new();
-        while self
-            .waiting
-            .front()
-            .is_some_and(|waiting| waiting.batch <= batch)
-        {
+        while self.waiting.front().is_some_and(|waiting| waiting.batch <= batch) {
             let Some(waiting) = self.waiting.pop_front() else {
                 break;
             };
             if let Some(Conn::Requester(requester)) = self.conns.get_mut(waiting.key) {
                 requester.pending -= 1;
             }
+            let refused = waiting.reply.status >= 400;
             let reply = match result {
-                Ok(()) => Reply::new(200, "application/json", waiting.answer),
-                Err(error) => Reply::from(ApiError::from(error.clone())),
+                Err(error) if !refused => Reply::from(ApiError::from(error.clone())),
+                _ => waiting.reply,
             };
             self.reply(waiting.key, &waiting.origin, &reply);
             keys.push_back(waiting.key);
@@ -403,8 +420,7 @@ impl Shard {
         let Some(Conn::Requester(requester)) = self.conns.get_mut(key) else {
             return;
         };
-        self.dates
-            .reply(reply, origin.as_deref(), now_ms, &mut requester.output);
+        self.dates.reply(reply, origin.as_deref(), now_ms, &mut requester.output);
     }
 
     /// Writes a connection's output.
@@ -413,7 +429,10 @@ impl Shard {
             return;
         };
         match write_output(requester) {
-            Ok(true) if requester.closing && requester.pending == 0 => self.close(key),
+            // What it has sent and is not looked at yet may be a request.
+            Ok(true) if requester.closing && requester.input.is_empty() => {
+                self.close_if_answered(key);
+            }
             Ok(_) => {}
             Err(()) => self.close(key),
         }
@@ -427,11 +446,7 @@ impl Shard {
         let _ = rustix::event::epoll::delete(&self.poll, &requester.fd);
         let (fd, peer) = (requester.fd, requester.peer);
         // When hyper's queue is full the connection ends, which is all that can be said without it.
-        if self
-            .app
-            .hand_to_hyper(Handed { fd, peer, initial })
-            .is_err()
-        {
+        if self.app.hand_to_hyper(Handed { fd, peer, initial }).is_err() {
             self.app.metrics.refused();
         }
     }

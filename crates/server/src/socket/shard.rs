@@ -12,6 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
+use tidings_frame::Position;
 use tidings_hub::{Hub, Reach, Start, View};
 
 use super::conn::{Requester, Subscriber, Wrote};
@@ -65,12 +66,7 @@ pub(super) struct Seat {
 
 impl Seat {
     fn new(subscriber: Subscriber) -> Self {
-        Self {
-            blocked: !subscriber.rest.is_empty(),
-            subscriber,
-            topic: 0,
-            many: None,
-        }
+        Self { blocked: !subscriber.rest.is_empty(), subscriber, topic: 0, many: None }
     }
 }
 
@@ -125,12 +121,7 @@ impl Shard {
         epoll::add(&poll, &*mail.wakeup, wakeup, epoll::EventFlags::IN)?;
         // Exclusive: one connection wakes one shard.
         let flags = epoll::EventFlags::IN | epoll::EventFlags::EXCLUSIVE;
-        epoll::add(
-            &poll,
-            &*listener,
-            epoll::EventData::new_u64(LISTENER),
-            flags,
-        )?;
+        epoll::add(&poll, &*listener, epoll::EventData::new_u64(LISTENER), flags)?;
         let now_ms = app.hub.now_ms();
         Ok(Self {
             follows: FollowTable::new(app.hub.clone(), mail.bell.clone()),
@@ -183,21 +174,13 @@ impl Shard {
     fn wait(&mut self, ready: &mut Vec<epoll::Event>) {
         ready.clear();
         let idle = !self.has_deliveries() && self.again.is_empty() && self.mail.sleep();
-        let ms = if idle {
-            self.next_tick_ms.saturating_sub(self.now_ms).min(TICK_MS)
-        } else {
-            0
-        };
+        let ms = if idle { self.next_tick_ms.saturating_sub(self.now_ms).min(TICK_MS) } else { 0 };
         let timeout = Timespec {
             tv_sec: 0,
             // At most TICK_MS.
             tv_nsec: (ms * 1_000_000) as _,
         };
-        let waited = epoll::wait(
-            &self.poll,
-            rustix::buffer::spare_capacity(ready),
-            Some(&timeout),
-        );
+        let waited = epoll::wait(&self.poll, rustix::buffer::spare_capacity(ready), Some(&timeout));
         self.mail.bell.awake();
         if let Err(error) = waited.map_err(std::io::Error::from) {
             if error.kind() != std::io::ErrorKind::Interrupted {
@@ -266,9 +249,7 @@ impl Shard {
                 }
             };
             let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-            let peer = peer
-                .and_then(|peer| SocketAddr::try_from(peer).ok())
-                .unwrap_or(unknown);
+            let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok()).unwrap_or(unknown);
             if self.app.connections() >= self.app.config.limits.connections {
                 self.refuse(&fd);
                 continue;
@@ -305,12 +286,7 @@ impl Shard {
             | epoll::EventFlags::OUT
             | epoll::EventFlags::RDHUP
             | epoll::EventFlags::ET;
-        epoll::add(
-            &self.poll,
-            fd,
-            epoll::EventData::new_u64(key.to_u64()),
-            flags,
-        )
+        epoll::add(&self.poll, fd, epoll::EventData::new_u64(key.to_u64()), flags)
     }
 
     fn refuse(&mut self, fd: &OwnedFd) {
@@ -320,8 +296,8 @@ impl Shard {
             "the server holds as many connections as it may",
         );
         let mut out = Vec::new();
-        self.dates
-            .reply(&Reply::from(error), None, self.now_ms, &mut out);
+        let reply = Reply::from(error).with("connection", "close");
+        self.dates.reply(&reply, None, self.now_ms, &mut out);
         let _ = rustix::net::send(fd, &out, super::conn::FLAGS);
     }
 
@@ -368,7 +344,8 @@ impl Shard {
     /// Makes a requester a subscriber.
     pub(super) fn subscribe(&mut self, key: Key, asked: Subscribe) {
         if self.app.is_draining() {
-            self.reply(key, &asked.origin, &Reply::from(ApiError::draining()));
+            let reply = Reply::from(ApiError::draining()).with("connection", "close");
+            self.reply(key, &asked.origin, &reply);
             if let Some(Conn::Requester(requester)) = self.conns.get_mut(key) {
                 requester.closing = true;
             }
@@ -428,7 +405,8 @@ impl Shard {
             return;
         };
         seat.subscriber.after = after;
-        let head = self.dates.stream(seat.subscriber.id, origin, now_ms);
+        let position = Position { epoch: self.app.hub.epoch(), sequence: after };
+        let head = self.dates.stream(seat.subscriber.id, position, origin, now_ms);
         match seat.subscriber.write(&head.into(), now_ms) {
             Wrote::Gone => self.close(key),
             wrote => {
@@ -445,9 +423,7 @@ impl Shard {
         };
         let mut selection = seat.subscriber.selection.clone();
         let framing = seat.subscriber.view.framing;
-        let topic = selection
-            .single()
-            .map(|name| self.follows.follow(name.as_str(), framing));
+        let topic = selection.single().map(|name| self.follows.follow(name.as_str(), framing));
         match topic {
             Some(topic) => {
                 self.follows.join_single(topic, key, &mut selection);
@@ -472,9 +448,7 @@ impl Shard {
         let view = asked.view;
         let live = asked.selection.single().map(|name| {
             let topic = self.follows.follow(name.as_str(), view.framing);
-            self.follows
-                .get(topic)
-                .map(|followed| followed.live.clone())
+            self.follows.get(topic).map(|followed| followed.live.clone())
         });
         let live = live.flatten();
         if live.as_ref().is_some_and(|live| live.has_ended()) {
@@ -483,16 +457,13 @@ impl Shard {
         match &asked.start {
             Start::Live => Some(self.app.hub.visible()),
             Start::After(id) => {
-                let position: tidings_frame::Position = id.parse().ok()?;
+                let position: Position = id.parse().ok()?;
                 let after = position.sequence;
                 let visible = self.app.hub.visible();
                 if position.epoch != self.app.hub.epoch() || after > visible {
                     return None;
                 }
-                let all = View {
-                    private: true,
-                    ..view
-                };
+                let all = View { private: true, ..view };
                 match live?.reach(after, visible, all, self.now_ms) {
                     Reach::Behind => None,
                     Reach::Nothing | Reach::Due(_) => Some(after),
@@ -525,10 +496,7 @@ impl Shard {
 
     fn catch_up_with_tails(&mut self, key: Key, selection: &tidings_hub::Selection) {
         let topics = self.follows.matching(selection);
-        if let Some(Conn::Seat(Seat {
-            many: Some(many), ..
-        })) = self.conns.get_mut(key)
-        {
+        if let Some(Conn::Seat(Seat { many: Some(many), .. })) = self.conns.get_mut(key) {
             many.due.extend(topics);
             many.queued = true;
             self.line_of_many.push_back(key);
@@ -552,8 +520,7 @@ impl Shard {
         };
         if seat.many.is_some() {
             let framing = seat.subscriber.view.framing;
-            self.follows
-                .leave_many(key, &seat.subscriber.selection, framing, self.now_ms);
+            self.follows.leave_many(key, &seat.subscriber.selection, framing, self.now_ms);
         } else {
             self.follows.leave_single(seat.topic, key, self.now_ms);
         }
@@ -573,6 +540,11 @@ impl Shard {
         key: Key,
         change: super::mail::Change,
     ) -> Option<Arc<tidings_hub::Selection>> {
+        // All that is visible now is in the lines, also of topics that nobody here follows.
+        let visible = self.app.hub.rung();
+        let mut topics = Vec::new();
+        self.visible = self.mail.bell.take(&mut topics).max(self.visible);
+        self.news(&mut topics);
         let Some(Conn::Seat(seat)) = self.conns.get_mut(key) else {
             return None;
         };
@@ -582,7 +554,7 @@ impl Shard {
             (None, Some(followed)) => {
                 let subscriber = &seat.subscriber;
                 let reach = |live: &tidings_hub::Live| {
-                    live.reach(subscriber.after, self.visible, subscriber.view, self.now_ms)
+                    live.reach(subscriber.after, visible, subscriber.view, self.now_ms)
                 };
                 reach(&followed.live) == Reach::Nothing
             }
@@ -590,7 +562,7 @@ impl Shard {
         };
         if up_to_date && !seat.blocked {
             // It has had everything up to now, so of a topic that it adds it wants what comes now.
-            seat.subscriber.after = seat.subscriber.after.max(self.visible);
+            seat.subscriber.after = seat.subscriber.after.max(visible);
         }
         let mut subscriber = self.unseat(key)?;
         let _ = epoll::delete(&self.poll, &subscriber.fd);
@@ -607,11 +579,7 @@ impl Shard {
         let portions = usize::try_from((heartbeat_ms / 3 / TICK_MS).max(1)).unwrap_or(1);
         let places = self.conns.places();
         for _ in 0..places.div_ceil(portions) {
-            self.tended = if self.tended + 1 >= places {
-                0
-            } else {
-                self.tended + 1
-            };
+            self.tended = if self.tended + 1 >= places { 0 } else { self.tended + 1 };
             if let Some(key) = self.conns.at(self.tended) {
                 self.tend(key, heartbeat_ms / 3 * 2);
             }
@@ -639,7 +607,12 @@ impl Shard {
                 let idle_ms = now_ms.saturating_sub(requester.since_ms);
                 let limits = &self.app.config.limits;
                 let begun = !requester.input.is_empty();
-                let timeout = limits.head_timeout.as_millis();
+                let in_body = requester.input.windows(4).any(|four| four == b"\r\n\r\n");
+                let timeout = if in_body {
+                    limits.body_timeout.as_millis()
+                } else {
+                    limits.head_timeout.as_millis()
+                };
                 if begun && requester.pending == 0 && u128::from(idle_ms) > timeout {
                     let error = ApiError::new(
                         tidings_frame::ErrorCode::Timeout,
@@ -647,7 +620,7 @@ impl Shard {
                     );
                     requester.closing = true;
                     requester.input = Vec::new();
-                    self.reply(key, &None, &Reply::from(error));
+                    self.reply(key, &None, &Reply::from(error).with("connection", "close"));
                     self.flush(key);
                 } else if idle_ms > IDLE_MAX_MS && requester.pending == 0 {
                     self.close(key);
@@ -661,10 +634,7 @@ impl Shard {
     fn drain(&mut self) {
         let jitter_ms = u64::try_from(self.app.config.drain.jitter.as_millis()).unwrap_or(u64::MAX);
         let now_ms = self.now_ms;
-        let drain = self.drain.get_or_insert(Drain {
-            began_ms: now_ms,
-            jitter_ms,
-        });
+        let drain = self.drain.get_or_insert(Drain { began_ms: now_ms, jitter_ms });
         let gone_ms = now_ms.saturating_sub(drain.began_ms);
         let over = gone_ms >= drain.jitter_ms;
         let jitter_ms = drain.jitter_ms.max(1);
@@ -701,5 +671,6 @@ impl Shard {
     ) {
         self.take_kept(hub, key, intake, round);
         self.read(hub, key, intake, round);
+        self.close_if_answered(key);
     }
 }

@@ -15,10 +15,7 @@ impl Key {
 
     pub(super) fn from_u64(raw: u64) -> Self {
         // The halves of a u64.
-        Self {
-            index: raw as u32,
-            generation: (raw >> 32) as u32,
-        }
+        Self { index: raw as u32, generation: (raw >> 32) as u32 }
     }
 }
 
@@ -35,10 +32,7 @@ pub(super) struct Slots<T> {
 
 impl<T> Slots<T> {
     pub(super) fn new() -> Self {
-        Self {
-            slots: Vec::new(),
-            free: Vec::new(),
-        }
+        Self { slots: Vec::new(), free: Vec::new() }
     }
 
     /// How many places the table has; for walking it in portions.
@@ -50,38 +44,21 @@ impl<T> Slots<T> {
         if let Some(index) = self.free.pop() {
             let slot = &mut self.slots[index as usize];
             slot.value = Some(value);
-            return Key {
-                index,
-                generation: slot.generation,
-            };
+            return Key { index, generation: slot.generation };
         }
         let index = u32::try_from(self.slots.len()).expect("file descriptors run out long before");
-        self.slots.push(Slot {
-            generation: 0,
-            value: Some(value),
-        });
-        Key {
-            index,
-            generation: 0,
-        }
+        self.slots.push(Slot { generation: 0, value: Some(value) });
+        Key { index, generation: 0 }
     }
 
     pub(super) fn get(&self, key: Key) -> Option<&T> {
         let slot = self.slots.get(key.index as usize)?;
-        if slot.generation == key.generation {
-            slot.value.as_ref()
-        } else {
-            None
-        }
+        if slot.generation == key.generation { slot.value.as_ref() } else { None }
     }
 
     pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         let slot = self.slots.get_mut(key.index as usize)?;
-        if slot.generation == key.generation {
-            slot.value.as_mut()
-        } else {
-            None
-        }
+        if slot.generation == key.generation { slot.value.as_mut() } else { None }
     }
 
     pub(super) fn remove(&mut self, key: Key) -> Option<T> {
@@ -108,10 +85,7 @@ impl<T> Slots<T> {
     pub(super) fn at(&self, place: usize) -> Option<Key> {
         let slot = self.slots.get(place)?;
         slot.value.as_ref()?;
-        Some(Key {
-            index: u32::try_from(place).ok()?,
-            generation: slot.generation,
-        })
+        Some(Key { index: u32::try_from(place).ok()?, generation: slot.generation })
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Key, &T)> {

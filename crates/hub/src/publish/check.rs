@@ -1,0 +1,170 @@
+//! What must be so for a request to be published: limits and names, conditions, repeats, producers.
+
+use tidings_frame::limits::{
+    BATCH_EVENTS_MAX, EVENT_TOPICS_MAX, PRODUCER_ID_BYTES_MAX, SCHEDULE_AHEAD_MAX,
+};
+use tidings_frame::{
+    NameError, TopicName, check_event_type, check_idempotency_key, check_key, check_publisher_id,
+};
+
+use super::{Accepted, Expect, NewEvent, Outcome, Producer, Publish, Published, Round, topics_of};
+use crate::error::PublishError;
+use crate::hub::Topic;
+use crate::policy::EndBy;
+
+impl Round<'_> {
+    /// All that can be said of a request without looking at its topics.
+    pub(super) fn check(&self, request: &Publish<'_>) -> Result<(), PublishError> {
+        let count = request.events.len();
+        if count == 0 || count > BATCH_EVENTS_MAX {
+            return Err(PublishError::BatchSize { events: count, limit: BATCH_EVENTS_MAX });
+        }
+        if let Some(key) = request.idempotency_key {
+            named("Idempotency-Key", check_idempotency_key(key))?;
+        }
+        let ahead_max = u64::try_from(SCHEDULE_AHEAD_MAX.as_millis()).unwrap_or(u64::MAX);
+        if request.at_ms.is_some_and(|at_ms| at_ms > self.now_ms.saturating_add(ahead_max)) {
+            return Err(PublishError::TooFarAhead { days: SCHEDULE_AHEAD_MAX.as_secs() / 86_400 });
+        }
+        let ends = request.events.iter().position(|event| event.end.is_some());
+        if let Some((at, end)) = ends.and_then(|at| Some((at, request.events[at].end?))) {
+            let ended = &request.events[at];
+            let touches = |event: &NewEvent<'_>| {
+                topics_of(event).any(|name| topics_of(ended).any(|ended| ended == name))
+            };
+            if request.events[at + 1..].iter().any(touches) {
+                return Err(PublishError::Ended { end });
+            }
+        }
+        request.events.iter().try_for_each(|event| self.check_event(event, request.operator))
+    }
+
+    fn check_event(&self, event: &NewEvent<'_>, operator: bool) -> Result<(), PublishError> {
+        let limit = self.hub.event_bytes_max;
+        if event.data.len() > limit {
+            return Err(PublishError::TooLarge { bytes: event.data.len(), limit });
+        }
+        if event.alternates.len() >= EVENT_TOPICS_MAX {
+            return Err(PublishError::TooManyTopics { limit: EVENT_TOPICS_MAX });
+        }
+        if let Some(event_type) = &event.event_type {
+            named("type", check_event_type(event_type))?;
+        }
+        if let Some(key) = &event.key {
+            named("key", check_key(key))?;
+        }
+        if let Some(id) = &event.publisher_id {
+            named("publisher id", check_publisher_id(id))?;
+        }
+        if let Some(producer) = &event.producer {
+            if producer.id.len() > PRODUCER_ID_BYTES_MAX || producer.id.is_empty() {
+                let source = NameError::TooLong(PRODUCER_ID_BYTES_MAX);
+                return Err(PublishError::Name { field: "producer id", source });
+            }
+        }
+        let mut binary = false;
+        for (place, name) in topics_of(event).enumerate() {
+            // A name that is known has been checked when it became known.
+            let Some(topic) = self.state.topics.get(&**name) else {
+                TopicName::new(name)?;
+                let rule = self.hub.rules.of(name);
+                if event.end.is_some() && rule.end_by == EndBy::Operator && !operator {
+                    return Err(PublishError::MayNotEnd);
+                }
+                binary |= place == 0 && rule.is_binary();
+                continue;
+            };
+            if let Some(end) = topic.closed {
+                return Err(PublishError::Ended { end });
+            }
+            if event.end.is_some() && topic.policy.end_by == EndBy::Operator && !operator {
+                return Err(PublishError::MayNotEnd);
+            }
+            binary |= place == 0 && topic.binary;
+        }
+        if !binary && std::str::from_utf8(&event.data).is_err() {
+            return Err(PublishError::NotText);
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_repeat(
+        &self,
+        request: &Publish<'_>,
+        fingerprint: Option<u64>,
+    ) -> Result<(), Outcome> {
+        let (Some(key), Some(fingerprint)) = (request.idempotency_key, fingerprint) else {
+            return Ok(());
+        };
+        let Some(topic) = self.state.topics.get(&*request.events[0].topic) else {
+            return Ok(());
+        };
+        match self.hub.log.idempotent(topic.id, key) {
+            None => Ok(()),
+            Some(first) if first.fingerprint == fingerprint => {
+                Err(Ok(self.repeated(first.first, first.count)))
+            }
+            Some(_) => Err(Err(PublishError::IdempotencyMismatch)),
+        }
+    }
+
+    fn repeated(&self, first: u64, count: u32) -> Accepted {
+        Accepted {
+            result: Published::Stored { first, count, duplicate: true },
+            wait: self.state.pending_batch(),
+        }
+    }
+
+    pub(super) fn check_conditions(&self, request: &Publish<'_>) -> Result<(), Outcome> {
+        for event in request.events {
+            let topic = self.state.topics.get(&*event.topic);
+            if let Some(expect) = event.expect {
+                let newest = topic.map_or(0, |topic| self.hub.newest_of(topic.id));
+                let wanted = match expect {
+                    Expect::Nothing => 0,
+                    Expect::Newest(sequence) => sequence,
+                };
+                if newest != wanted {
+                    return Err(Err(PublishError::Unexpected { newest }));
+                }
+            }
+            if let Some(producer) = &event.producer {
+                self.check_producer(topic, producer, request.events.len())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The rules of idempotent producers: a smaller epoch is fenced, a larger one begins at 0, what
+    /// was seen is a duplicate, and nothing may be left out.
+    fn check_producer(
+        &self,
+        topic: Option<&Topic>,
+        producer: &Producer<'_>,
+        events: usize,
+    ) -> Result<(), Outcome> {
+        let seen = topic.and_then(|topic| self.hub.log.producer(topic.id, producer.id));
+        let expected = match seen {
+            Some((epoch, _)) if producer.epoch < epoch => {
+                return Err(Err(PublishError::ProducerFenced { epoch }));
+            }
+            Some((epoch, last)) if producer.epoch == epoch => {
+                if producer.sequence <= last && events == 1 {
+                    let newest = topic.map_or(0, |topic| self.hub.newest_of(topic.id));
+                    return Err(Ok(self.repeated(newest, 1)));
+                }
+                last + 1
+            }
+            _ => 0,
+        };
+        if producer.sequence != expected {
+            let received = producer.sequence;
+            return Err(Err(PublishError::ProducerGap { expected, received }));
+        }
+        Ok(())
+    }
+}
+
+fn named(field: &'static str, checked: Result<(), NameError>) -> Result<(), PublishError> {
+    checked.map_err(|source| PublishError::Name { field, source })
+}

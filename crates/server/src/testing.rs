@@ -1,0 +1,78 @@
+//! A whole server inside the test's own process, for tests that speak to it over TCP.
+//!
+//! It is the same server as the program's, from configuration to drain; only what tells it to stop
+//! is a call instead of a signal.
+
+use std::net::SocketAddr;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+
+use crate::config::Config;
+use crate::run::{RunError, run_until};
+
+/// A running server. Dropping it asks it to stop and does not wait.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<Result<(), RunError>>>,
+}
+
+impl Server {
+    /// Starts a server and waits until it listens.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub fn start(config: Config) -> Result<Self, RunError> {
+        let (ready, is_ready) = mpsc::sync_channel(1);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = std::thread::Builder::new().name("tidings-test".into()).spawn(move || {
+            let tell = |told: &crate::run::Ready| {
+                // Whoever started it waits for just this.
+                let _ = ready.send(told.address);
+            };
+            let stop = async move {
+                // A dropped handle stops it too.
+                let _ = stopped.await;
+                Ok(())
+            };
+            run_until(config, tell, stop)
+        })?;
+        match is_ready.recv() {
+            Ok(address) => Ok(Self { address, stop: Some(stop), thread: Some(thread) }),
+            Err(_) => Err(match join(thread) {
+                Err(error) => error,
+                Ok(()) => std::io::Error::other("it ended before it listened").into(),
+            }),
+        }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Asks it to stop, as SIGTERM does.
+    pub fn ask_to_stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            // It may have stopped by itself.
+            let _ = stop.send(());
+        }
+    }
+
+    /// Asks it to stop and waits until it has.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub fn stop(mut self) -> Result<(), RunError> {
+        self.ask_to_stop();
+        self.thread.take().map_or(Ok(()), join)
+    }
+}
+
+fn join(thread: JoinHandle<Result<(), RunError>>) -> Result<(), RunError> {
+    thread.join().unwrap_or_else(|_| Err(std::io::Error::other("the server panicked").into()))
+}
