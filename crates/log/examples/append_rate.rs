@@ -54,46 +54,24 @@ struct Load {
 impl Load {
     fn new(folder: &Path, time: Duration) -> Result<Load, Box<dyn Error>> {
         let storage = Arc::new(FileStorage::new(&folder.join("log"))?);
-        let Opened {
-            mut writer, log, ..
-        } = open(storage, Options::default())?;
+        let Opened { mut writer, log, .. } = open(storage, Options::default())?;
         let (mut batch, mut topics) = (Batch::new(), Vec::new());
         for number in 0..TOPICS {
             let name = format!("topic/{number}");
             let policy = Policy::default();
-            let new = NewTopic {
-                name: &name,
-                policy,
-                forked_from: None,
-                time_ms: 1,
-            };
+            let new = NewTopic { name: &name, policy, forked_from: None, time_ms: 1 };
             topics.push(writer.create_topic(&mut batch, &new)?);
         }
         writer.append(&mut batch, Durability::Synced)?;
         log.sync()?;
-        Ok(Load {
-            writer,
-            log,
-            batch,
-            topics,
-            random: 1,
-            time,
-        })
+        Ok(Load { writer, log, batch, topics, random: 1, time })
     }
 
     fn push(&mut self) -> Result<(), Box<dyn Error>> {
-        self.random = self
-            .random
-            .wrapping_mul(1_664_525)
-            .wrapping_add(1_013_904_223);
+        self.random = self.random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let topic = [self.topics[(self.random >> 8) as usize % self.topics.len()]];
         let data = [b'x'; DATA_BYTES];
-        let event = Event {
-            topics: &topic,
-            time_ms: 1,
-            data: &data,
-            ..Event::default()
-        };
+        let event = Event { topics: &topic, time_ms: 1, data: &data, ..Event::default() };
         Ok(self.writer.push(&mut self.batch, &event)?)
     }
 
@@ -137,15 +115,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let seconds = arguments.next().map_or(Ok(2), |text| text.parse())?;
     let time = Duration::from_secs(seconds);
     let mut load = Load::new(folder, time)?;
-    for (name, durability) in [
-        ("memory", Durability::Memory),
-        ("written", Durability::Written),
-    ] {
+    for (name, durability) in [("memory", Durability::Memory), ("written", Durability::Written)] {
         let each = load.lone(durability)?;
-        println!(
-            "{name}, batches of 1: {:.0} events/s, {each:.2} µs each",
-            1e6 / each
-        );
+        println!("{name}, batches of 1: {:.0} events/s, {each:.2} µs each", 1e6 / each);
         load.settle()?;
     }
     for group in [1, 64, 1024] {

@@ -72,10 +72,7 @@ impl BatchHeader {
             && length % BATCH_ALIGN == 0
             && length <= limits::BATCH_BYTES_MAX
             && header.records as usize <= limits::BATCH_RECORDS_MAX
-            && header
-                .base_sequence
-                .checked_add(u64::from(header.events))
-                .is_some();
+            && header.base_sequence.checked_add(u64::from(header.events)).is_some();
         (plausible && reader.u32()? == header_crc(bytes, salt)).then_some(header)
     }
 }
@@ -155,9 +152,7 @@ mod tests {
         let bytes = batch();
         let header = verify(&bytes, 0x5a17).unwrap();
         assert_eq!((header.number, header.records), (7, 3));
-        let found: Vec<_> = records(&bytes, &header)
-            .map(|(_, record)| record.len())
-            .collect();
+        let found: Vec<_> = records(&bytes, &header).map(|(_, record)| record.len()).collect();
         assert_eq!(found, [10, 10, 10]);
     }
 

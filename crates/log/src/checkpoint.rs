@@ -36,9 +36,7 @@ pub(crate) fn encode(table: &Table, secret_check: u64, orphans: &[(u128, Request
     put_varint(&mut out, table.topics.len() as u64);
     let mut topics: Vec<&Topic> = table.topics.values().collect();
     topics.sort_by_key(|topic| topic.id);
-    topics
-        .into_iter()
-        .for_each(|topic| put_topic(&mut out, topic));
+    topics.into_iter().for_each(|topic| put_topic(&mut out, topic));
     put_varint(&mut out, table.schedules.len() as u64);
     for schedule in table.schedules.values() {
         put_varint(&mut out, schedule.id);
@@ -115,10 +113,7 @@ pub(crate) fn load(storage: &dyn Storage, secret_check: u64) -> io::Result<Found
         };
         match parse(&bytes, secret_check) {
             Ok(table) => {
-                if newest
-                    .as_ref()
-                    .is_none_or(|known| known.covers < table.covers)
-                {
+                if newest.as_ref().is_none_or(|known| known.covers < table.covers) {
                     newest = Some(Box::new(table));
                 }
             }
@@ -152,18 +147,12 @@ fn parse(bytes: &[u8], secret_check: u64) -> Result<Table, Option<u32>> {
 
 fn take_table(reader: &mut Reader<'_>, secret_check: u64) -> Option<Table> {
     let same_secret = reader.u64()? == secret_check;
-    let mut table = Table {
-        covers: reader.varint()?,
-        ..Table::default()
-    };
+    let mut table = Table { covers: reader.varint()?, ..Table::default() };
     table.newest_batch = table.covers;
     table.newest = reader.varint()?;
     table.next_topic = reader.varint_u32()?;
     table.next_schedule = reader.varint()?;
-    table.risk = Risk {
-        memory: reader.varint()?,
-        written: reader.varint()?,
-    };
+    table.risk = Risk { memory: reader.varint()?, written: reader.varint()? };
     let topics = reader.varint()?;
     for _ in 0..topics {
         let topic = take_topic(reader, same_secret)?;
@@ -173,30 +162,15 @@ fn take_table(reader: &mut Reader<'_>, secret_check: u64) -> Option<Table> {
     for _ in 0..reader.varint()? {
         let (id, due_ms) = (reader.varint()?, reader.varint()?);
         let payload = reader.bytes()?.into();
-        table.schedules.insert(
-            id,
-            Schedule {
-                id,
-                due_ms,
-                payload,
-            },
-        );
+        table.schedules.insert(id, Schedule { id, due_ms, payload });
     }
     for _ in 0..reader.varint()? {
         let hash = reader.u128()?;
         let topic = TopicId(reader.varint_u32()?);
         let first = reader.varint()?;
         let count = reader.varint_u32()?;
-        let repeated = Repeated {
-            first,
-            count,
-            fingerprint: reader.varint()?,
-        };
-        let request = Request {
-            topic,
-            repeated,
-            time_ms: reader.varint()?,
-        };
+        let repeated = Repeated { first, count, fingerprint: reader.varint()? };
+        let request = Request { topic, repeated, time_ms: reader.varint()? };
         if same_secret {
             table.ledger.remember(hash, request);
         }
@@ -224,14 +198,7 @@ fn take_topic(reader: &mut Reader<'_>, same_secret: bool) -> Option<Topic> {
         let (epoch, sequence, at) = (reader.varint()?, reader.varint()?, reader.varint()?);
         if same_secret {
             let producers = topic.producers.get_or_insert_default();
-            producers.apply(
-                hash,
-                Produced {
-                    epoch,
-                    sequence,
-                    at,
-                },
-            );
+            producers.apply(hash, Produced { epoch, sequence, at });
         }
     }
     Some(topic)

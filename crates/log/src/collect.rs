@@ -63,13 +63,10 @@ impl Collected {
         conflates: impl Fn(TopicId) -> bool,
     ) {
         let (topics, tags) = (self.topics.len() as u32, self.tags.len() as u32);
-        self.topics
-            .extend(event.topics.iter().copied().zip(ordinals.iter().copied()));
+        self.topics.extend(event.topics.iter().copied().zip(ordinals.iter().copied()));
         for topic in event.topics {
             if conflates(*topic) {
-                let hash = event
-                    .key
-                    .map_or(0, |key| secret.hash(TagKind::Conflated, *topic, key));
+                let hash = event.key.map_or(0, |key| secret.hash(TagKind::Conflated, *topic, key));
                 let keyed = u64::from(event.key.is_some());
                 self.tag(TagKind::Conflated, *topic, hash, sequence, 0, keyed);
             }
@@ -81,25 +78,11 @@ impl Collected {
         if let (Some(given), Some(topic)) = (event.idempotency, event.topics.first()) {
             let hash = secret.hash(TagKind::Idempotency, *topic, given.key);
             let count = u64::from(given.count);
-            self.tag(
-                TagKind::Idempotency,
-                *topic,
-                hash,
-                sequence,
-                given.fingerprint,
-                count,
-            );
+            self.tag(TagKind::Idempotency, *topic, hash, sequence, given.fingerprint, count);
         }
         if let (Some(producer), Some(topic)) = (event.producer, event.topics.first()) {
             let hash = secret.hash(TagKind::Producer, *topic, producer.id);
-            self.tag(
-                TagKind::Producer,
-                *topic,
-                hash,
-                sequence,
-                producer.epoch,
-                producer.sequence,
-            );
+            self.tag(TagKind::Producer, *topic, hash, sequence, producer.epoch, producer.sequence);
         }
         self.ops.push(Op::Event(EventMeta {
             sequence,
@@ -113,22 +96,13 @@ impl Collected {
     }
 
     fn tag(&mut self, kind: TagKind, topic: TopicId, hash: u128, sequence: u64, a: u64, b: u64) {
-        self.tags.push(Tag {
-            kind,
-            topic,
-            hash,
-            sequence,
-            a,
-            b,
-        });
+        self.tags.push(Tag { kind, topic, hash, sequence, a, b });
     }
 
     /// The sequence of the topic's newest event here with an ordinal below this.
     pub(crate) fn newest_below(&self, topic: TopicId, ordinal: u64) -> Option<u64> {
         let matches = |meta: &&EventMeta| {
-            self.topics_of(meta)
-                .iter()
-                .any(|(id, own)| *id == topic && *own < ordinal)
+            self.topics_of(meta).iter().any(|(id, own)| *id == topic && *own < ordinal)
         };
         let events = self.ops.iter().rev().filter_map(|op| match op {
             Op::Event(meta) => Some(meta),

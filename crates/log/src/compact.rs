@@ -56,17 +56,8 @@ impl Shared {
                 last_time: state.last_time,
                 ..Summary::default()
             };
-            let damaged = table
-                .damaged
-                .iter()
-                .filter(|damage| damage.segment == id)
-                .cloned();
-            (
-                state.handle.clone(),
-                summary,
-                state.file_bytes,
-                damaged.collect(),
-            )
+            let damaged = table.damaged.iter().filter(|damage| damage.segment == id).cloned();
+            (state.handle.clone(), summary, state.file_bytes, damaged.collect())
         };
         let bytes = read_all(&*old.file).map_err(failed("reading a segment"))?;
         let mut salt = old.header.salt.wrapping_mul(0x9e37_79b9).wrapping_add(1);
@@ -98,9 +89,7 @@ impl Shared {
         rewrite.contents.summary = summary;
         rewrite.contents.damaged = damaged;
         let runs = rewrite.topics.values_mut();
-        rewrite.contents.runs = runs
-            .flat_map(|kept| std::mem::take(&mut kept.runs))
-            .collect();
+        rewrite.contents.runs = runs.flat_map(|kept| std::mem::take(&mut kept.runs)).collect();
         let mut table = self.write();
         for (topic, kept) in &rewrite.topics {
             table.forget_through(*topic, kept.removed);
@@ -118,14 +107,10 @@ impl Shared {
         let index = replace(&*self.storage, &sidecar_name(id), &bytes);
         let index = index.map_err(failed("writing an index file"))?;
         let handle = Arc::new(Segment::new(rewrite.header, file));
-        let _ = handle
-            .sidecar
-            .set(SidecarFile::new(index, &rewrite.contents));
+        let _ = handle.sidecar.set(SidecarFile::new(index, &rewrite.contents));
         let mut table = self.write();
         table.replace_segment(handle, &rewrite, &runs);
-        Ok(rewrite
-            .file_bytes
-            .saturating_sub(u64::from(rewrite.contents.summary.end)))
+        Ok(rewrite.file_bytes.saturating_sub(u64::from(rewrite.contents.summary.end)))
     }
 
     /// Copies the live records of a batch.
@@ -157,16 +142,9 @@ impl Shared {
                 topics.push(topic);
                 ordinals.push(ordinal);
             }
-            let borrowed = Event {
-                topics: &topics,
-                ..event.event
-            };
-            let conflates = |topic| {
-                table
-                    .topics
-                    .get(&topic)
-                    .is_some_and(|topic| topic.policy.conflate)
-            };
+            let borrowed = Event { topics: &topics, ..event.event };
+            let conflates =
+                |topic| table.topics.get(&topic).is_some_and(|topic| topic.policy.conflate);
             let place = (copy.len() as u32, bytes.len() as u32);
             rewrite.collected.event(
                 &self.secret,
@@ -193,10 +171,7 @@ impl Shared {
 impl Rewrite {
     /// Whether any topic still has the event. Notes those that no longer do.
     fn is_live(&mut self, table: &Table, event: &EventRecord<'_>, now_ms: u64) -> bool {
-        let expired = event
-            .event
-            .expires_ms
-            .is_some_and(|expires| expires <= now_ms);
+        let expired = event.event.expires_ms.is_some_and(|expires| expires <= now_ms);
         let mut live = false;
         for (id, ordinal) in event.topics() {
             let Some(topic) = table.topics.get(&id) else {
@@ -227,17 +202,9 @@ impl Rewrite {
 
     fn index_event(&mut self, table: &Table, start: u32, meta: &EventMeta, collected: &Collected) {
         let delta = (meta.sequence - self.header.base_sequence) as u32;
-        let entry = Entry {
-            delta,
-            offset: start + meta.offset,
-            length: meta.length,
-        };
+        let entry = Entry { delta, offset: start + meta.offset, length: meta.length };
         let contents = &mut self.contents;
-        if contents
-            .times
-            .last()
-            .is_none_or(|(time, _)| *time < meta.time_ms)
-        {
+        if contents.times.last().is_none_or(|(time, _)| *time < meta.time_ms) {
             contents.times.push((meta.time_ms, delta));
         }
         if let Some(expires) = meta.expires_ms {
@@ -336,12 +303,7 @@ impl Table {
             state.live_bytes += run.bytes;
             state.total_bytes += run.bytes;
         }
-        for tag in rewrite
-            .contents
-            .tags
-            .iter()
-            .filter(|tag| tag.kind == TagKind::Conflated)
-        {
+        for tag in rewrite.contents.tags.iter().filter(|tag| tag.kind == TagKind::Conflated) {
             let Some(topic) = self.topics.get_mut(&tag.topic) else {
                 continue;
             };
@@ -362,10 +324,7 @@ impl Table {
 impl Topic {
     /// Forgets a live record of a conflating topic that has expired.
     fn expire(&mut self, sequence: u64) {
-        let removed = self
-            .conflated
-            .as_mut()
-            .and_then(|conflated| conflated.remove(sequence));
+        let removed = self.conflated.as_mut().and_then(|conflated| conflated.remove(sequence));
         self.bytes -= removed.map_or(0, |record| u64::from(record.length));
     }
 
@@ -378,12 +337,8 @@ impl Topic {
             self.bytes += self.front_dead;
             self.front_dead = 0;
         }
-        let gone: u64 = self
-            .runs
-            .iter()
-            .filter(|run| run.segment == segment)
-            .map(|run| run.bytes)
-            .sum();
+        let gone: u64 =
+            self.runs.iter().filter(|run| run.segment == segment).map(|run| run.bytes).sum();
         self.bytes = self.bytes.saturating_sub(gone);
         self.runs.retain(|run| run.segment != segment);
     }

@@ -14,10 +14,7 @@ impl Shared {
         let mut info = {
             let table = self.read();
             let topic = table.topics.get(&id)?;
-            let live = topic
-                .conflated
-                .as_ref()
-                .map_or(0, |conflated| conflated.live.len() as u64);
+            let live = topic.conflated.as_ref().map_or(0, |conflated| conflated.live.len() as u64);
             TopicInfo {
                 id,
                 name: topic.name.clone(),
@@ -68,9 +65,7 @@ impl Shared {
     /// See [`crate::Log::status`].
     pub(crate) fn status(&self) -> Status {
         let state = match self.failed() {
-            Some(why) => State::Failed {
-                why: why.to_owned(),
-            },
+            Some(why) => State::Failed { why: why.to_owned() },
             None if self.closed.load(Ordering::Acquire) => State::Closed,
             None => State::Healthy,
         };
@@ -78,17 +73,9 @@ impl Shared {
         Status {
             state,
             segments: table.segments.len() as u64,
-            disk_bytes: table
-                .segments
-                .values()
-                .map(|segment| segment.file_bytes)
-                .sum(),
+            disk_bytes: table.segments.values().map(|segment| segment.file_bytes).sum(),
             topics: table.topics.len() as u64,
-            retained_events: table
-                .segments
-                .values()
-                .map(|segment| segment.live_entries)
-                .sum(),
+            retained_events: table.segments.values().map(|segment| segment.live_entries).sum(),
             newest: table.newest,
             newest_batch: table.newest_batch,
             synced_batch: self.synced.load(Ordering::Acquire),

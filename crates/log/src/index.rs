@@ -35,11 +35,7 @@ impl Entry {
     /// From exactly 12 bytes.
     pub(crate) fn decode(bytes: &[u8]) -> Entry {
         let at = |offset| u32_at(bytes, offset).unwrap_or_default();
-        Entry {
-            delta: at(0),
-            offset: at(4),
-            length: at(8),
-        }
+        Entry { delta: at(0), offset: at(4), length: at(8) }
     }
 }
 
@@ -112,11 +108,7 @@ impl Piece<'_> {
     pub(crate) fn bytes(&self) -> u64 {
         match self {
             Piece::Sealed(run) => run.bytes,
-            Piece::Open(run) => run
-                .entries
-                .iter()
-                .map(|entry| u64::from(entry.length))
-                .sum(),
+            Piece::Open(run) => run.entries.iter().map(|entry| u64::from(entry.length)).sum(),
         }
     }
 
@@ -155,9 +147,7 @@ impl DiskRun {
 
     pub(crate) fn entry(&self, index: u32) -> io::Result<Entry> {
         let read = self.segment.entries(self.start + index, 1)?;
-        read.first()
-            .copied()
-            .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+        read.first().copied().ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
     /// Index of the first entry with a sequence above `sequence`; `count` if there is none. Reads the sidecar.

@@ -31,11 +31,7 @@ impl Ledger {
     /// Remembers a request, unless a newer one has the key.
     pub(crate) fn remember(&mut self, hash: u128, request: Request) {
         let first = request.repeated.first;
-        if self
-            .requests
-            .get(&hash)
-            .is_some_and(|known| known.repeated.first >= first)
-        {
+        if self.requests.get(&hash).is_some_and(|known| known.repeated.first >= first) {
             return;
         }
         self.requests.insert(hash, request);
@@ -49,11 +45,7 @@ impl Ledger {
         let Some((first, hash)) = self.request_order.pop_front() else {
             return false;
         };
-        if self
-            .requests
-            .get(&hash)
-            .is_some_and(|request| request.repeated.first == first)
-        {
+        if self.requests.get(&hash).is_some_and(|request| request.repeated.first == first) {
             self.requests.remove(&hash);
         }
         true
@@ -62,10 +54,7 @@ impl Ledger {
     /// Forgets the requests that are out of the window.
     pub(crate) fn expire(&mut self, now_ms: u64) {
         while let Some((first, hash)) = self.request_order.front() {
-            let request = self
-                .requests
-                .get(hash)
-                .filter(|found| found.repeated.first == *first);
+            let request = self.requests.get(hash).filter(|found| found.repeated.first == *first);
             if request.is_some_and(|found| in_window(found, now_ms)) {
                 return;
             }
@@ -81,10 +70,7 @@ impl Ledger {
     /// All requests in the window, oldest first.
     pub(crate) fn requests(&self, now_ms: u64) -> Vec<(u128, Request)> {
         let current = |(first, hash): &(u64, u128)| {
-            let found = self
-                .requests
-                .get(hash)
-                .filter(|found| found.repeated.first == *first)?;
+            let found = self.requests.get(hash).filter(|found| found.repeated.first == *first)?;
             in_window(found, now_ms).then_some((*hash, *found))
         };
         self.request_order.iter().filter_map(current).collect()
@@ -92,11 +78,7 @@ impl Ledger {
 
     /// Remembers where an id of a publisher is.
     pub(crate) fn locate(&mut self, hash: u128, sequence: u64) {
-        if self
-            .publisher_ids
-            .get(&hash)
-            .is_some_and(|known| *known >= sequence)
-        {
+        if self.publisher_ids.get(&hash).is_some_and(|known| *known >= sequence) {
             return;
         }
         self.publisher_ids.insert(hash, sequence);
@@ -117,11 +99,7 @@ impl Ledger {
 
     /// Forgets the ids of events before this sequence: they are no longer in the log.
     pub(crate) fn forget_ids_before(&mut self, sequence: u64) {
-        while self
-            .publisher_order
-            .front()
-            .is_some_and(|(first, _)| *first < sequence)
-        {
+        while self.publisher_order.front().is_some_and(|(first, _)| *first < sequence) {
             self.forget_oldest_id();
         }
     }
@@ -134,16 +112,9 @@ impl Ledger {
     pub(crate) fn apply(&mut self, tag: &Tag, time_ms: u64) {
         match tag.kind {
             TagKind::Idempotency => {
-                let repeated = Repeated {
-                    first: tag.sequence,
-                    count: tag.b as u32,
-                    fingerprint: tag.a,
-                };
-                let request = Request {
-                    topic: tag.topic,
-                    repeated,
-                    time_ms,
-                };
+                let repeated =
+                    Repeated { first: tag.sequence, count: tag.b as u32, fingerprint: tag.a };
+                let request = Request { topic: tag.topic, repeated, time_ms };
                 self.remember(tag.hash, request);
             }
             TagKind::PublisherId => self.locate(tag.hash, tag.sequence),
@@ -153,10 +124,7 @@ impl Ledger {
 }
 
 fn in_window(request: &Request, now_ms: u64) -> bool {
-    request
-        .time_ms
-        .saturating_add(limits::IDEMPOTENCY_WINDOW_MS)
-        > now_ms
+    request.time_ms.saturating_add(limits::IDEMPOTENCY_WINDOW_MS) > now_ms
 }
 
 /// A producer's newest event in a topic.
@@ -179,11 +147,7 @@ impl Producers {
             return;
         }
         if known.is_none() && self.0.len() >= limits::PRODUCERS_PER_TOPIC_MAX {
-            let idle = self
-                .0
-                .iter()
-                .min_by_key(|(_, known)| known.at)
-                .map(|(hash, _)| *hash);
+            let idle = self.0.iter().min_by_key(|(_, known)| known.at).map(|(hash, _)| *hash);
             idle.and_then(|hash| self.0.remove(&hash));
         }
         self.0.insert(hash, produced);
@@ -207,16 +171,8 @@ mod tests {
     use super::*;
 
     fn request(first: u64, time_ms: u64) -> Request {
-        let repeated = Repeated {
-            first,
-            count: 1,
-            fingerprint: 5,
-        };
-        Request {
-            topic: TopicId(1),
-            repeated,
-            time_ms,
-        }
+        let repeated = Repeated { first, count: 1, fingerprint: 5 };
+        Request { topic: TopicId(1), repeated, time_ms }
     }
 
     #[test]
@@ -243,22 +199,8 @@ mod tests {
         ledger.forget_ids_before(21);
         assert_eq!(ledger.publisher_id(7), None);
         let mut producers = Producers::default();
-        producers.apply(
-            1,
-            Produced {
-                epoch: 2,
-                sequence: 9,
-                at: 50,
-            },
-        );
-        producers.apply(
-            1,
-            Produced {
-                epoch: 1,
-                sequence: 3,
-                at: 40,
-            },
-        );
+        producers.apply(1, Produced { epoch: 2, sequence: 9, at: 50 });
+        producers.apply(1, Produced { epoch: 1, sequence: 3, at: 40 });
         assert_eq!(producers.get(1).map(|found| found.epoch), Some(2));
     }
 
@@ -266,14 +208,7 @@ mod tests {
     fn the_idlest_producer_makes_room() {
         let mut producers = Producers::default();
         for at in 0..=limits::PRODUCERS_PER_TOPIC_MAX as u64 {
-            producers.apply(
-                u128::from(at) + 1,
-                Produced {
-                    epoch: 0,
-                    sequence: 0,
-                    at,
-                },
-            );
+            producers.apply(u128::from(at) + 1, Produced { epoch: 0, sequence: 0, at });
         }
         assert_eq!(producers.len(), limits::PRODUCERS_PER_TOPIC_MAX);
         assert!(producers.get(1).is_none() && producers.get(2).is_some());

@@ -45,15 +45,7 @@ impl Life {
             letter
         });
         let secret = Secret(*random.last_chunk().unwrap_or(&[0; 16]));
-        Life {
-            epoch,
-            secret,
-            boot_id,
-            reserved: 0,
-            clean: false,
-            synced_batch: 0,
-            counter: 0,
-        }
+        Life { epoch, secret, boot_id, reserved: 0, clean: false, synced_batch: 0, counter: 0 }
     }
 
     fn encode(&self) -> [u8; FIELDS] {
@@ -138,10 +130,7 @@ impl LifeFile {
             other => other?,
         };
         let bytes = read_all(&*file)?;
-        let slots = [
-            Life::decode(&bytes),
-            Life::decode(bytes.get(SLOT..).unwrap_or_default()),
-        ];
+        let slots = [Life::decode(&bytes), Life::decode(bytes.get(SLOT..).unwrap_or_default())];
         let mut newest: Option<Life> = None;
         for slot in slots {
             match slot {
@@ -170,8 +159,7 @@ impl LifeFile {
         let mut next = self.life;
         change(&mut next);
         next.counter += 1;
-        self.file
-            .write_at(&next.encode(), (next.counter % 2) * SLOT as u64)?;
+        self.file.write_at(&next.encode(), (next.counter % 2) * SLOT as u64)?;
         self.file.sync()?;
         self.life = next;
         Ok(())

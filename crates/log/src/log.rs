@@ -203,8 +203,7 @@ impl Log {
         visit: &mut dyn FnMut(StoredEvent<'_>),
     ) -> Result<Progress, ReadError> {
         self.shared.observe(now_ms);
-        self.shared
-            .read_events(topics, after, through, limit, now_ms, visit)
+        self.shared.read_events(topics, after, through, limit, now_ms, visit)
     }
 
     /// Whether a reader of the topic at `after` has missed something that existed: exactly when an event with a sequence
@@ -219,16 +218,12 @@ impl Log {
     pub fn before_last(&self, topics: &[TopicId], n: u64, now_ms: u64) -> u64 {
         self.shared.observe(now_ms);
         // If the index cannot be read, the caller starts with what is new.
-        self.shared
-            .before_last(topics, n, now_ms)
-            .unwrap_or_else(|_| self.newest())
+        self.shared.before_last(topics, n, now_ms).unwrap_or_else(|_| self.newest())
     }
 
     /// The position after which a read returns exactly the events with `time_ms` at or after this. May read the disk.
     pub fn before_time(&self, time_ms: u64) -> u64 {
-        self.shared
-            .before_time(time_ms, 0)
-            .unwrap_or_else(|_| self.newest())
+        self.shared.before_time(time_ms, 0).unwrap_or_else(|_| self.newest())
     }
 
     /// The newest sequence that was given; 0 if none.

@@ -41,11 +41,7 @@ impl Shared {
             let Some(topic) = table.topics.get(&id) else {
                 return Ok(0);
             };
-            (
-                topic.floor,
-                topic.count_floor(),
-                topic.policy.retention.age_ms,
-            )
+            (topic.floor, topic.count_floor(), topic.policy.retention.age_ms)
         };
         Ok(floor.max(self.floor_by(id, count_floor, age, now_ms, hint)?))
     }
@@ -74,23 +70,11 @@ impl Shared {
     pub(crate) fn levels(&self, id: TopicId, now_ms: u64, hint: u64) -> io::Result<Vec<Level>> {
         let chain: Vec<(TopicId, u64, Option<u64>)> = {
             let table = self.read();
-            let count = |id| {
-                table
-                    .topics
-                    .get(&id)
-                    .and_then(|topic| topic.policy.retention.count)
-            };
-            table
-                .chain(id)
-                .map(|(id, through)| (id, through, count(id)))
-                .collect()
+            let count = |id| table.topics.get(&id).and_then(|topic| topic.policy.retention.count);
+            table.chain(id).map(|(id, through)| (id, through, count(id))).collect()
         };
         if let [(topic, through, _)] = chain[..] {
-            return Ok(vec![Level {
-                topic,
-                floor: self.floor(topic, now_ms, hint)?,
-                through,
-            }]);
+            return Ok(vec![Level { topic, floor: self.floor(topic, now_ms, hint)?, through }]);
         }
         let mut levels = Vec::with_capacity(chain.len());
         let mut imposed = 0;
@@ -104,11 +88,7 @@ impl Shared {
                 imposed = imposed.max(self.newest_below_ordinal(topic, end - left, 0)?);
             }
             left -= (end - start).min(left);
-            levels.push(Level {
-                topic,
-                floor: imposed,
-                through,
-            });
+            levels.push(Level { topic, floor: imposed, through });
             if left == 0 {
                 imposed = u64::MAX;
             }
@@ -185,11 +165,7 @@ impl Shared {
             };
             if let Some(conflated) = &topic.conflated {
                 let above = sequence.saturating_add(1);
-                return Ok(conflated
-                    .live
-                    .range(above..)
-                    .next()
-                    .map(|(found, _)| *found));
+                return Ok(conflated.live.range(above..).next().map(|(found, _)| *found));
             }
             let index = topic.partition(|piece| piece.last() <= sequence);
             match topic.piece(index) {
@@ -222,17 +198,10 @@ impl Shared {
             let Some(topic) = table.topics.get(&id) else {
                 return Ok(0);
             };
-            let removed = if topic.removed_last <= sequence {
-                topic.removed_last
-            } else {
-                0
-            };
+            let removed = if topic.removed_last <= sequence { topic.removed_last } else { 0 };
             if let Some(conflated) = &topic.conflated {
-                let live = conflated
-                    .live
-                    .range(..=sequence)
-                    .next_back()
-                    .map_or(0, |(found, _)| *found);
+                let live =
+                    conflated.live.range(..=sequence).next_back().map_or(0, |(found, _)| *found);
                 return Ok(live.max(removed));
             }
             let after = topic.partition(|piece| piece.first() <= sequence);
@@ -279,10 +248,7 @@ impl Shared {
             }
             if let Some(unsealed) = &found.unsealed {
                 let index = unsealed.times.partition_point(|(time, _)| *time < time_ms);
-                let first = unsealed
-                    .times
-                    .get(index)
-                    .map(|(_, delta)| base + u64::from(*delta));
+                let first = unsealed.times.get(index).map(|(_, delta)| base + u64::from(*delta));
                 return Ok(first.unwrap_or(found.last_sequence + 1) - 1);
             }
             (found.handle.clone(), found.last_sequence)
@@ -298,10 +264,7 @@ impl Shared {
         let Ok(removed) = removed else {
             // The index cannot be read: what cannot be shown to be whole is reported.
             let through = self.read().topics.get(&id).map_or(0, |topic| topic.newest);
-            return (through > after).then_some(Missing {
-                through,
-                reason: Reason::Damage,
-            });
+            return (through > after).then_some(Missing { through, reason: Reason::Damage });
         };
         let table = self.read();
         let damaged = table.damaged_after(id, after);
@@ -329,13 +292,7 @@ impl Shared {
 
     /// Notes a record that could not be read back.
     pub(crate) fn note_damage(&self, segment: u64, topic: TopicId, sequence: u64, bytes: u64) {
-        let damage = Damage {
-            segment,
-            topic: Some(topic),
-            first: sequence,
-            last: sequence,
-            bytes,
-        };
+        let damage = Damage { segment, topic: Some(topic), first: sequence, last: sequence, bytes };
         self.write().note_damage(damage);
     }
 }
@@ -371,10 +328,6 @@ impl Table {
             Durability::Synced => 0,
         };
         let through = start.saturating_sub(1);
-        if through > after && topic.created_at < start {
-            through
-        } else {
-            0
-        }
+        if through > after && topic.created_at < start { through } else { 0 }
     }
 }

@@ -24,19 +24,13 @@ const CHECKPOINT_WAIT_MS: u64 = 60_000;
 
 /// Turns an I/O error into a maintenance error.
 pub(crate) fn failed(what: &str) -> impl Fn(io::Error) -> MaintainError + '_ {
-    move |source| MaintainError::Io {
-        what: what.to_owned(),
-        source,
-    }
+    move |source| MaintainError::Io { what: what.to_owned(), source }
 }
 
 impl Shared {
     /// See [`crate::Log::maintain`].
     pub(crate) fn maintain(&self, now_ms: u64) -> Result<Maintained, MaintainError> {
-        let mut state = self
-            .maintaining
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.maintaining.lock().unwrap_or_else(PoisonError::into_inner);
         let mut done = Maintained::default();
         let clock = self.observe(now_ms);
         if self.closed.load(Ordering::Acquire) {
@@ -57,27 +51,15 @@ impl Shared {
 
     /// Seals segments that nothing is written to any more.
     fn seal_full(&self, done: &mut Maintained) -> Result<(), MaintainError> {
-        let (full, newest_batch): (Vec<u64>, u64) = {
+        let full: Vec<u64> = {
             let table = self.read();
             let newest = table.last_segment;
-            let mut full: Vec<u64> = table
-                .segments
-                .iter()
-                .filter(|(id, state)| **id != newest && state.unsealed.is_some())
-                .map(|(id, _)| *id)
-                .collect();
-            done.more |= full.len() > limits::MAINTAIN_SEALS_MAX;
-            full.truncate(limits::MAINTAIN_SEALS_MAX);
-            let last = full.last().and_then(|id| table.segments.get(id));
-            (full, last.map_or(0, |state| state.last_batch))
+            let states = table.segments.iter();
+            let full = states.filter(|(id, state)| **id != newest && state.unsealed.is_some());
+            full.map(|(id, _)| *id).collect()
         };
-        if full.is_empty() {
-            return Ok(());
-        }
-        if self.synced.load(Ordering::Acquire) < newest_batch {
-            self.sync()?;
-        }
-        for id in full {
+        done.more |= full.len() > limits::MAINTAIN_SEALS_MAX;
+        for id in full.into_iter().take(limits::MAINTAIN_SEALS_MAX) {
             self.seal(id)?;
             done.sealed += 1;
         }
@@ -94,10 +76,7 @@ impl Shared {
         if state.topics.is_empty() {
             state.topics = self.read().topics.keys().copied().collect();
         }
-        let left = state
-            .topics
-            .len()
-            .saturating_sub(limits::MAINTAIN_TOPICS_MAX);
+        let left = state.topics.len().saturating_sub(limits::MAINTAIN_TOPICS_MAX);
         let mut floors = NumberMap::default();
         for id in state.topics.split_off(left) {
             let settled = self.settle(id, now_ms, &mut floors);
@@ -115,13 +94,9 @@ impl Shared {
                 return Ok(());
             };
             let retention = topic.policy.retention;
-            let excess = retention
-                .bytes
-                .map_or(0, |limit| topic.bytes.saturating_sub(limit));
+            let excess = retention.bytes.map_or(0, |limit| topic.bytes.saturating_sub(limit));
             let counted = topic.count_floor() > topic.settled;
-            let trimmed = topic
-                .piece(0)
-                .is_some_and(|piece| piece.first() <= topic.floor);
+            let trimmed = topic.piece(0).is_some_and(|piece| piece.first() <= topic.floor);
             if retention.age_ms.is_none() && excess == 0 && !counted && !trimmed {
                 return Ok(());
             }
@@ -161,10 +136,7 @@ impl Shared {
                 let Some(piece) = topic.piece(index) else {
                     return Ok(floor);
                 };
-                let dead = topic
-                    .settled
-                    .saturating_sub(piece.first_ordinal())
-                    .min(piece.count());
+                let dead = topic.settled.saturating_sub(piece.first_ordinal()).min(piece.count());
                 let whole = dead == 0 && piece.bytes() <= excess;
                 if whole {
                     excess -= piece.bytes();
@@ -276,20 +248,23 @@ impl Shared {
                 .into_iter()
                 .filter(|(_, request)| table.is_orphan(request.repeated.first, &going))
                 .collect();
-            (
-                checkpoint::encode(&table, self.secret.check(), &orphans),
-                table.newest_batch,
-            )
+            (checkpoint::encode(&table, self.secret.check(), &orphans), table.newest_batch)
         };
         // What the checkpoint covers must not be lost in a crash that the checkpoint survives.
-        let flushed = self.flush();
-        flushed.map_err(|error| failed("flushing")(io::Error::other(error.to_string())))?;
-        if self.synced.load(Ordering::Acquire) < covers {
-            self.sync()?;
-        }
+        self.sync_through(covers)?;
         checkpoint::store(&*self.storage, &bytes).map_err(failed("writing a checkpoint"))?;
         state.checkpoint_ms = now_ms;
         state.checkpoint_bytes = bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Puts everything up to this batch on the device.
+    pub(crate) fn sync_through(&self, batch: u64) -> Result<(), MaintainError> {
+        if self.synced.load(Ordering::Acquire) < batch {
+            let flushed = self.flush();
+            flushed.map_err(|error| failed("flushing")(io::Error::other(error.to_string())))?;
+            self.sync()?;
+        }
         Ok(())
     }
 
@@ -302,17 +277,13 @@ impl Shared {
             };
             done.freed_bytes += removed.map_or(0, |state| state.file_bytes);
             // The segment first: a sidecar without a segment is harmless.
-            self.storage
-                .remove(&segment_name(*id))
-                .map_err(failed("removing a segment"))?;
+            self.storage.remove(&segment_name(*id)).map_err(failed("removing a segment"))?;
             let sidecar = self.storage.remove(&sidecar_name(*id));
             sidecar.map_err(failed("removing an index file"))?;
             done.deleted += 1;
         }
         if !dead.is_empty() {
-            self.storage
-                .sync_dir()
-                .map_err(failed("syncing the folder"))?;
+            self.storage.sync_dir().map_err(failed("syncing the folder"))?;
             let mut table = self.write();
             let oldest = table.segments.values().next();
             let oldest = oldest.map_or(0, |state| state.handle.header.base_sequence);
@@ -327,11 +298,7 @@ impl Shared {
 fn is_sparse(state: &SegmentState, now_ms: u64) -> bool {
     // Once the last expiring record has expired they are all dead. Those that retention had removed before are counted
     // twice then, which at worst makes a rewrite early.
-    let expired = if state.expired_at <= now_ms {
-        state.expiring_bytes
-    } else {
-        0
-    };
+    let expired = if state.expired_at <= now_ms { state.expiring_bytes } else { 0 };
     state.live_bytes.saturating_sub(expired) < state.total_bytes / 2
 }
 
@@ -360,9 +327,7 @@ impl Table {
         }
         let (dead, dead_bytes) = topic.dead_in_front();
         let Some(piece) = topic.piece(0) else { return };
-        let now_dead = front
-            .saturating_sub(piece.first_ordinal())
-            .min(piece.count());
+        let now_dead = front.saturating_sub(piece.first_ordinal()).min(piece.count());
         if now_dead <= dead {
             return;
         }

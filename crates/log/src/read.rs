@@ -36,14 +36,8 @@ struct Found {
 }
 
 enum Part {
-    Disk {
-        run: DiskRun,
-        next: Option<u32>,
-    },
-    Memory {
-        segment: Arc<Segment>,
-        entries: Vec<Entry>,
-    },
+    Disk { run: DiskRun, next: Option<u32> },
+    Memory { segment: Arc<Segment>, entries: Vec<Entry> },
 }
 
 /// The entries of one level above a position, in order.
@@ -59,12 +53,8 @@ impl Table {
     /// A cursor over the level's entries above `after`.
     fn cursor(&self, level: Level, after: u64, cap: usize) -> Cursor {
         let low = level.floor.max(after);
-        let mut cursor = Cursor {
-            level,
-            parts: VecDeque::new(),
-            loaded: VecDeque::new(),
-            horizon: u64::MAX,
-        };
+        let mut cursor =
+            Cursor { level, parts: VecDeque::new(), loaded: VecDeque::new(), horizon: u64::MAX };
         let Some(topic) = self.topics.get(&level.topic) else {
             return cursor;
         };
@@ -91,10 +81,7 @@ impl Table {
             return cursor;
         }
         let mut index = topic.partition(|piece| piece.last() <= low);
-        while let Some(piece) = topic
-            .piece(index)
-            .filter(|piece| piece.first() <= level.through)
-        {
+        while let Some(piece) = topic.piece(index).filter(|piece| piece.first() <= level.through) {
             if cursor.parts.len() == PLAN_RUNS_MAX {
                 cursor.horizon = piece.first() - 1;
                 break;
@@ -209,19 +196,9 @@ impl Merge {
             let cursor = |level: &Level| table.cursor(*level, after, cap);
             (levels.iter().map(cursor).collect::<Vec<_>>(), table.newest)
         };
-        let horizon = cursors
-            .iter()
-            .map(|cursor| cursor.horizon)
-            .min()
-            .unwrap_or(u64::MAX);
+        let horizon = cursors.iter().map(|cursor| cursor.horizon).min().unwrap_or(u64::MAX);
         let waiting = cursors.iter().map(|_| None).collect();
-        let mut merge = Merge {
-            cursors,
-            heads: BinaryHeap::new(),
-            waiting,
-            horizon,
-            newest,
-        };
+        let mut merge = Merge { cursors, heads: BinaryHeap::new(), waiting, horizon, newest };
         for index in 0..merge.cursors.len() {
             merge.advance(index, after)?;
         }
@@ -238,10 +215,7 @@ impl Merge {
 
     /// Nothing is left up to `through`, and nothing was left out of the plan.
     fn is_exhausted(&self, through: u64) -> bool {
-        let next = self
-            .heads
-            .peek()
-            .map_or(u64::MAX, |Reverse((sequence, _))| *sequence);
+        let next = self.heads.peek().map_or(u64::MAX, |Reverse((sequence, _))| *sequence);
         self.horizon >= through.min(self.newest) && (next > through || next == u64::MAX)
     }
 
@@ -309,10 +283,7 @@ impl Shared {
 }
 
 fn index_error(source: io::Error) -> ReadError {
-    ReadError::Io {
-        file: "an index file".to_owned(),
-        source,
-    }
+    ReadError::Io { file: "an index file".to_owned(), source }
 }
 
 impl Reading<'_> {
@@ -323,11 +294,7 @@ impl Reading<'_> {
         through: u64,
     ) -> Result<Progress, ReadError> {
         let per_topic = PLAN_ENTRIES / levels.len().max(1);
-        let cap = self
-            .limit
-            .events
-            .saturating_add(1)
-            .clamp(1, per_topic.max(16));
+        let cap = self.limit.events.saturating_add(1).clamp(1, per_topic.max(16));
         loop {
             let mut merge = Merge::plan(self.shared, levels, after, cap).map_err(index_error)?;
             let mut window = Vec::new();
@@ -347,29 +314,19 @@ impl Reading<'_> {
                     break;
                 };
                 if let Some(stopped) = self.hand_out(&window)? {
-                    return Ok(Progress {
-                        after: stopped,
-                        more: true,
-                    });
+                    return Ok(Progress { after: stopped, more: true });
                 }
                 after = last;
                 self.scanned += window.len();
                 if self.events >= self.limit.events || self.scanned >= limits::READ_SCAN_MAX {
                     let more = !merge.is_exhausted(through);
-                    let after = if more {
-                        after
-                    } else {
-                        through.min(merge.newest).max(after)
-                    };
+                    let after = if more { after } else { through.min(merge.newest).max(after) };
                     return Ok(Progress { after, more });
                 }
             }
             let end = through.min(merge.newest);
             if merge.horizon >= end {
-                return Ok(Progress {
-                    after: after.max(end),
-                    more: false,
-                });
+                return Ok(Progress { after: after.max(end), more: false });
             }
             after = after.max(merge.horizon);
         }
@@ -430,9 +387,7 @@ impl Reading<'_> {
             }
         };
         if on_disk > 0 {
-            let read = segment
-                .file
-                .read_at(&mut buffer[..on_disk], u64::from(start));
+            let read = segment.file.read_at(&mut buffer[..on_disk], u64::from(start));
             read.map_err(|source| {
                 let file = segment_name(segment.header.id);
                 ReadError::Io { file, source }
@@ -450,16 +405,11 @@ impl Reading<'_> {
                 _ => {
                     let segment = found.segment.header.id;
                     let bytes = u64::from(found.length);
-                    self.shared
-                        .note_damage(segment, found.topic, found.sequence, bytes);
+                    self.shared.note_damage(segment, found.topic, found.sequence, bytes);
                     continue;
                 }
             };
-            if event
-                .event
-                .expires_ms
-                .is_some_and(|expires| expires <= self.now_ms)
-            {
+            if event.event.expires_ms.is_some_and(|expires| expires <= self.now_ms) {
                 continue;
             }
             let size = found.length as usize;
@@ -471,14 +421,8 @@ impl Reading<'_> {
             self.bytes += size;
             self.topics.clear();
             self.topics.extend(event.topics().map(|(topic, _)| topic));
-            let event = Event {
-                topics: &self.topics,
-                ..event.event
-            };
-            (self.visit)(StoredEvent {
-                sequence: found.sequence,
-                event,
-            });
+            let event = Event { topics: &self.topics, ..event.event };
+            (self.visit)(StoredEvent { sequence: found.sequence, event });
         }
         None
     }

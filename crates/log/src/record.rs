@@ -136,33 +136,13 @@ pub(crate) fn encode_event(
 ) -> u32 {
     let start = begin(out, KIND_EVENT);
     let mut flags = 0_u16;
-    flags |= if event.event_type.is_some() {
-        HAS_TYPE
-    } else {
-        0
-    };
-    flags |= if event.publisher_id.is_some() {
-        HAS_PUBLISHER_ID
-    } else {
-        0
-    };
+    flags |= if event.event_type.is_some() { HAS_TYPE } else { 0 };
+    flags |= if event.publisher_id.is_some() { HAS_PUBLISHER_ID } else { 0 };
     flags |= if event.key.is_some() { HAS_KEY } else { 0 };
-    flags |= if event.expires_ms.is_some() {
-        HAS_EXPIRY
-    } else {
-        0
-    };
+    flags |= if event.expires_ms.is_some() { HAS_EXPIRY } else { 0 };
     flags |= if event.private { IS_PRIVATE } else { 0 };
-    flags |= if event.producer.is_some() {
-        HAS_PRODUCER
-    } else {
-        0
-    };
-    flags |= if event.idempotency.is_some() {
-        HAS_IDEMPOTENCY
-    } else {
-        0
-    };
+    flags |= if event.producer.is_some() { HAS_PRODUCER } else { 0 };
+    flags |= if event.idempotency.is_some() { HAS_IDEMPOTENCY } else { 0 };
     flags |= u16::from(event.end.map_or(0, end_code)) << END_SHIFT;
     out.extend_from_slice(&flags.to_le_bytes());
     put_varint(out, sequence);
@@ -172,10 +152,7 @@ pub(crate) fn encode_event(
         put_varint(out, u64::from(topic.0));
         put_varint(out, *ordinal);
     }
-    for text in [event.event_type, event.publisher_id, event.key]
-        .into_iter()
-        .flatten()
-    {
+    for text in [event.event_type, event.publisher_id, event.key].into_iter().flatten() {
         put_bytes(out, text.as_bytes());
     }
     if let Some(expires) = event.expires_ms {
@@ -199,14 +176,7 @@ pub(crate) fn encode_event(
 pub(crate) fn encode_control(out: &mut Vec<u8>, control: &Control<'_>) -> u32 {
     let start = begin(out, control_kind(control));
     match control {
-        Control::TopicDefined {
-            id,
-            name,
-            policy,
-            fork,
-            time_ms,
-            created_at,
-        } => {
+        Control::TopicDefined { id, name, policy, fork, time_ms, created_at } => {
             put_varint(out, u64::from(id.0));
             put_varint(out, *time_ms);
             put_varint(out, *created_at);
@@ -228,22 +198,13 @@ pub(crate) fn encode_control(out: &mut Vec<u8>, control: &Control<'_>) -> u32 {
             out.push(end_code(*end));
         }
         Control::Deleted { id } => put_varint(out, u64::from(id.0)),
-        Control::Scheduled {
-            id,
-            due_ms,
-            payload,
-        } => {
+        Control::Scheduled { id, due_ms, payload } => {
             put_varint(out, *id);
             put_varint(out, *due_ms);
             put_bytes(out, payload);
         }
         Control::Unscheduled { id } => put_varint(out, *id),
-        Control::LifeBegan {
-            start,
-            previous_newest,
-            loss,
-            time_ms,
-        } => {
+        Control::LifeBegan { start, previous_newest, loss, time_ms } => {
             put_varint(out, *start);
             put_varint(out, *previous_newest);
             put_varint(out, *time_ms);
@@ -355,11 +316,7 @@ fn decode_event(mut reader: Reader<'_>) -> Option<EventRecord<'_>> {
     }
     let topic_bytes = &before[..before.len() - reader.rest().len()];
     let has = |flag: u16| flags & flag != 0;
-    let mut event = Event {
-        time_ms,
-        private: has(IS_PRIVATE),
-        ..Event::default()
-    };
+    let mut event = Event { time_ms, private: has(IS_PRIVATE), ..Event::default() };
     event.end = end_from(((flags >> END_SHIFT) & 3) as u8)?;
     if has(HAS_TYPE) {
         event.event_type = Some(reader.text()?);
@@ -375,28 +332,15 @@ fn decode_event(mut reader: Reader<'_>) -> Option<EventRecord<'_>> {
     }
     if has(HAS_PRODUCER) {
         let id = reader.text()?;
-        event.producer = Some(Producer {
-            id,
-            epoch: reader.varint()?,
-            sequence: reader.varint()?,
-        });
+        event.producer = Some(Producer { id, epoch: reader.varint()?, sequence: reader.varint()? });
     }
     if has(HAS_IDEMPOTENCY) {
         let key = reader.text()?;
         let fingerprint = reader.u64()?;
-        event.idempotency = Some(Idempotency {
-            key,
-            fingerprint,
-            count: reader.varint_u32()?,
-        });
+        event.idempotency = Some(Idempotency { key, fingerprint, count: reader.varint_u32()? });
     }
     event.data = reader.rest();
-    Some(EventRecord {
-        sequence,
-        event,
-        topic_count,
-        topic_bytes,
-    })
+    Some(EventRecord { sequence, event, topic_count, topic_bytes })
 }
 
 fn decode_control<'a>(kind: u8, reader: &mut Reader<'a>) -> Option<Control<'a>> {
@@ -408,46 +352,27 @@ fn decode_control<'a>(kind: u8, reader: &mut Reader<'a>) -> Option<Control<'a>> 
             let name = reader.text()?;
             let policy = take_policy(reader)?;
             let fork = take_fork(reader)?;
-            Control::TopicDefined {
-                id,
-                name,
-                policy,
-                fork,
-                time_ms,
-                created_at,
-            }
+            Control::TopicDefined { id, name, policy, fork, time_ms, created_at }
         }
         KIND_POLICY_SET => {
             let id = TopicId(reader.varint_u32()?);
             let floor = reader.varint()?;
-            Control::PolicySet {
-                id,
-                policy: take_policy(reader)?,
-                floor,
-            }
+            Control::PolicySet { id, policy: take_policy(reader)?, floor }
         }
-        KIND_TRIMMED => Control::Trimmed {
-            id: TopicId(reader.varint_u32()?),
-            through: reader.varint()?,
-        },
+        KIND_TRIMMED => {
+            Control::Trimmed { id: TopicId(reader.varint_u32()?), through: reader.varint()? }
+        }
         KIND_CLOSED => {
             let id = TopicId(reader.varint_u32()?);
-            Control::Closed {
-                id,
-                end: end_from(reader.u8()?)??,
-            }
+            Control::Closed { id, end: end_from(reader.u8()?)?? }
         }
-        KIND_DELETED => Control::Deleted {
-            id: TopicId(reader.varint_u32()?),
-        },
+        KIND_DELETED => Control::Deleted { id: TopicId(reader.varint_u32()?) },
         KIND_SCHEDULED => Control::Scheduled {
             id: reader.varint()?,
             due_ms: reader.varint()?,
             payload: reader.bytes()?,
         },
-        KIND_UNSCHEDULED => Control::Unscheduled {
-            id: reader.varint()?,
-        },
+        KIND_UNSCHEDULED => Control::Unscheduled { id: reader.varint()? },
         KIND_LIFE_BEGAN => {
             let start = reader.varint()?;
             let previous_newest = reader.varint()?;
@@ -458,12 +383,7 @@ fn decode_control<'a>(kind: u8, reader: &mut Reader<'a>) -> Option<Control<'a>> 
                 2 => Loss::Written,
                 _ => return None,
             };
-            Control::LifeBegan {
-                start,
-                previous_newest,
-                loss,
-                time_ms,
-            }
+            Control::LifeBegan { start, previous_newest, loss, time_ms }
         }
         _ => return None,
     })
@@ -485,16 +405,7 @@ pub(crate) fn take_policy(reader: &mut Reader<'_>) -> Option<Policy> {
         _ => return None,
     };
     let extra = reader.bytes()?.into();
-    Some(Policy {
-        durability,
-        retention: Retention {
-            count,
-            age_ms,
-            bytes,
-        },
-        conflate,
-        extra,
-    })
+    Some(Policy { durability, retention: Retention { count, age_ms, bytes }, conflate, extra })
 }
 
 pub(crate) fn take_fork(reader: &mut Reader<'_>) -> Option<Option<Fork>> {
@@ -502,10 +413,7 @@ pub(crate) fn take_fork(reader: &mut Reader<'_>) -> Option<Option<Fork>> {
         0 => Some(None),
         1 => {
             let source = TopicId(reader.varint_u32()?);
-            Some(Some(Fork {
-                source,
-                through: reader.varint()?,
-            }))
+            Some(Some(Fork { source, through: reader.varint()? }))
         }
         _ => None,
     }

@@ -53,20 +53,13 @@ fn open_error(what: &str) -> impl Fn(io::Error) -> OpenError + '_ {
         } else if is_full(&source) {
             OpenError::DiskFull(source)
         } else {
-            OpenError::Io {
-                what: what.to_owned(),
-                source,
-            }
+            OpenError::Io { what: what.to_owned(), source }
         }
     }
 }
 
 fn version_error(file: &str, found: u32) -> OpenError {
-    OpenError::Version {
-        file: file.to_owned(),
-        found,
-        known: FORMAT_VERSION,
-    }
+    OpenError::Version { file: file.to_owned(), found, known: FORMAT_VERSION }
 }
 
 fn boot_id(options: &Options) -> [u8; 16] {
@@ -120,10 +113,8 @@ impl Found {
             // Left by an interrupted replacement; if it stays it is replaced the next time.
             let _ = storage.remove(name);
         }
-        let mut ids: Vec<u64> = names
-            .iter()
-            .filter_map(|name| id_from_name(name, "segment"))
-            .collect();
+        let mut ids: Vec<u64> =
+            names.iter().filter_map(|name| id_from_name(name, "segment")).collect();
         ids.sort_unstable();
         let mut recovery = Recovery::default();
         let boot_id = boot_id(options);
@@ -180,12 +171,7 @@ impl Found {
             }
         };
         self.note_damage(sequence);
-        Ok(Start {
-            sequence,
-            newest,
-            loss,
-            resume,
-        })
+        Ok(Start { sequence, newest, loss, resume })
     }
 
     fn note_damage(&mut self, next_sequence: u64) {
@@ -200,10 +186,7 @@ impl Found {
         self.table.newest_batch = self.table.newest_batch.max(self.verdict.synced);
         for damage in &self.recovery.damaged {
             let last = damage.last.min(next_sequence - 1);
-            self.table.note_damage(Damage {
-                last,
-                ..damage.clone()
-            });
+            self.table.note_damage(Damage { last, ..damage.clone() });
         }
         self.recovery.damaged.clone_from(&self.table.damaged);
     }
@@ -234,10 +217,7 @@ impl Found {
             if last && self.verdict.end != u32::MAX {
                 scan.batches.retain(|found| found.offset < self.verdict.end);
             }
-            let rewritten = segment
-                .candidate
-                .header
-                .is_some_and(|header| header.generation > 0);
+            let rewritten = segment.candidate.header.is_some_and(|header| header.generation > 0);
             if clean && last && !rewritten {
                 resume = true;
                 continue;
@@ -248,17 +228,12 @@ impl Found {
             }
             // Stale bytes behind the end could pass for batches once the space is written again.
             let end = u64::from(scan.end());
-            let cut = segment
-                .file
-                .truncate(end)
-                .and_then(|()| segment.file.sync());
+            let cut = segment.file.truncate(end).and_then(|()| segment.file.sync());
             cut.map_err(open_error("cutting a segment"))?;
             segment.file_bytes = end;
         }
         if let Some(id) = empty {
-            let removed = storage
-                .remove(&segment_name(id))
-                .and_then(|()| storage.sync_dir());
+            let removed = storage.remove(&segment_name(id)).and_then(|()| storage.sync_dir());
             removed.map_err(open_error("removing an empty segment"))?;
             self.segments.pop();
         }
@@ -342,17 +317,11 @@ impl Found {
             time_ms: options.now_ms,
         };
         writer.encode_life(&mut batch, &life);
-        let appended = writer
-            .append(&mut batch, Durability::Synced)
-            .map_err(begin_error)?;
+        let appended = writer.append(&mut batch, Durability::Synced).map_err(begin_error)?;
         let synced = shared.sync().map_err(|error| AppendError::Failed(error.0));
         synced.map_err(begin_error)?;
         debug_assert!(shared.synced.load(Ordering::Acquire) >= appended.batch);
-        Ok(Opened {
-            writer,
-            log: Log::new(shared),
-            recovery: self.recovery,
-        })
+        Ok(Opened { writer, log: Log::new(shared), recovery: self.recovery })
     }
 }
 
@@ -361,19 +330,12 @@ fn begin_error(error: AppendError) -> OpenError {
     match error {
         AppendError::DiskFull => OpenError::DiskFull(source),
         AppendError::ReadOnly => OpenError::ReadOnly(source),
-        _ => OpenError::Io {
-            what: "beginning a life".to_owned(),
-            source,
-        },
+        _ => OpenError::Io { what: "beginning a life".to_owned(), source },
     }
 }
 
 fn nothing() -> Candidate {
-    Candidate {
-        id: 0,
-        header: None,
-        examined: Examined::Unreadable { bytes: 0 },
-    }
+    Candidate { id: 0, header: None, examined: Examined::Unreadable { bytes: 0 } }
 }
 
 fn find_life(
@@ -399,10 +361,7 @@ fn find_life(
             recovery.new_epoch = !ids.is_empty();
             let life = Life::new(&random, boot_id);
             let created = LifeFile::create(storage, life);
-            Ok((
-                created.map_err(open_error("creating the state file"))?,
-                None,
-            ))
+            Ok((created.map_err(open_error("creating the state file"))?, None))
         }
     }
 }
@@ -425,13 +384,7 @@ fn find_checkpoint(
         checkpoint::Found::Nothing => {}
     }
     // Topics that were defined in deleted segments are lost, with all their events.
-    let damage = Damage {
-        segment: 0,
-        topic: None,
-        first: 1,
-        last: u64::MAX,
-        bytes: 0,
-    };
+    let damage = Damage { segment: 0, topic: None, first: 1, last: u64::MAX, bytes: 0 };
     recovery.damaged.push(damage);
     Ok(Table::default())
 }
@@ -452,17 +405,8 @@ impl FoundSegment {
         };
         let Some(own) = header else {
             let examined = Examined::Unreadable { bytes: file_bytes };
-            let candidate = Candidate {
-                id,
-                header,
-                examined,
-            };
-            return Ok(FoundSegment {
-                file,
-                file_bytes,
-                candidate,
-                loaded: None,
-            });
+            let candidate = Candidate { id, header, examined };
+            return Ok(FoundSegment { file, file_bytes, candidate, loaded: None });
         };
         let loaded = match storage.open(&sidecar_name(id)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -478,16 +422,7 @@ impl FoundSegment {
             },
             None => Examined::Scanned(scan(&read_all(&*file).map_err(&failed)?, &own)),
         };
-        let candidate = Candidate {
-            id,
-            header,
-            examined,
-        };
-        Ok(FoundSegment {
-            file,
-            file_bytes,
-            candidate,
-            loaded,
-        })
+        let candidate = Candidate { id, header, examined };
+        Ok(FoundSegment { file, file_bytes, candidate, loaded })
     }
 }

@@ -44,13 +44,11 @@ impl FoundBatch {
 
 /// Finds the valid batches in a whole segment file. Linear, whatever the bytes.
 pub(crate) fn scan(bytes: &[u8], header: &SegmentHeader) -> Scan {
-    let data_end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| {
-        (last + 1).next_multiple_of(BATCH_ALIGN).min(bytes.len())
-    });
-    let mut found = Scan {
-        batches: Vec::new(),
-        data_end: data_end as u32,
-    };
+    let data_end = bytes
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |last| (last + 1).next_multiple_of(BATCH_ALIGN).min(bytes.len()));
+    let mut found = Scan { batches: Vec::new(), data_end: data_end as u32 };
     let mut at = DATA_START as usize;
     let mut number = header.first_batch.saturating_sub(1);
     let mut sequence = header.base_sequence;
@@ -61,10 +59,7 @@ pub(crate) fn scan(bytes: &[u8], header: &SegmentHeader) -> Scan {
             Some(header) if header.number > number && header.base_sequence >= sequence => {
                 number = header.number;
                 sequence = header.base_sequence + u64::from(header.events);
-                found.batches.push(FoundBatch {
-                    offset: at as u32,
-                    header,
-                });
+                found.batches.push(FoundBatch { offset: at as u32, header });
                 at += header.length as usize;
             }
             _ => at += BATCH_ALIGN,
@@ -114,18 +109,10 @@ pub(crate) struct Verdict {
 
 /// Judges all segments, oldest first; `synced` is what the state file knows.
 pub(crate) fn judge(candidates: &[Candidate], synced: u64) -> Verdict {
-    let known = candidates
-        .iter()
-        .map(known_synced)
-        .max()
-        .unwrap_or(0)
-        .max(synced);
+    let known = candidates.iter().map(known_synced).max().unwrap_or(0).max(synced);
     let mut judge = Judge {
         candidates,
-        verdict: Verdict {
-            synced: known,
-            ..Verdict::default()
-        },
+        verdict: Verdict { synced: known, ..Verdict::default() },
         number: None,
         sequence: 0,
         healthy: None,
@@ -144,11 +131,7 @@ fn known_synced(candidate: &Candidate) -> u64 {
     match &candidate.examined {
         Examined::Sealed { last_batch, .. } => *last_batch,
         Examined::Scanned(scan) => {
-            let batches = scan
-                .batches
-                .iter()
-                .map(|found| found.header.synced_through)
-                .max();
+            let batches = scan.batches.iter().map(|found| found.header.synced_through).max();
             // A rewritten segment was on the device before it took its place.
             let rewritten = candidate.header.map_or(0, |header| header.last_batch);
             batches.unwrap_or(0).max(rewritten)
@@ -178,26 +161,17 @@ impl Judge<'_> {
             }
             return true;
         };
-        let previous = index
-            .checked_sub(1)
-            .and_then(|index| self.candidates.get(index));
+        let previous = index.checked_sub(1).and_then(|index| self.candidates.get(index));
         let follows = previous.is_some_and(|previous| previous.id + 1 == candidate.id);
         if self.unreadable == 0 && (self.number.is_none() || !follows) {
-            self.number = Some(
-                self.number
-                    .unwrap_or(0)
-                    .max(header.first_batch.saturating_sub(1)),
-            );
+            self.number = Some(self.number.unwrap_or(0).max(header.first_batch.saturating_sub(1)));
         }
         if !self.reach(index, header.first_batch, header.base_sequence, DATA_START) {
             return false;
         }
         self.sequence = self.sequence.max(header.base_sequence.saturating_sub(1));
         match &candidate.examined {
-            Examined::Sealed {
-                last_batch,
-                last_sequence,
-            } => {
+            Examined::Sealed { last_batch, last_sequence } => {
                 self.number = Some(*last_batch);
                 self.sequence = self.sequence.max(*last_sequence);
                 self.healthy = Some((index, u32::MAX));
@@ -245,13 +219,7 @@ impl Judge<'_> {
 
     fn damage(&mut self, segment: u64, first: u64, last: u64, bytes: u64) {
         let last = last.max(first.saturating_sub(1));
-        self.verdict.damaged.push(Damage {
-            segment,
-            topic: None,
-            first,
-            last,
-            bytes,
-        });
+        self.verdict.damaged.push(Damage { segment, topic: None, first, last, bytes });
     }
 
     /// Goes on to the batch `number` at `offset`: anything between it and the last one is missing. False if the log ends.
@@ -266,19 +234,12 @@ impl Judge<'_> {
         }
         let (healthy, end) = self.healthy.unwrap_or((index, DATA_START));
         let same = healthy == index;
-        let tail = match self
-            .candidates
-            .get(healthy)
-            .map(|candidate| &candidate.examined)
-        {
+        let tail = match self.candidates.get(healthy).map(|candidate| &candidate.examined) {
             Some(Examined::Scanned(scan)) if !same => scan.data_end.saturating_sub(end),
             _ => 0,
         };
         let bytes = if same { offset - end.min(offset) } else { tail };
-        let segment = self
-            .candidates
-            .get(healthy)
-            .map_or(0, |candidate| candidate.id);
+        let segment = self.candidates.get(healthy).map_or(0, |candidate| candidate.id);
         let bytes = u64::from(bytes) + std::mem::take(&mut self.unreadable);
         self.damage(segment, self.sequence + 1, base.saturating_sub(1), bytes);
         self.number = Some(number - 1);
@@ -302,11 +263,7 @@ impl Judge<'_> {
         let Some((index, end)) = self.healthy else {
             return 0;
         };
-        match self
-            .candidates
-            .get(index)
-            .map(|candidate| &candidate.examined)
-        {
+        match self.candidates.get(index).map(|candidate| &candidate.examined) {
             Some(Examined::Scanned(scan)) => u64::from(scan.data_end.saturating_sub(end)),
             _ => 0,
         }
@@ -332,20 +289,13 @@ impl Judge<'_> {
         let beyond = |(index, candidate): (usize, &Candidate)| match &candidate.examined {
             Examined::Scanned(scan) => {
                 let batches = scan.batches.iter();
-                batches
-                    .filter(|found| index >= keep || found.offset >= end)
-                    .count() as u64
+                batches.filter(|found| index >= keep || found.offset >= end).count() as u64
             }
             _ => 0,
         };
         let last = keep.saturating_sub(1);
-        self.verdict.dropped_batches = self
-            .candidates
-            .iter()
-            .enumerate()
-            .skip(last)
-            .map(beyond)
-            .sum();
+        self.verdict.dropped_batches =
+            self.candidates.iter().enumerate().skip(last).map(beyond).sum();
     }
 }
 

@@ -36,6 +36,9 @@ impl Shared {
             let table = self.read();
             table.gather_runs(id, topics, &mut unfinished.contents);
         }
+        // Topics that have been deleted by now are left out: that must not be lost in a crash that the sidecar survives.
+        let newest_batch = self.read().newest_batch;
+        self.sync_through(newest_batch)?;
         let handle = unfinished.handle;
         let end = u64::from(unfinished.contents.summary.end);
         if unfinished.file_bytes > end {

@@ -32,9 +32,7 @@ pub(crate) fn sidecar_name(id: u64) -> String {
 pub(crate) fn id_from_name(name: &str, ending: &str) -> Option<u64> {
     let (digits, found) = name.split_once('.')?;
     let valid = found == ending && digits.len() == 16 && !digits.starts_with('+');
-    valid
-        .then(|| u64::from_str_radix(digits, 16).ok())
-        .flatten()
+    valid.then(|| u64::from_str_radix(digits, 16).ok()).flatten()
 }
 
 /// What a segment says of itself.
@@ -91,10 +89,7 @@ impl SegmentHeader {
 
     /// Reads the header from the front of a file, from whichever copy is whole.
     pub(crate) fn decode(bytes: &[u8]) -> Result<SegmentHeader, HeaderError> {
-        let copies = [
-            bytes.get(..HEADER),
-            bytes.get(SECOND_COPY..SECOND_COPY + HEADER),
-        ];
+        let copies = [bytes.get(..HEADER), bytes.get(SECOND_COPY..SECOND_COPY + HEADER)];
         let mut refused = HeaderError::Damaged;
         for copy in copies.into_iter().flatten() {
             match SegmentHeader::decode_one(copy) {
@@ -151,10 +146,7 @@ pub(crate) struct Segment {
 
 impl std::fmt::Debug for Segment {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Segment")
-            .field("header", &self.header)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Segment").field("header", &self.header).finish_non_exhaustive()
     }
 }
 
@@ -187,17 +179,11 @@ pub(crate) const TIME_BYTES: u64 = 12;
 
 impl Segment {
     pub(crate) fn new(header: SegmentHeader, file: Arc<dyn File>) -> Segment {
-        Segment {
-            header,
-            file,
-            sidecar: OnceLock::new(),
-        }
+        Segment { header, file, sidecar: OnceLock::new() }
     }
 
     fn sidecar(&self) -> io::Result<&SidecarFile> {
-        self.sidecar
-            .get()
-            .ok_or_else(|| io::Error::other("the segment is not sealed"))
+        self.sidecar.get().ok_or_else(|| io::Error::other("the segment is not sealed"))
     }
 
     /// Reads `count` index entries from the sidecar.
@@ -206,10 +192,7 @@ impl Segment {
         let mut bytes = vec![0; count as usize * ENTRY_BYTES as usize];
         let offset = sidecar.entries_offset + u64::from(start) * ENTRY_BYTES;
         read_exact_at(&*sidecar.file, &mut bytes, offset)?;
-        Ok(bytes
-            .chunks_exact(ENTRY_BYTES as usize)
-            .map(Entry::decode)
-            .collect())
+        Ok(bytes.chunks_exact(ENTRY_BYTES as usize).map(Entry::decode).collect())
     }
 
     /// The first sequence in this sealed segment with a time at or after `time_ms`.
@@ -235,11 +218,7 @@ impl Segment {
                 high = middle;
             }
         }
-        if low == sidecar.times {
-            Ok(None)
-        } else {
-            Ok(Some(read(low)?.1))
-        }
+        if low == sidecar.times { Ok(None) } else { Ok(Some(read(low)?.1)) }
     }
 }
 
@@ -271,10 +250,7 @@ mod tests {
             assert_eq!(SegmentHeader::decode(&damaged), Ok(header()));
         }
         assert_eq!(SegmentHeader::decode(&[0; 4096]), Err(HeaderError::Damaged));
-        assert_eq!(
-            SegmentHeader::decode(&bytes[..10]),
-            Err(HeaderError::Damaged)
-        );
+        assert_eq!(SegmentHeader::decode(&bytes[..10]), Err(HeaderError::Damaged));
     }
 
     #[test]
@@ -282,10 +258,7 @@ mod tests {
         assert_eq!(id_from_name(&segment_name(0xabc), "segment"), Some(0xabc));
         assert_eq!(id_from_name(&sidecar_name(1), "index"), Some(1));
         assert_eq!(id_from_name("lock", "segment"), None);
-        assert_eq!(
-            id_from_name("0000000000000001.segment.tmp", "segment"),
-            None
-        );
+        assert_eq!(id_from_name("0000000000000001.segment.tmp", "segment"), None);
         assert_eq!(id_from_name("+000000000000001.segment", "segment"), None);
     }
 }

@@ -60,10 +60,7 @@ pub(crate) struct Unsynced {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Shared")
-            .field("epoch", &self.epoch)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Shared").field("epoch", &self.epoch).finish_non_exhaustive()
     }
 }
 
@@ -84,11 +81,7 @@ impl Shared {
         Shared {
             storage: parts.storage,
             secret: life.secret,
-            epoch: life
-                .epoch
-                .iter()
-                .map(|letter| char::from(*letter))
-                .collect(),
+            epoch: life.epoch.iter().map(|letter| char::from(*letter)).collect(),
             first_issued: parts.first_issued,
             newest_before: parts.newest_before,
             reserved: AtomicU64::new(life.reserved),
@@ -133,9 +126,7 @@ impl Shared {
 
     /// From now on nothing is accepted. Returns the first reason.
     pub(crate) fn fail(&self, what: &str, error: &io::Error) -> String {
-        self.failed
-            .get_or_init(|| format!("{what}: {error}"))
-            .clone()
+        self.failed.get_or_init(|| format!("{what}: {error}")).clone()
     }
 
     /// An error with no effect on what is in the log, or the end of the log.
@@ -157,17 +148,8 @@ impl Shared {
         }
         let (pending, at, batch, segment) = {
             let table = self.read();
-            let newest = table
-                .segments
-                .values()
-                .next_back()
-                .map(|state| state.handle.clone());
-            (
-                table.pending.clone(),
-                table.pending_at,
-                table.newest_batch,
-                newest,
-            )
+            let newest = table.segments.values().next_back().map(|state| state.handle.clone());
+            (table.pending.clone(), table.pending_at, table.newest_batch, newest)
         };
         let Some(segment) = segment.filter(|_| !pending.is_empty()) else {
             return Ok(());
@@ -193,8 +175,7 @@ impl Shared {
         let target = self.read().written_batch;
         let synced = self.synced.load(Ordering::Acquire);
         if target > synced {
-            self.sync_files()
-                .map_err(|error| SyncError(self.fail("sync", &error)))?;
+            self.sync_files().map_err(|error| SyncError(self.fail("sync", &error)))?;
             self.synced.fetch_max(target, Ordering::Release);
         }
         self.extend_reservation();
@@ -249,10 +230,7 @@ impl Shared {
     /// Ends the life: `newest` is its last sequence if it ends cleanly.
     pub(crate) fn end(&self, clean_newest: Option<u64>) -> io::Result<()> {
         // Waits for a round of maintenance to end: after this nothing writes to the folder any more.
-        let _maintaining = self
-            .maintaining
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _maintaining = self.maintaining.lock().unwrap_or_else(PoisonError::into_inner);
         let _syncing = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
         self.closed.store(true, Ordering::Release);

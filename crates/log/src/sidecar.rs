@@ -71,10 +71,7 @@ impl Loaded {
     /// The time of the event with this sequence delta, for tags that need it.
     pub(crate) fn time_of(&self, delta: u32) -> u64 {
         let after = self.times.partition_point(|(_, first)| *first <= delta);
-        after
-            .checked_sub(1)
-            .and_then(|index| self.times.get(index))
-            .map_or(0, |(time, _)| *time)
+        after.checked_sub(1).and_then(|index| self.times.get(index)).map_or(0, |(time, _)| *time)
     }
 }
 
@@ -101,11 +98,7 @@ pub(crate) fn controls(bytes: &[u8]) -> impl Iterator<Item = ListedControl<'_>> 
     std::iter::from_fn(move || {
         let (batch, before) = (rest.u64()?, rest.u64()?);
         let length = Reader::new(rest.rest().get(4..)?).u32()? as usize;
-        Some(ListedControl {
-            batch,
-            before,
-            record: rest.take(length)?,
-        })
+        Some(ListedControl { batch, before, record: rest.take(length)? })
     })
 }
 
@@ -137,10 +130,7 @@ pub(crate) fn encode(
     }
     contents.tags.iter().for_each(|tag| put_tag(&mut out, tag));
     out.extend_from_slice(&contents.controls);
-    contents
-        .damaged
-        .iter()
-        .for_each(|damage| put_damage(&mut out, damage));
+    contents.damaged.iter().for_each(|damage| put_damage(&mut out, damage));
     let crc = crc32fast::hash(&out);
     out.extend_from_slice(&crc.to_le_bytes());
     (out, runs)
@@ -162,11 +152,7 @@ fn place_runs(header: &SegmentHeader, contents: &Contents) -> Vec<(TopicId, Run)
                 first_ordinal: run.first_ordinal,
                 first: header.base_sequence + u64::from(first.delta),
                 last: header.base_sequence + u64::from(last.delta),
-                bytes: run
-                    .entries
-                    .iter()
-                    .map(|entry| u64::from(entry.length))
-                    .sum(),
+                bytes: run.entries.iter().map(|entry| u64::from(entry.length)).sum(),
             },
         ));
         start += run.entries.len() as u32;
@@ -182,11 +168,7 @@ fn put_header(
     entries: u32,
 ) {
     let summary = &contents.summary;
-    let runs = contents
-        .runs
-        .iter()
-        .filter(|run| !run.entries.is_empty())
-        .count();
+    let runs = contents.runs.iter().filter(|run| !run.entries.is_empty()).count();
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&VERSION.to_le_bytes());
     out.extend_from_slice(&header.generation.to_le_bytes());
@@ -277,10 +259,7 @@ fn parse(
     let tags = rest.take(tags.checked_mul(TAG_BYTES)?)?;
     let controls = rest.take(controls)?;
     let damaged = rest.take(damaged.checked_mul(DAMAGE_BYTES)?)?;
-    let tags: Vec<Tag> = tags
-        .chunks_exact(TAG_BYTES)
-        .map(take_tag)
-        .collect::<Option<_>>()?;
+    let tags: Vec<Tag> = tags.chunks_exact(TAG_BYTES).map(take_tag).collect::<Option<_>>()?;
     let timed = tags.iter().any(|tag| tag.kind == TagKind::Idempotency);
     let in_range = |run: &Run| run.count > 0 && run.start as usize + run.count as usize <= entries;
     Some(Loaded {
@@ -290,11 +269,7 @@ fn parse(
             .map(|bytes| take_run(bytes, header).filter(|(_, run)| in_range(run)))
             .collect::<Option<_>>()?,
         tags,
-        times: if timed {
-            take_times(time_bytes)
-        } else {
-            Vec::new()
-        },
+        times: if timed { take_times(time_bytes) } else { Vec::new() },
         controls: controls.to_vec(),
         damaged: damaged
             .chunks_exact(DAMAGE_BYTES)
@@ -316,18 +291,7 @@ fn take_run(bytes: &[u8], header: &SegmentHeader) -> Option<(TopicId, Run)> {
     let (first_ordinal, bytes) = (reader.u64()?, reader.u64()?);
     let first = header.base_sequence.checked_add(u64::from(reader.u32()?))?;
     let last = header.base_sequence.checked_add(u64::from(reader.u32()?))?;
-    Some((
-        topic,
-        Run {
-            segment: header.id,
-            start,
-            count,
-            first_ordinal,
-            first,
-            last,
-            bytes,
-        },
-    ))
+    Some((topic, Run { segment: header.id, start, count, first_ordinal, first, last, bytes }))
 }
 
 fn take_times(bytes: &[u8]) -> Vec<(u64, u32)> {

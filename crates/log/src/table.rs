@@ -54,9 +54,7 @@ impl SegmentState {
             end: crate::segment::DATA_START,
             file_bytes,
             last_batch: header.last_batch.max(header.first_batch.saturating_sub(1)),
-            last_sequence: header
-                .last_sequence
-                .max(header.base_sequence.saturating_sub(1)),
+            last_sequence: header.last_sequence.max(header.base_sequence.saturating_sub(1)),
             last_time: header.base_time,
             expiring_bytes: 0,
             expired_at: 0,
@@ -142,11 +140,7 @@ impl Table {
                     self.apply_control_record(place.number, record);
                     let segment = self.segments.get_mut(&place.segment);
                     if let Some(unsealed) = segment.and_then(|found| found.unsealed.as_mut()) {
-                        let listed = ListedControl {
-                            batch: place.number,
-                            before,
-                            record,
-                        };
+                        let listed = ListedControl { batch: place.number, before, record };
                         sidecar::put_control(&mut unsealed.controls, &listed);
                         self.add_total(place.segment, u64::from(*length));
                     }
@@ -168,11 +162,7 @@ impl Table {
         };
         let base = segment.handle.header.base_sequence;
         let delta = (meta.sequence - base) as u32;
-        let entry = Entry {
-            delta,
-            offset: place.offset + meta.offset,
-            length: meta.length,
-        };
+        let entry = Entry { delta, offset: place.offset + meta.offset, length: meta.length };
         let Some(unsealed) = segment.unsealed.as_mut() else {
             return;
         };
@@ -227,15 +217,8 @@ impl Table {
             TagKind::Conflated => self.apply_conflated(segment, tag),
             TagKind::Producer => {
                 if let Some(topic) = self.topics.get_mut(&tag.topic) {
-                    let produced = Produced {
-                        epoch: tag.a,
-                        sequence: tag.b,
-                        at: tag.sequence,
-                    };
-                    topic
-                        .producers
-                        .get_or_insert_default()
-                        .apply(tag.hash, produced);
+                    let produced = Produced { epoch: tag.a, sequence: tag.b, at: tag.sequence };
+                    topic.producers.get_or_insert_default().apply(tag.hash, produced);
                 }
             }
             TagKind::Idempotency | TagKind::PublisherId => {
@@ -260,15 +243,8 @@ impl Table {
         }
         let (offset, length) = tag.location();
         let key = if tag.b == 1 { tag.hash } else { 0 };
-        let superseded = conflated.insert(
-            tag.sequence,
-            LiveRecord {
-                segment,
-                offset,
-                length,
-                key,
-            },
-        );
+        let superseded =
+            conflated.insert(tag.sequence, LiveRecord { segment, offset, length, key });
         topic.bytes += u64::from(length);
         if let Some(found) = self.segments.get_mut(&segment) {
             found.count(length);
@@ -335,22 +311,8 @@ impl Table {
 
     fn apply_control(&mut self, control: Control<'_>) {
         match control {
-            Control::TopicDefined {
-                id,
-                name,
-                policy,
-                fork,
-                time_ms,
-                created_at,
-            } => {
-                self.insert_topic(Topic::new(
-                    id,
-                    name.into(),
-                    policy,
-                    fork,
-                    time_ms,
-                    created_at,
-                ));
+            Control::TopicDefined { id, name, policy, fork, time_ms, created_at } => {
+                self.insert_topic(Topic::new(id, name.into(), policy, fork, time_ms, created_at));
             }
             Control::PolicySet { id, policy, floor } => {
                 self.raise_floor(id, floor);
@@ -367,20 +329,9 @@ impl Table {
                 }
             }
             Control::Deleted { id } => self.remove_topic(id),
-            Control::Scheduled {
-                id,
-                due_ms,
-                payload,
-            } => {
+            Control::Scheduled { id, due_ms, payload } => {
                 self.next_schedule = self.next_schedule.max(id + 1);
-                self.schedules.insert(
-                    id,
-                    Schedule {
-                        id,
-                        due_ms,
-                        payload: payload.into(),
-                    },
-                );
+                self.schedules.insert(id, Schedule { id, due_ms, payload: payload.into() });
             }
             Control::Unscheduled { id } => {
                 self.schedules.remove(&id);
@@ -413,10 +364,7 @@ impl Table {
     /// Adds a topic; its fork's source must be there before it.
     pub(crate) fn insert_topic(&mut self, topic: Topic) {
         self.next_topic = self.next_topic.max(topic.id.0.saturating_add(1));
-        if let Some(source) = topic
-            .fork
-            .and_then(|fork| self.topics.get_mut(&fork.source))
-        {
+        if let Some(source) = topic.fork.and_then(|fork| self.topics.get_mut(&fork.source)) {
             source.forks += 1;
         }
         self.names.insert(topic.name.clone(), topic.id);
@@ -430,17 +378,10 @@ impl Table {
         if self.names.get(&topic.name) == Some(&id) {
             self.names.remove(&topic.name);
         }
-        if let Some(source) = topic
-            .fork
-            .and_then(|fork| self.topics.get_mut(&fork.source))
-        {
+        if let Some(source) = topic.fork.and_then(|fork| self.topics.get_mut(&fork.source)) {
             source.forks = source.forks.saturating_sub(1);
         }
-        for record in topic
-            .conflated
-            .iter()
-            .flat_map(|conflated| conflated.live.values())
-        {
+        for record in topic.conflated.iter().flat_map(|conflated| conflated.live.values()) {
             if let Some(segment) = self.segments.get_mut(&record.segment) {
                 segment.discount(1, u64::from(record.length));
             }
@@ -449,11 +390,7 @@ impl Table {
             let Some(piece) = topic.piece(index) else {
                 continue;
             };
-            let (dead, dead_bytes) = if index == 0 {
-                topic.dead_in_front()
-            } else {
-                (0, 0)
-            };
+            let (dead, dead_bytes) = if index == 0 { topic.dead_in_front() } else { (0, 0) };
             if let Some(segment) = self.segments.get_mut(&piece.segment()) {
                 segment.discount(piece.count() - dead, piece.bytes() - dead_bytes);
             }
@@ -465,9 +402,7 @@ impl Table {
         let Some(topic) = self.topics.get_mut(&id) else {
             return;
         };
-        topic.next_ordinal = topic
-            .next_ordinal
-            .max(run.first_ordinal + u64::from(run.count));
+        topic.next_ordinal = topic.next_ordinal.max(run.first_ordinal + u64::from(run.count));
         topic.newest = topic.newest.max(run.last);
         if run.last <= topic.floor {
             topic.note_removed(run.last);

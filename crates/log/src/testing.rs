@@ -69,9 +69,7 @@ pub struct CrashStorage {
 
 impl std::fmt::Debug for CrashStorage {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("CrashStorage")
-            .finish_non_exhaustive()
+        formatter.debug_struct("CrashStorage").finish_non_exhaustive()
     }
 }
 
@@ -146,9 +144,7 @@ impl CrashStorage {
             unsynced_names: disk.unsynced_names.clone(),
             ..Disk::default()
         };
-        CrashStorage {
-            disk: Arc::new(Mutex::new(next)),
-        }
+        CrashStorage { disk: Arc::new(Mutex::new(next)) }
     }
 
     /// The disk after a power loss: of what was not synced, any part may be there. `kept` percent of it is.
@@ -177,22 +173,11 @@ impl CrashStorage {
                     }
                 }
             }
-            images.push(Image {
-                live: bytes.clone(),
-                durable: bytes,
-                unsynced: Vec::new(),
-            });
+            images.push(Image { live: bytes.clone(), durable: bytes, unsynced: Vec::new() });
         }
         let durable_names = names.clone();
-        let next = Disk {
-            images,
-            names,
-            durable_names,
-            ..Disk::default()
-        };
-        CrashStorage {
-            disk: Arc::new(Mutex::new(next)),
-        }
+        let next = Disk { images, names, durable_names, ..Disk::default() };
+        CrashStorage { disk: Arc::new(Mutex::new(next)) }
     }
 
     /// Changes a file behind the log's back, in both images; false if there is no such file.
@@ -211,9 +196,7 @@ impl CrashStorage {
     /// The bytes of a file.
     pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
         let disk = self.disk();
-        disk.names
-            .get(name)
-            .map(|index| disk.images[*index].live.clone())
+        disk.names.get(name).map(|index| disk.images[*index].live.clone())
     }
 
     /// All names.
@@ -306,28 +289,16 @@ impl Storage for CrashStorage {
         let index = disk.images.len();
         disk.images.push(Image::default());
         disk.change_name(NameChange::Put(name.to_owned(), index))?;
-        Ok(Arc::new(MemoryFile {
-            storage: self.clone(),
-            index,
-        }))
+        Ok(Arc::new(MemoryFile { storage: self.clone(), index }))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
-        let index = self
-            .disk()
-            .names
-            .get(name)
-            .copied()
-            .ok_or(io::ErrorKind::NotFound)?;
-        Ok(Arc::new(MemoryFile {
-            storage: self.clone(),
-            index,
-        }))
+        let index = self.disk().names.get(name).copied().ok_or(io::ErrorKind::NotFound)?;
+        Ok(Arc::new(MemoryFile { storage: self.clone(), index }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.disk()
-            .change_name(NameChange::Rename(from.to_owned(), to.to_owned()))
+        self.disk().change_name(NameChange::Rename(from.to_owned(), to.to_owned()))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -370,9 +341,7 @@ impl File for MemoryFile {
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         let disk = self.storage.disk();
         let bytes = &disk.images[self.index].live;
-        let start = usize::try_from(offset)
-            .unwrap_or(usize::MAX)
-            .min(bytes.len());
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
         let length = into.len().min(bytes.len() - start);
         into[..length].copy_from_slice(&bytes[start..start + length]);
         Ok(length)
@@ -420,9 +389,7 @@ impl File for MemoryFile {
         }
         let image = &mut disk.images[self.index];
         image.live.truncate(length as usize);
-        image
-            .unsynced
-            .retain(|(offset, _)| *offset < length as usize);
+        image.unsynced.retain(|(offset, _)| *offset < length as usize);
         Ok(())
     }
 
@@ -464,19 +431,13 @@ pub fn check_record(bytes: &[u8]) {
         }
         Some(Record::Event(found)) => {
             let (topics, ordinals): (Vec<_>, Vec<_>) = found.topics().unzip();
-            let event = Event {
-                topics: &topics,
-                ..found.event
-            };
+            let event = Event { topics: &topics, ..found.event };
             let time_ms = event.time_ms;
             record::encode_event(&mut again, found.sequence, time_ms, &event, &ordinals);
             let Some(Record::Event(second)) = record::decode(&again) else {
                 unreachable!("what was decoded can be encoded");
             };
-            assert_eq!(
-                (second.sequence, second.event),
-                (found.sequence, found.event)
-            );
+            assert_eq!((second.sequence, second.event), (found.sequence, found.event));
         }
     }
 }
@@ -508,18 +469,12 @@ pub fn check_segment(bytes: &[u8]) {
         .and_then(|()| put("state", cut(3)))
         .and_then(|()| put("checkpoint", cut(4)));
     assert!(written.is_ok(), "the disk has no faults");
-    let options = Options {
-        segment_bytes: limits::SEGMENT_BYTES_MIN,
-        ..Options::default()
-    };
+    let options = Options { segment_bytes: limits::SEGMENT_BYTES_MIN, ..Options::default() };
     let Ok(mut opened) = open(Arc::new(disk), options) else {
         return;
     };
     let topics = opened.log.topic_ids();
-    let limit = ReadLimit {
-        events: usize::MAX,
-        bytes: usize::MAX,
-    };
+    let limit = ReadLimit { events: usize::MAX, bytes: usize::MAX };
     let read = opened.log.read(&topics, 0, u64::MAX, limit, 0, &mut |_| {});
     assert!(read.is_ok(), "the disk has no faults");
     for topic in topics {

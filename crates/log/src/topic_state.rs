@@ -42,10 +42,7 @@ impl Conflated {
 
     /// Removes the oldest record if its sequence is at most this.
     pub(crate) fn pop_through(&mut self, sequence: u64) -> Option<(u64, LiveRecord)> {
-        let (oldest, record) = self
-            .live
-            .first_key_value()
-            .map(|(key, record)| (*key, *record))?;
+        let (oldest, record) = self.live.first_key_value().map(|(key, record)| (*key, *record))?;
         if oldest > sequence {
             return None;
         }
@@ -162,12 +159,7 @@ impl Topic {
                     return false;
                 }
                 let entries = vec![entry];
-                self.open.push_back(OpenRun {
-                    segment,
-                    base,
-                    first_ordinal: ordinal,
-                    entries,
-                });
+                self.open.push_back(OpenRun { segment, base, first_ordinal: ordinal, entries });
                 return false;
             }
         }
@@ -193,10 +185,7 @@ impl Topic {
         let Some(piece) = self.piece(0) else {
             return (0, 0);
         };
-        let entries = self
-            .settled
-            .saturating_sub(piece.first_ordinal())
-            .min(piece.count());
+        let entries = self.settled.saturating_sub(piece.first_ordinal()).min(piece.count());
         (entries, self.front_dead.min(piece.bytes()))
     }
 
@@ -204,11 +193,7 @@ impl Topic {
     pub(crate) fn pop_front(&mut self) -> Option<(u64, u64, u64)> {
         let (dead, dead_bytes) = self.dead_in_front();
         let piece = self.piece(0)?;
-        let popped = (
-            piece.segment(),
-            piece.count() - dead,
-            piece.bytes() - dead_bytes,
-        );
+        let popped = (piece.segment(), piece.count() - dead, piece.bytes() - dead_bytes);
         let (last, end) = (piece.last(), piece.end_ordinal());
         if self.runs.pop_front().is_none() {
             self.open.pop_front();
@@ -232,12 +217,7 @@ mod tests {
     use super::*;
 
     fn record(key: u128) -> LiveRecord {
-        LiveRecord {
-            segment: 1,
-            offset: 0,
-            length: 10,
-            key,
-        }
+        LiveRecord { segment: 1, offset: 0, length: 10, key }
     }
 
     #[test]
@@ -248,25 +228,15 @@ mod tests {
         assert!(conflated.insert(3, record(7)).is_some());
         assert_eq!(conflated.live.keys().copied().collect::<Vec<_>>(), [2, 3]);
         assert_eq!(conflated.pop_through(1), None);
-        assert_eq!(
-            conflated.pop_through(3).map(|(sequence, _)| sequence),
-            Some(2)
-        );
-        assert_eq!(
-            conflated.pop_through(3).map(|(sequence, _)| sequence),
-            Some(3)
-        );
+        assert_eq!(conflated.pop_through(3).map(|(sequence, _)| sequence), Some(2));
+        assert_eq!(conflated.pop_through(3).map(|(sequence, _)| sequence), Some(3));
         assert!(conflated.insert(4, record(7)).is_none());
     }
 
     #[test]
     fn a_hole_in_the_ordinals_begins_a_run() {
         let mut topic = Topic::new(TopicId(1), "a".into(), Policy::default(), None, 0, 1);
-        let entry = Entry {
-            delta: 0,
-            offset: 0,
-            length: 1,
-        };
+        let entry = Entry { delta: 0, offset: 0, length: 1 };
         assert!(topic.push(1, 1, 0, entry));
         assert!(!topic.push(1, 1, 1, Entry { delta: 1, ..entry }));
         assert!(!topic.push(1, 1, 5, Entry { delta: 9, ..entry }));

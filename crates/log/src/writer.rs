@@ -145,11 +145,7 @@ impl Writer {
         let writer = Writer {
             segment_bytes: options.segment_bytes,
             entropy: options.entropy,
-            heads: table
-                .topics
-                .values()
-                .map(|topic| (topic.id, head(topic)))
-                .collect(),
+            heads: table.topics.values().map(|topic| (topic.id, head(topic))).collect(),
             undo: Vec::new(),
             turn: 0,
             next_topic: table.next_topic.max(1),
@@ -269,21 +265,14 @@ impl Writer {
         for (field, text) in texts {
             let length = text.map_or(0, str::len);
             if length > limits::TEXT_BYTES_MAX {
-                return Err(EventError::TextTooLong {
-                    field,
-                    bytes: length,
-                });
+                return Err(EventError::TextTooLong { field, bytes: length });
             }
             bytes += length;
         }
         if event.data.len() > limits::EVENT_DATA_BYTES_MAX {
             return Err(EventError::DataTooLong(event.data.len()));
         }
-        if batch.room(bytes) {
-            Ok(())
-        } else {
-            Err(EventError::BatchFull)
-        }
+        if batch.room(bytes) { Ok(()) } else { Err(EventError::BatchFull) }
     }
 
     /// Writes the batch and makes it readable. `Memory` leaves the bytes in the process, `Written` hands everything so far
@@ -328,11 +317,7 @@ impl Writer {
             if durability != Durability::Memory {
                 self.flush()?;
             }
-            return Ok(Appended {
-                first,
-                last: first - 1,
-                batch: self.next_batch - 1,
-            });
+            return Ok(Appended { first, last: first - 1, batch: self.next_batch - 1 });
         }
         let next = first + u64::from(batch.events);
         if next - 1 > self.shared.reserved.load(Ordering::Acquire) {
@@ -353,12 +338,7 @@ impl Writer {
             events: batch.events,
             records: batch.collected.ops.len() as u32,
         };
-        batch::seal(
-            &mut batch.bytes,
-            header,
-            active.segment.header.salt,
-            &batch.crcs,
-        );
+        batch::seal(&mut batch.bytes, header, active.segment.header.salt, &batch.crcs);
         let place = Place {
             segment: active.segment.header.id,
             offset: active.end,
@@ -369,11 +349,7 @@ impl Writer {
         self.store(batch, &place, durability)?;
         self.next_sequence = next;
         self.next_batch += 1;
-        Ok(Appended {
-            first,
-            last: next - 1,
-            batch: place.number,
-        })
+        Ok(Appended { first, last: next - 1, batch: place.number })
     }
 
     /// Durable as far as asked, then readable.
@@ -383,10 +359,7 @@ impl Writer {
         place: &Place,
         durability: Durability,
     ) -> Result<(), AppendError> {
-        let pending = self
-            .active
-            .as_ref()
-            .map_or(0, |active| active.pending as usize);
+        let pending = self.active.as_ref().map_or(0, |active| active.pending as usize);
         let keep = durability == Durability::Memory
             && pending + batch.bytes.len() <= limits::PENDING_BYTES_MAX;
         if !keep && pending > 0 {
@@ -396,10 +369,7 @@ impl Writer {
             return Ok(());
         };
         if !keep {
-            let written = active
-                .segment
-                .file
-                .write_at(&batch.bytes, u64::from(active.end));
+            let written = active.segment.file.write_at(&batch.bytes, u64::from(active.end));
             written.map_err(|error| self.shared.append_error("writing a batch", &error))?;
         }
         let mut table = self.shared.write();
@@ -433,19 +403,14 @@ impl Writer {
     fn make_room(&mut self, length: u32) -> Result<(), AppendError> {
         let fits = |active: &Active| u64::from(active.end) + u64::from(length) <= active.capacity;
         if self.active.as_ref().is_some_and(fits) {
-            let base = self
-                .active
-                .as_ref()
-                .map_or(0, |active| active.segment.header.base_sequence);
+            let base = self.active.as_ref().map_or(0, |active| active.segment.header.base_sequence);
             // Index entries count sequences from the base in 32 bits.
             if self.next_sequence - base < u64::from(u32::MAX / 2) {
                 return Ok(());
             }
         }
         self.flush()?;
-        let capacity = self
-            .segment_bytes
-            .max(u64::from(DATA_START) + u64::from(length));
+        let capacity = self.segment_bytes.max(u64::from(DATA_START) + u64::from(length));
         self.begin_segment(capacity)
     }
 
@@ -487,19 +452,12 @@ impl Writer {
         let segment = Arc::new(Segment::new(header, file));
         let mut table = shared.write();
         table.last_segment = header.id;
-        table
-            .segments
-            .insert(header.id, SegmentState::new(segment.clone(), capacity));
+        table.segments.insert(header.id, SegmentState::new(segment.clone(), capacity));
         drop(table);
         let mut unsynced = shared.unsynced();
         unsynced.segments.push(segment.clone());
         unsynced.folder = true;
-        self.active = Some(Active {
-            segment,
-            end: DATA_START,
-            capacity,
-            pending: 0,
-        });
+        self.active = Some(Active { segment, end: DATA_START, capacity, pending: 0 });
         Ok(())
     }
 
@@ -518,9 +476,7 @@ impl Writer {
             return Ok(());
         }
         self.flush()?;
-        self.shared
-            .sync()
-            .map_err(|error| AppendError::Failed(error.0))?;
+        self.shared.sync().map_err(|error| AppendError::Failed(error.0))?;
         let ended = self.shared.end(Some(self.next_sequence - 1));
         ended.map_err(|error| self.shared.append_error("closing the log", &error))
     }

@@ -15,10 +15,7 @@ use tidings_log::{
     open,
 };
 
-const ALL: ReadLimit = ReadLimit {
-    events: usize::MAX,
-    bytes: usize::MAX,
-};
+const ALL: ReadLimit = ReadLimit { events: usize::MAX, bytes: usize::MAX };
 const NOW: u64 = 1_800_000_000_000;
 
 fn golden() -> PathBuf {
@@ -27,22 +24,12 @@ fn golden() -> PathBuf {
 
 fn options() -> Options {
     let segment_bytes = limits::SEGMENT_BYTES_MIN;
-    Options {
-        segment_bytes,
-        now_ms: NOW,
-        boot_id: Some([7; 16]),
-        ..Options::default()
-    }
+    Options { segment_bytes, now_ms: NOW, boot_id: Some([7; 16]), ..Options::default() }
 }
 
 fn create(writer: &mut Writer, name: &str, policy: Policy, fork: Option<Fork>) -> TopicId {
     let mut batch = Batch::new();
-    let new = NewTopic {
-        name,
-        policy,
-        forked_from: fork,
-        time_ms: NOW,
-    };
+    let new = NewTopic { name, policy, forked_from: fork, time_ms: NOW };
     let id = writer.create_topic(&mut batch, &new).unwrap();
     writer.append(&mut batch, Durability::Written).unwrap();
     id
@@ -58,30 +45,13 @@ fn append(writer: &mut Writer, event: &Event<'_>) -> u64 {
 #[allow(clippy::too_many_lines, reason = "a list of what a log can hold")]
 fn write(folder: &Path) {
     let storage = Arc::new(FileStorage::new(folder).unwrap());
-    let Opened {
-        mut writer, log, ..
-    } = open(storage, options()).unwrap();
-    let retention = Retention {
-        count: Some(4),
-        ..Retention::default()
-    };
-    let busy = create(
-        &mut writer,
-        "busy",
-        Policy {
-            retention,
-            ..Policy::default()
-        },
-        None,
-    );
+    let Opened { mut writer, log, .. } = open(storage, options()).unwrap();
+    let retention = Retention { count: Some(4), ..Retention::default() };
+    let busy = create(&mut writer, "busy", Policy { retention, ..Policy::default() }, None);
     let plain = create(&mut writer, "plain/ä", Policy::default(), None);
     let extra = Box::from(&b"opaque"[..]);
-    let policy = Policy {
-        conflate: true,
-        durability: Durability::Synced,
-        extra,
-        ..Policy::default()
-    };
+    let policy =
+        Policy { conflate: true, durability: Durability::Synced, extra, ..Policy::default() };
     let latest = create(&mut writer, "latest", policy, None);
     let gone = create(&mut writer, "gone", Policy::default(), None);
     let padding = [b'.'; 700];
@@ -90,40 +60,15 @@ fn write(folder: &Path) {
         let topics = [busy];
         append(
             &mut writer,
-            &Event {
-                topics: &topics,
-                time_ms,
-                data: &padding,
-                ..Event::default()
-            },
+            &Event { topics: &topics, time_ms, data: &padding, ..Event::default() },
         );
         if number % 10 == 0 {
             let text = format!("plain {number}");
             let topics = [plain, gone];
             let data = text.as_bytes();
-            append(
-                &mut writer,
-                &Event {
-                    topics: &topics,
-                    time_ms,
-                    data,
-                    ..Event::default()
-                },
-            );
-            let (topics, key) = (
-                [latest],
-                Some(if number % 20 == 0 { "even" } else { "odd" }),
-            );
-            append(
-                &mut writer,
-                &Event {
-                    topics: &topics,
-                    time_ms,
-                    key,
-                    data,
-                    ..Event::default()
-                },
-            );
+            append(&mut writer, &Event { topics: &topics, time_ms, data, ..Event::default() });
+            let (topics, key) = ([latest], Some(if number % 20 == 0 { "even" } else { "odd" }));
+            append(&mut writer, &Event { topics: &topics, time_ms, key, data, ..Event::default() });
         }
         log.maintain(time_ms).unwrap();
     }
@@ -137,28 +82,12 @@ fn write(folder: &Path) {
         expires_ms: Some(NOW + 1000),
         private: true,
         end: Some(End::Done),
-        producer: Some(Producer {
-            id: "producer",
-            epoch: 3,
-            sequence: 9,
-        }),
-        idempotency: Some(Idempotency {
-            key: "again",
-            fingerprint: 77,
-            count: 1,
-        }),
+        producer: Some(Producer { id: "producer", epoch: 3, sequence: 9 }),
+        idempotency: Some(Idempotency { key: "again", fingerprint: 77, count: 1 }),
         data: b"\xff\x00 bytes",
     };
     append(&mut writer, &event);
-    create(
-        &mut writer,
-        "fork",
-        Policy::default(),
-        Some(Fork {
-            source: plain,
-            through: 20,
-        }),
-    );
+    create(&mut writer, "fork", Policy::default(), Some(Fork { source: plain, through: 20 }));
     let mut batch = Batch::new();
     writer.delete_topic(&mut batch, gone).unwrap();
     writer.schedule(&mut batch, NOW + 5, b"later").unwrap();
@@ -174,60 +103,37 @@ fn write(folder: &Path) {
 fn read(log: &Log, name: &str) -> Vec<(u64, String)> {
     let mut found = Vec::new();
     let mut visit = |event: StoredEvent<'_>| {
-        found.push((
-            event.sequence,
-            String::from_utf8_lossy(event.data).into_owned(),
-        ));
+        found.push((event.sequence, String::from_utf8_lossy(event.data).into_owned()));
     };
     let topic = log.topic(name).unwrap();
-    log.read(&[topic], 0, u64::MAX, ALL, NOW + 200, &mut visit)
-        .unwrap();
+    log.read(&[topic], 0, u64::MAX, ALL, NOW + 200, &mut visit).unwrap();
     found
 }
 
 fn check(log: &Log) {
-    let busy: Vec<u64> = read(log, "busy")
-        .into_iter()
-        .map(|(sequence, _)| sequence)
-        .collect();
+    let busy: Vec<u64> = read(log, "busy").into_iter().map(|(sequence, _)| sequence).collect();
     assert_eq!(busy, [69, 70, 71, 72]);
-    let gap = log
-        .missing(log.topic("busy").unwrap(), 0, NOW + 200)
-        .unwrap();
+    let gap = log.missing(log.topic("busy").unwrap(), 0, NOW + 200).unwrap();
     assert_eq!((gap.through, gap.reason), (68, Reason::Retention));
     let plain = read(log, "plain/ä");
-    let expected: Vec<(u64, String)> = (0..6)
-        .map(|number| (number * 12 + 2, format!("plain {}", number * 10)))
-        .collect();
+    let expected: Vec<(u64, String)> =
+        (0..6).map(|number| (number * 12 + 2, format!("plain {}", number * 10))).collect();
     assert_eq!(plain[..6], expected);
     assert_eq!(plain[6], (73, "\u{fffd}\0 bytes".to_owned()));
     assert_eq!(read(log, "fork"), expected[..2]);
-    assert_eq!(
-        read(log, "latest"),
-        [(51, "plain 40".to_owned()), (63, "plain 50".to_owned())],
-    );
+    assert_eq!(read(log, "latest"), [(51, "plain 40".to_owned()), (63, "plain 50".to_owned())],);
     let id = log.topic("plain/ä").unwrap();
     assert_eq!(log.producer(id, "producer"), Some((3, 9)));
     assert_eq!(log.publisher_id(id, "urn:1"), Some(73));
-    let repeated = Repeated {
-        first: 73,
-        count: 1,
-        fingerprint: 77,
-    };
+    let repeated = Repeated { first: 73, count: 1, fingerprint: 77 };
     assert_eq!(log.idempotent(id, "again"), Some(repeated));
     assert_eq!(log.describe(id).unwrap().closed, Some(End::Done));
     let latest = log.describe(log.topic("latest").unwrap()).unwrap();
-    assert_eq!(
-        (&*latest.policy.extra, latest.policy.conflate),
-        (&b"opaque"[..], true)
-    );
+    assert_eq!((&*latest.policy.extra, latest.policy.conflate), (&b"opaque"[..], true));
     assert_eq!(log.topic("gone"), None);
     let schedules = log.schedules();
     assert_eq!(schedules.len(), 1);
-    assert_eq!(
-        (schedules[0].due_ms, &*schedules[0].payload),
-        (NOW + 5, &b"later"[..])
-    );
+    assert_eq!((schedules[0].due_ms, &*schedules[0].payload), (NOW + 5, &b"later"[..]));
 }
 
 #[test]
@@ -246,15 +152,8 @@ fn a_log_of_version_1_is_read() {
             }
         }
         let storage = Arc::new(FileStorage::new(folder.path()).unwrap());
-        let Opened {
-            log,
-            recovery,
-            mut writer,
-        } = open(storage, options()).unwrap();
-        assert!(
-            recovery.clean && recovery.damaged.is_empty(),
-            "{recovery:?}"
-        );
+        let Opened { log, recovery, mut writer } = open(storage, options()).unwrap();
+        assert!(recovery.clean && recovery.damaged.is_empty(), "{recovery:?}");
         assert_eq!(recovery.rebuilt_sidecars > 0, !sidecars);
         assert_eq!(writer.next_sequence(), 74);
         check(&log);

@@ -27,12 +27,7 @@ fn write(writer: &mut Writer, log: &Log, topics: [TopicId; 3], acknowledged: &At
             let data = data_of(sequence);
             let key = ["a", "b", "c"][(sequence % 3) as usize];
             let topics = [all, if sequence % 2 == 0 { few } else { latest }];
-            let event = Event {
-                topics: &topics,
-                key: Some(key),
-                data: &data,
-                ..Event::default()
-            };
+            let event = Event { topics: &topics, key: Some(key), data: &data, ..Event::default() };
             writer.push(&mut batch, &event).unwrap();
         }
         let durability = [Durability::Memory, Durability::Written, Durability::Synced];
@@ -48,27 +43,18 @@ fn write(writer: &mut Writer, log: &Log, topics: [TopicId; 3], acknowledged: &At
 
 /// Follows a topic to the end, in small reads; `dense` if no sequence may be left out.
 fn follow(log: &Log, topic: TopicId, acknowledged: &AtomicU64, dense: bool) {
-    let limit = ReadLimit {
-        events: 100,
-        bytes: 20_000,
-    };
+    let limit = ReadLimit { events: 100, bytes: 20_000 };
     let mut after = 0;
     loop {
         let end = acknowledged.load(Ordering::Acquire);
         let mut last = after;
         let mut visit = |event: StoredEvent<'_>| {
             assert!(event.sequence > last, "{} after {last}", event.sequence);
-            assert!(
-                !dense || event.sequence == last + 1,
-                "{} after {last}",
-                event.sequence
-            );
+            assert!(!dense || event.sequence == last + 1, "{} after {last}", event.sequence);
             assert_eq!(event.data, data_of(event.sequence));
             last = event.sequence;
         };
-        let progress = log
-            .read(&[topic], after, u64::MAX, limit, 0, &mut visit)
-            .unwrap();
+        let progress = log.read(&[topic], after, u64::MAX, limit, 0, &mut visit).unwrap();
         assert!(progress.after >= after && (progress.more || progress.after >= end));
         after = progress.after;
         if after >= EVENTS {
@@ -81,39 +67,18 @@ fn follow(log: &Log, topic: TopicId, acknowledged: &AtomicU64, dense: bool) {
 fn readers_see_everything_while_all_else_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let segment_bytes = limits::SEGMENT_BYTES_MIN;
-    let options = Options {
-        segment_bytes,
-        now_ms: 1,
-        ..Options::default()
-    };
+    let options = Options { segment_bytes, now_ms: 1, ..Options::default() };
     let storage = Arc::new(FileStorage::new(folder.path()).unwrap());
-    let Opened {
-        mut writer, log, ..
-    } = open(storage, options).unwrap();
+    let Opened { mut writer, log, .. } = open(storage, options).unwrap();
     let mut batch = Batch::new();
     let mut create = |name, conflate, count| {
-        let retention = Retention {
-            count,
-            ..Retention::default()
-        };
-        let policy = Policy {
-            conflate,
-            retention,
-            ..Policy::default()
-        };
-        let new = NewTopic {
-            name,
-            policy,
-            forked_from: None,
-            time_ms: 1,
-        };
+        let retention = Retention { count, ..Retention::default() };
+        let policy = Policy { conflate, retention, ..Policy::default() };
+        let new = NewTopic { name, policy, forked_from: None, time_ms: 1 };
         writer.create_topic(&mut batch, &new).unwrap()
     };
-    let topics = [
-        create("all", false, None),
-        create("few", false, Some(9)),
-        create("latest", true, None),
-    ];
+    let topics =
+        [create("all", false, None), create("few", false, Some(9)), create("latest", true, None)];
     writer.append(&mut batch, Durability::Written).unwrap();
     let (acknowledged, done) = (AtomicU64::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
@@ -132,10 +97,7 @@ fn readers_see_everything_while_all_else_goes_on() {
             }
         });
         write(&mut writer, &log, topics, &acknowledged);
-        let failed = readers
-            .into_iter()
-            .filter_map(|reader| reader.join().err())
-            .count();
+        let failed = readers.into_iter().filter_map(|reader| reader.join().err()).count();
         done.store(true, Ordering::Release);
         assert_eq!(failed, 0);
     });

@@ -23,12 +23,7 @@ const MARKS: &str = "marks";
 
 fn options(now_ms: u64, boot: u8) -> Options {
     let boot_id = Some([boot; 16]);
-    Options {
-        segment_bytes: limits::SEGMENT_BYTES_MIN,
-        now_ms,
-        boot_id,
-        ..Options::default()
-    }
+    Options { segment_bytes: limits::SEGMENT_BYTES_MIN, now_ms, boot_id, ..Options::default() }
 }
 
 /// What happened before the crash: after the batch with number N of this list the log was `models[N]`.
@@ -61,29 +56,14 @@ fn random_shape(choices: &mut Choices) -> Shape {
 
 fn random_op(choices: &mut Choices) -> Op {
     match choices.below(30) {
-        0..3 => Op::Create {
-            name: choices.below(6) as u8,
-            policy: random_shape(choices),
-        },
-        3 => Op::Trim {
-            topic: choices.below(6) as u8,
-            back: choices.below(20) as u8,
-        },
-        4 => Op::SetPolicy {
-            topic: choices.below(6) as u8,
-            policy: random_shape(choices),
-        },
-        5 => Op::Delete {
-            topic: choices.below(6) as u8,
-        },
+        0..3 => Op::Create { name: choices.below(6) as u8, policy: random_shape(choices) },
+        3 => Op::Trim { topic: choices.below(6) as u8, back: choices.below(20) as u8 },
+        4 => Op::SetPolicy { topic: choices.below(6) as u8, policy: random_shape(choices) },
+        5 => Op::Delete { topic: choices.below(6) as u8 },
         6 => Op::Schedule,
-        7 => Op::Unschedule {
-            back: choices.below(6) as u8,
-        },
+        7 => Op::Unschedule { back: choices.below(6) as u8 },
         _ => Op::Event {
-            topics: (0..=choices.below(2))
-                .map(|_| choices.below(6) as u8)
-                .collect(),
+            topics: (0..=choices.below(2)).map(|_| choices.below(6) as u8).collect(),
             key: choices.chance(50).then(|| choices.below(4) as u8),
             size: choices.below(900) as u16,
             expires_in: None,
@@ -96,20 +76,10 @@ impl Run {
     /// Opens an empty disk and makes the marks' topic; `None` if the disk crashed meanwhile.
     fn start(storage: &CrashStorage) -> Option<Run> {
         let opened = open(Arc::new(storage.clone()), options(1, 1)).ok()?;
-        let Opened {
-            mut writer, log, ..
-        } = opened;
+        let Opened { mut writer, log, .. } = opened;
         let mut batch = Batch::new();
-        let policy = Policy {
-            durability: Durability::Memory,
-            ..Policy::default()
-        };
-        let new = NewTopic {
-            name: MARKS,
-            policy,
-            forked_from: None,
-            time_ms: 1,
-        };
+        let policy = Policy { durability: Durability::Memory, ..Policy::default() };
+        let new = NewTopic { name: MARKS, policy, forked_from: None, time_ms: 1 };
         let marks = writer.create_topic(&mut batch, &new).unwrap();
         writer.append(&mut batch, Durability::Synced).ok()?;
         log.sync().ok()?;
@@ -121,13 +91,7 @@ impl Run {
             highest_given: 0,
             last_life: 1,
         };
-        Some(Run {
-            writer,
-            log,
-            model,
-            marks,
-            history,
-        })
+        Some(Run { writer, log, model, marks, history })
     }
 
     /// One random step; false when the disk has crashed.
@@ -153,12 +117,7 @@ impl Run {
         }
         let number = (self.history.models.len() as u64).to_le_bytes();
         let time_ms = model.now;
-        let mark = Event {
-            topics: &topics,
-            time_ms,
-            data: &number,
-            ..Event::default()
-        };
+        let mark = Event { topics: &topics, time_ms, data: &number, ..Event::default() };
         self.writer.push(&mut batch, &mark).unwrap();
         model.next += 1;
         let durability = [Durability::Memory, Durability::Written, Durability::Synced]
@@ -224,10 +183,7 @@ fn workload(storage: &CrashStorage, seed: u64, steps: usize, crash_in: Option<u6
     let mut choices = Choices(seed);
     for _ in 0..steps {
         if !run.step(storage, &mut choices) {
-            assert!(
-                storage.has_crashed(),
-                "only the crash may make anything fail"
-            );
+            assert!(storage.has_crashed(), "only the crash may make anything fail");
             break;
         }
     }
@@ -237,10 +193,7 @@ fn workload(storage: &CrashStorage, seed: u64, steps: usize, crash_in: Option<u6
 /// How many batches of the history are in the log.
 fn recovered(log: &Log, marks: TopicId) -> usize {
     let mut last = 0_u64;
-    let all = ReadLimit {
-        events: usize::MAX,
-        bytes: usize::MAX,
-    };
+    let all = ReadLimit { events: usize::MAX, bytes: usize::MAX };
     let mut visit = |event: StoredEvent<'_>| {
         let number = u64::from_le_bytes(event.data.try_into().unwrap());
         assert_eq!(number, last + 1, "a batch is missing in the middle");
@@ -255,31 +208,17 @@ fn check(run: &Run, disk: &CrashStorage, power: bool) {
     let boot = if power { 2 } else { 1 };
     let history = &run.history;
     let opened = open(Arc::new(disk.clone()), options(run.model.now, boot)).unwrap();
-    let Opened {
-        mut writer,
-        log,
-        recovery,
-    } = opened;
+    let Opened { mut writer, log, recovery } = opened;
     assert_eq!(recovery.damaged, [], "a crash is not damage");
     let count = recovered(&log, run.marks);
-    let promised = if power {
-        history.synced
-    } else {
-        history.written
-    };
-    assert!(
-        count >= promised,
-        "{count} batches of {promised} acknowledged ones"
-    );
+    let promised = if power { history.synced } else { history.written };
+    assert!(count >= promised, "{count} batches of {promised} acknowledged ones");
     let mut model = history.models[count].clone();
     // The clock is the crashed run's.
     model.pass(run.model.now - model.now);
     model.check_with_marks(&log, run.marks);
     if !recovery.clean {
-        assert!(
-            writer.next_sequence() > history.highest_given,
-            "a sequence is given twice"
-        );
+        assert!(writer.next_sequence() > history.highest_given, "a sequence is given twice");
         let start = log.first_issued_this_life();
         let lost = log.missing(run.marks, start - 2, model.now);
         assert_eq!(lost.map(|missing| missing.reason), Some(Reason::Crash));
@@ -289,9 +228,7 @@ fn check(run: &Run, disk: &CrashStorage, power: bool) {
     let mut batch = Batch::new();
     let mut choices = Choices(count as u64);
     for _ in 0..10 {
-        model.next = model
-            .next
-            .max(writer.next_sequence() + batch.events() as u64);
+        model.next = model.next.max(writer.next_sequence() + batch.events() as u64);
         model.apply(&random_op(&mut choices), &mut writer, &mut batch);
     }
     writer.append(&mut batch, Durability::Written).unwrap();
@@ -317,14 +254,8 @@ fn check_twice(run: &Run, disk: &CrashStorage) {
                 let mut events = Vec::new();
                 let mut visit =
                     |event: StoredEvent<'_>| events.push((event.sequence, event.data.to_vec()));
-                let all = ReadLimit {
-                    events: usize::MAX,
-                    bytes: usize::MAX,
-                };
-                opened
-                    .log
-                    .read(&[info.id], 0, u64::MAX, all, run.model.now, &mut visit)
-                    .unwrap();
+                let all = ReadLimit { events: usize::MAX, bytes: usize::MAX };
+                opened.log.read(&[info.id], 0, u64::MAX, all, run.model.now, &mut visit).unwrap();
                 (info, events)
             })
             .collect();
@@ -339,14 +270,16 @@ fn check_twice(run: &Run, disk: &CrashStorage) {
 #[test]
 fn a_crash_at_every_operation_loses_nothing_that_was_promised() {
     const STEPS: usize = 60;
-    for seed in 0..3 {
+    // A longer run tries more workloads.
+    let seeds = std::env::var("TIDINGS_LOG_CRASH_SEEDS").ok().and_then(|text| text.parse().ok());
+    for seed in 0..seeds.unwrap_or(6) {
         let whole = CrashStorage::new();
         let started = CrashStorage::new();
         Run::start(&started).unwrap();
         let run = workload(&whole, seed, STEPS, None).unwrap();
         drop(run);
         let operations = whole.operations() - started.operations();
-        assert!(operations > 100);
+        assert!(operations > 50);
         for crash_in in 0..operations {
             let storage = CrashStorage::new();
             let run = workload(&storage, seed, STEPS, Some(crash_in)).unwrap();

@@ -11,20 +11,12 @@ use tidings_log::{
     Writer, limits, open,
 };
 
-const ALL: ReadLimit = ReadLimit {
-    events: usize::MAX,
-    bytes: usize::MAX,
-};
+const ALL: ReadLimit = ReadLimit { events: usize::MAX, bytes: usize::MAX };
 
 fn options() -> Options {
     let boot_id = Some([1; 16]);
     let segment_bytes = limits::SEGMENT_BYTES_MIN;
-    Options {
-        segment_bytes,
-        now_ms: 1,
-        boot_id,
-        ..Options::default()
-    }
+    Options { segment_bytes, now_ms: 1, boot_id, ..Options::default() }
 }
 
 fn open_disk(disk: &CrashStorage) -> Opened {
@@ -33,12 +25,7 @@ fn open_disk(disk: &CrashStorage) -> Opened {
 
 fn create(writer: &mut Writer, name: &str, policy: Policy) -> TopicId {
     let mut batch = Batch::new();
-    let new = NewTopic {
-        name,
-        policy,
-        forked_from: None,
-        time_ms: 1,
-    };
+    let new = NewTopic { name, policy, forked_from: None, time_ms: 1 };
     let id = writer.create_topic(&mut batch, &new).unwrap();
     writer.append(&mut batch, Durability::Written).unwrap();
     id
@@ -56,12 +43,7 @@ fn append_as(
 ) -> Result<u64, AppendError> {
     let mut batch = Batch::new();
     let topics = [topic];
-    let event = Event {
-        topics: &topics,
-        data,
-        time_ms: 1,
-        ..Event::default()
-    };
+    let event = Event { topics: &topics, data, time_ms: 1, ..Event::default() };
     writer.push(&mut batch, &event).unwrap();
     let appended = writer.append(&mut batch, durability);
     assert!(batch.is_empty());
@@ -76,18 +58,13 @@ fn sequences(log: &Log, topic: TopicId) -> Vec<u64> {
 }
 
 fn segments(disk: &CrashStorage) -> Vec<String> {
-    disk.names()
-        .into_iter()
-        .filter(|name| name.ends_with(".segment"))
-        .collect()
+    disk.names().into_iter().filter(|name| name.ends_with(".segment")).collect()
 }
 
 #[test]
 fn a_full_disk_refuses_appends_until_there_is_room() {
     let disk = CrashStorage::new();
-    let Opened {
-        mut writer, log, ..
-    } = open_disk(&disk);
+    let Opened { mut writer, log, .. } = open_disk(&disk);
     let a = create(&mut writer, "a", Policy::default());
     assert_eq!(append(&mut writer, a, b"one"), Ok(1));
     assert_eq!(append_as(&mut writer, a, b"two", Durability::Memory), Ok(2));
@@ -95,33 +72,17 @@ fn a_full_disk_refuses_appends_until_there_is_room() {
     assert_eq!(append(&mut writer, a, b"three"), Err(AppendError::DiskFull));
     assert_eq!(writer.flush(), Err(AppendError::DiskFull));
     assert_eq!(writer.next_sequence(), 3);
-    assert_eq!(
-        sequences(&log, a),
-        [1, 2],
-        "what memory had accepted is still readable"
-    );
+    assert_eq!(sequences(&log, a), [1, 2], "what memory had accepted is still readable");
     assert_eq!(log.status().state, State::Healthy);
     let mut batch = Batch::new();
     let policy = Policy::default();
-    let new = NewTopic {
-        name: "b",
-        policy,
-        forked_from: None,
-        time_ms: 1,
-    };
+    let new = NewTopic { name: "b", policy, forked_from: None, time_ms: 1 };
     let lost = writer.create_topic(&mut batch, &new).unwrap();
-    assert_eq!(
-        writer.append(&mut batch, Durability::Written),
-        Err(AppendError::DiskFull)
-    );
+    assert_eq!(writer.append(&mut batch, Durability::Written), Err(AppendError::DiskFull));
     assert_eq!(log.topic("b"), None);
     disk.set_fault(Fault::None);
     assert_eq!(append(&mut writer, a, b"three"), Ok(3));
-    assert_eq!(
-        create(&mut writer, "b", Policy::default()),
-        lost,
-        "its number was free again"
-    );
+    assert_eq!(create(&mut writer, "b", Policy::default()), lost, "its number was free again");
     drop((writer, log));
     let Opened { log, recovery, .. } = open_disk(&disk.after_kill());
     assert_eq!(sequences(&log, a), [1, 2, 3]);
@@ -131,9 +92,7 @@ fn a_full_disk_refuses_appends_until_there_is_room() {
 #[test]
 fn a_full_disk_at_the_border_of_a_segment_changes_nothing() {
     let disk = CrashStorage::new();
-    let Opened {
-        mut writer, log, ..
-    } = open_disk(&disk);
+    let Opened { mut writer, log, .. } = open_disk(&disk);
     let a = create(&mut writer, "a", Policy::default());
     let data = [b'x'; 3000];
     let mut expected = Vec::new();
@@ -155,21 +114,13 @@ fn a_full_disk_at_the_border_of_a_segment_changes_nothing() {
 #[test]
 fn after_a_failed_write_nothing_is_accepted_any_more() {
     let disk = CrashStorage::new();
-    let Opened {
-        mut writer, log, ..
-    } = open_disk(&disk);
+    let Opened { mut writer, log, .. } = open_disk(&disk);
     let a = create(&mut writer, "a", Policy::default());
     append(&mut writer, a, b"one").unwrap();
     disk.set_fault(Fault::Write);
-    assert!(matches!(
-        append(&mut writer, a, b"two"),
-        Err(AppendError::Failed(_))
-    ));
+    assert!(matches!(append(&mut writer, a, b"two"), Err(AppendError::Failed(_))));
     disk.set_fault(Fault::None);
-    assert!(matches!(
-        append(&mut writer, a, b"two"),
-        Err(AppendError::Failed(_))
-    ));
+    assert!(matches!(append(&mut writer, a, b"two"), Err(AppendError::Failed(_))));
     let memory = append_as(&mut writer, a, b"two", Durability::Memory);
     assert!(matches!(memory, Err(AppendError::Failed(_))));
     assert!(log.sync().is_err());
@@ -185,9 +136,7 @@ fn after_a_failed_write_nothing_is_accepted_any_more() {
 #[test]
 fn a_failed_sync_is_never_tried_again() {
     let disk = CrashStorage::new();
-    let Opened {
-        mut writer, log, ..
-    } = open_disk(&disk);
+    let Opened { mut writer, log, .. } = open_disk(&disk);
     let a = create(&mut writer, "a", Policy::default());
     append(&mut writer, a, b"one").unwrap();
     let synced = log.synced();
@@ -197,10 +146,7 @@ fn a_failed_sync_is_never_tried_again() {
     let syncs = disk.syncs();
     assert_eq!(log.sync().unwrap_err(), error);
     assert_eq!((log.synced(), disk.syncs()), (synced, syncs));
-    assert!(matches!(
-        append(&mut writer, a, b"two"),
-        Err(AppendError::Failed(_))
-    ));
+    assert!(matches!(append(&mut writer, a, b"two"), Err(AppendError::Failed(_))));
 }
 
 #[test]
@@ -210,9 +156,7 @@ fn a_read_only_disk_is_named_as_such() {
     let refused = open(Arc::new(disk.clone()), options());
     assert!(matches!(refused, Err(OpenError::ReadOnly(_))));
     disk.set_fault(Fault::None);
-    let Opened {
-        mut writer, log, ..
-    } = open_disk(&disk);
+    let Opened { mut writer, log, .. } = open_disk(&disk);
     let a = create(&mut writer, "a", Policy::default());
     append(&mut writer, a, b"one").unwrap();
     disk.set_fault(Fault::ReadOnly);
@@ -225,9 +169,7 @@ fn a_read_only_disk_is_named_as_such() {
 /// A closed log with 60 events of topic "a" in several sealed segments.
 fn filled() -> (CrashStorage, TopicId) {
     let disk = CrashStorage::new();
-    let Opened {
-        mut writer, log, ..
-    } = open_disk(&disk);
+    let Opened { mut writer, log, .. } = open_disk(&disk);
     let a = create(&mut writer, "a", Policy::default());
     for number in 0..60_u8 {
         append(&mut writer, a, &[number; 1000]).unwrap();
@@ -254,17 +196,10 @@ fn a_damaged_record_is_stepped_over_and_reported() {
         bytes[at + 10] ^= 1;
     });
     let Opened { log, recovery, .. } = open_disk(&disk);
-    assert_eq!(
-        recovery.damaged,
-        [],
-        "a sealed segment is not read when the log is opened"
-    );
+    assert_eq!(recovery.damaged, [], "a sealed segment is not read when the log is opened");
     let expected: Vec<u64> = (1..=60).filter(|sequence| *sequence != damaged).collect();
     assert_eq!(sequences(&log, a), expected);
-    let missing = Some(Missing {
-        through: damaged,
-        reason: Reason::Damage,
-    });
+    let missing = Some(Missing { through: damaged, reason: Reason::Damage });
     assert_eq!(log.missing(a, damaged - 1, 1), missing);
     assert_eq!(log.missing(a, damaged, 1), None);
     assert_eq!(log.status().damaged.len(), 1);
@@ -276,10 +211,7 @@ fn a_lost_torn_or_foreign_sidecar_is_rebuilt() {
     let (disk, a) = filled();
     let all: Vec<u64> = (1..=60).collect();
     let names = disk.names();
-    let sidecars: Vec<&String> = names
-        .iter()
-        .filter(|name| name.ends_with(".index"))
-        .collect();
+    let sidecars: Vec<&String> = names.iter().filter(|name| name.ends_with(".index")).collect();
     let foreign = disk.bytes(sidecars[1]).unwrap();
     disk.corrupt(sidecars[0], |bytes| bytes.truncate(100));
     disk.corrupt(sidecars[1], |bytes| {
@@ -287,11 +219,7 @@ fn a_lost_torn_or_foreign_sidecar_is_rebuilt() {
         bytes[last] ^= 1;
     });
     disk.corrupt(sidecars[2], |bytes| *bytes = foreign);
-    let Opened {
-        mut writer,
-        log,
-        recovery,
-    } = open_disk(&disk);
+    let Opened { mut writer, log, recovery } = open_disk(&disk);
     assert_eq!(recovery.rebuilt_sidecars, 3);
     assert_eq!((recovery.damaged.len(), recovery.dropped_bytes), (0, 0));
     assert_eq!(sequences(&log, a), all);
@@ -318,22 +246,13 @@ fn damage_in_the_middle_does_not_keep_the_rest_from_being_read() {
         let damage = &recovery.damaged[0];
         assert!(damage.first <= damage.last && damage.bytes > 1000);
         let lost = damage.first..=damage.last;
-        let expected: Vec<u64> = (1..=60)
-            .filter(|sequence| !lost.contains(sequence))
-            .collect();
+        let expected: Vec<u64> = (1..=60).filter(|sequence| !lost.contains(sequence)).collect();
         assert_eq!(sequences(log, a), expected);
-        let missing = Missing {
-            through: damage.last,
-            reason: Reason::Damage,
-        };
+        let missing = Missing { through: damage.last, reason: Reason::Damage };
         assert_eq!(log.missing(a, 0, 1), Some(missing));
         assert_eq!(log.missing(a, damage.last, 1), None);
     };
-    let Opened {
-        mut writer,
-        log,
-        recovery,
-    } = open_disk(&disk);
+    let Opened { mut writer, log, recovery } = open_disk(&disk);
     check(&recovery, &log);
     writer.close().unwrap();
     // The damage is remembered.
@@ -349,21 +268,11 @@ fn damage_at_the_end_of_what_was_synced_is_not_taken_for_a_torn_tail() {
         let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
         bytes[end - 20] ^= 1;
     });
-    let Opened {
-        mut writer,
-        log,
-        recovery,
-    } = open_disk(&disk);
+    let Opened { mut writer, log, recovery } = open_disk(&disk);
     assert_eq!(recovery.damaged.len(), 1);
-    assert_eq!(
-        (recovery.damaged[0].first, recovery.damaged[0].last),
-        (60, 60)
-    );
+    assert_eq!((recovery.damaged[0].first, recovery.damaged[0].last), (60, 60));
     assert_eq!(sequences(&log, a), (1..60).collect::<Vec<_>>());
-    let missing = Some(Missing {
-        through: 60,
-        reason: Reason::Damage,
-    });
+    let missing = Some(Missing { through: 60, reason: Reason::Damage });
     assert_eq!(log.missing(a, 59, 1), missing);
     assert_eq!(append(&mut writer, a, b"more"), Ok(61));
     writer.close().unwrap();
@@ -381,9 +290,7 @@ fn a_segment_without_header_is_damage() {
     assert_eq!(recovery.damaged.len(), 1, "{recovery:?}");
     let damage = &recovery.damaged[0];
     let lost = damage.first..=damage.last;
-    let expected: Vec<u64> = (1..=60)
-        .filter(|sequence| !lost.contains(sequence))
-        .collect();
+    let expected: Vec<u64> = (1..=60).filter(|sequence| !lost.contains(sequence)).collect();
     assert!(expected.len() < 60 && expected.contains(&60));
     assert_eq!(sequences(&log, a), expected);
 }
@@ -403,21 +310,9 @@ fn a_lost_state_file_means_a_new_epoch() {
 /// A log whose first segments were deleted: its topics are defined in the checkpoint alone.
 fn trimmed() -> (CrashStorage, TopicId) {
     let disk = CrashStorage::new();
-    let Opened {
-        mut writer, log, ..
-    } = open_disk(&disk);
-    let retention = Retention {
-        count: Some(5),
-        ..Retention::default()
-    };
-    let a = create(
-        &mut writer,
-        "a",
-        Policy {
-            retention,
-            ..Policy::default()
-        },
-    );
+    let Opened { mut writer, log, .. } = open_disk(&disk);
+    let retention = Retention { count: Some(5), ..Retention::default() };
+    let a = create(&mut writer, "a", Policy { retention, ..Policy::default() });
     for number in 0..60_u8 {
         append(&mut writer, a, &[number; 1000]).unwrap();
     }
@@ -435,29 +330,18 @@ fn one_copy_of_the_checkpoint_is_enough_and_without_any_it_is_damage() {
         let Opened { log, recovery, .. } = open_disk(&disk);
         assert_eq!(recovery.damaged, []);
         assert_eq!(sequences(&log, a), [56, 57, 58, 59, 60]);
-        assert_eq!(
-            log.missing(a, 0, 1).map(|missing| missing.through),
-            Some(55)
-        );
+        assert_eq!(log.missing(a, 0, 1).map(|missing| missing.through), Some(55));
     }
     let (disk, a) = trimmed();
     for lost in ["checkpoint", "checkpoint.copy"] {
         disk.corrupt(lost, Vec::clear);
     }
-    let Opened {
-        mut writer,
-        log,
-        recovery,
-    } = open_disk(&disk);
+    let Opened { mut writer, log, recovery } = open_disk(&disk);
     assert_eq!(recovery.damaged.len(), 1);
     assert_eq!(sequences(&log, a), []);
     let again = create(&mut writer, "a", Policy::default());
     assert_eq!(append(&mut writer, again, b"new"), Ok(61));
-    assert_eq!(
-        log.missing(again, 0, 1),
-        None,
-        "what was lost is older than this topic"
-    );
+    assert_eq!(log.missing(again, 0, 1), None, "what was lost is older than this topic");
 }
 
 #[test]
@@ -472,12 +356,7 @@ fn an_unknown_version_is_refused() {
         }
     });
     let refused = open(Arc::new(disk), options());
-    let Err(OpenError::Version {
-        file,
-        found: 2,
-        known: 1,
-    }) = refused
-    else {
+    let Err(OpenError::Version { file, found: 2, known: 1 }) = refused else {
         panic!("{refused:?}");
     };
     assert_eq!(file, name);
@@ -485,22 +364,12 @@ fn an_unknown_version_is_refused() {
 
 #[test]
 fn an_option_out_of_range_is_refused() {
-    for segment_bytes in [
-        0,
-        limits::SEGMENT_BYTES_MIN - 1,
-        limits::SEGMENT_BYTES_MAX + 1,
-    ] {
-        let options = Options {
-            segment_bytes,
-            ..options()
-        };
+    for segment_bytes in [0, limits::SEGMENT_BYTES_MIN - 1, limits::SEGMENT_BYTES_MAX + 1] {
+        let options = Options { segment_bytes, ..options() };
         let refused = open(Arc::new(CrashStorage::new()), options);
         assert!(matches!(refused, Err(OpenError::SegmentBytes(found)) if found == segment_bytes));
     }
-    let options = Options {
-        entropy: |_| false,
-        ..options()
-    };
+    let options = Options { entropy: |_| false, ..options() };
     let refused = open(Arc::new(CrashStorage::new()), options);
     assert!(matches!(refused, Err(OpenError::Entropy)));
 }

@@ -13,21 +13,14 @@ use tidings_log::{Batch, Durability, Opened, Options, limits, open};
 
 #[derive(Clone, Debug)]
 enum Step {
-    Append {
-        ops: Vec<Op>,
-        durability: Durability,
-    },
+    Append { ops: Vec<Op>, durability: Durability },
     Pass(u16),
     Maintain,
     Reopen,
 }
 
 fn durability() -> impl Strategy<Value = Durability> {
-    prop_oneof![
-        Just(Durability::Memory),
-        Just(Durability::Written),
-        Just(Durability::Synced)
-    ]
+    prop_oneof![Just(Durability::Memory), Just(Durability::Written), Just(Durability::Synced)]
 }
 
 fn shape() -> impl Strategy<Value = Shape> {
@@ -80,22 +73,13 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn options(now_ms: u64) -> Options {
     let boot_id = Some([3; 16]);
-    Options {
-        segment_bytes: limits::SEGMENT_BYTES_MIN,
-        now_ms,
-        boot_id,
-        ..Options::default()
-    }
+    Options { segment_bytes: limits::SEGMENT_BYTES_MIN, now_ms, boot_id, ..Options::default() }
 }
 
 fn run(steps: &[Step]) {
     let storage = CrashStorage::new();
     let reopen = |now_ms| open(Arc::new(storage.clone()), options(now_ms)).unwrap();
-    let Opened {
-        mut writer,
-        mut log,
-        ..
-    } = reopen(1);
+    let Opened { mut writer, mut log, .. } = reopen(1);
     let mut model = Model::new(1);
     let mut batch = Batch::new();
     for step in steps {
@@ -116,10 +100,7 @@ fn run(steps: &[Step]) {
                 writer.close().unwrap();
                 let opened = reopen(model.now);
                 assert!(opened.recovery.clean);
-                assert_eq!(
-                    (opened.recovery.dropped_bytes, opened.recovery.damaged.len()),
-                    (0, 0)
-                );
+                assert_eq!((opened.recovery.dropped_bytes, opened.recovery.damaged.len()), (0, 0));
                 (writer, log) = (opened.writer, opened.log);
                 assert_eq!(writer.next_sequence(), model.next);
             }

@@ -13,59 +13,29 @@ use tidings_log::{
     limits, open,
 };
 
-const ALL: ReadLimit = ReadLimit {
-    events: usize::MAX,
-    bytes: usize::MAX,
-};
+const ALL: ReadLimit = ReadLimit { events: usize::MAX, bytes: usize::MAX };
 
 fn options() -> Options {
     let boot_id = Some([1; 16]);
     let segment_bytes = limits::SEGMENT_BYTES_MIN;
-    Options {
-        segment_bytes,
-        now_ms: 1,
-        boot_id,
-        ..Options::default()
-    }
+    Options { segment_bytes, now_ms: 1, boot_id, ..Options::default() }
 }
 
 /// A log with segments of every kind, and what is in it.
 fn sample(clean: bool) -> (CrashStorage, BTreeMap<u64, Vec<u8>>) {
     let disk = CrashStorage::new();
-    let Opened {
-        mut writer, log, ..
-    } = open(Arc::new(disk.clone()), options()).unwrap();
+    let Opened { mut writer, log, .. } = open(Arc::new(disk.clone()), options()).unwrap();
     let mut batch = Batch::new();
     let mut create = |name, policy| {
-        let new = NewTopic {
-            name,
-            policy,
-            forked_from: None,
-            time_ms: 1,
-        };
+        let new = NewTopic { name, policy, forked_from: None, time_ms: 1 };
         let id = writer.create_topic(&mut batch, &new).unwrap();
         writer.append(&mut batch, Durability::Written).unwrap();
         id
     };
-    let retention = Retention {
-        count: Some(10),
-        ..Retention::default()
-    };
-    let few = create(
-        "few",
-        Policy {
-            retention,
-            ..Policy::default()
-        },
-    );
+    let retention = Retention { count: Some(10), ..Retention::default() };
+    let few = create("few", Policy { retention, ..Policy::default() });
     let all = create("all", Policy::default());
-    let latest = create(
-        "latest",
-        Policy {
-            conflate: true,
-            ..Policy::default()
-        },
-    );
+    let latest = create("latest", Policy { conflate: true, ..Policy::default() });
     let mut written = BTreeMap::new();
     for number in 0..90_u64 {
         let topics = match number % 5 {
@@ -74,13 +44,8 @@ fn sample(clean: bool) -> (CrashStorage, BTreeMap<u64, Vec<u8>>) {
         };
         let data = vec![number as u8; 300 + number as usize * 5];
         let key = Some(if number % 2 == 0 { "x" } else { "y" });
-        let event = Event {
-            topics: &topics,
-            key,
-            publisher_id: key,
-            data: &data,
-            ..Event::default()
-        };
+        let event =
+            Event { topics: &topics, key, publisher_id: key, data: &data, ..Event::default() };
         writer.push(&mut batch, &event).unwrap();
         let last = writer.append(&mut batch, Durability::Written).unwrap().last;
         written.insert(last, data);
@@ -104,15 +69,10 @@ fn survive(disk: &CrashStorage, written: &BTreeMap<u64, Vec<u8>>) {
         let Ok(opened) = open(Arc::new(disk.clone()), options()) else {
             return;
         };
-        let Opened {
-            mut writer, log, ..
-        } = opened;
+        let Opened { mut writer, log, .. } = opened;
         let ids = log.topic_ids();
         let mut visit = |event: StoredEvent<'_>| {
-            assert_eq!(
-                written.get(&event.sequence).map(Vec::as_slice),
-                Some(event.data)
-            );
+            assert_eq!(written.get(&event.sequence).map(Vec::as_slice), Some(event.data));
         };
         // A file that is shorter than its index says is no event, not a panic.
         let _ = log.read(&ids, 0, u64::MAX, ALL, 1, &mut visit);
@@ -131,11 +91,7 @@ fn survive(disk: &CrashStorage, written: &BTreeMap<u64, Vec<u8>>) {
 }
 
 fn damage(disk: &CrashStorage, choices: &mut Choices) {
-    let names: Vec<String> = disk
-        .names()
-        .into_iter()
-        .filter(|name| name != "lock")
-        .collect();
+    let names: Vec<String> = disk.names().into_iter().filter(|name| name != "lock").collect();
     for _ in 0..=choices.below(3) {
         let name = &names[choices.below(names.len() as u64) as usize];
         disk.corrupt(name, |bytes| {

@@ -22,9 +22,7 @@ impl Shared {
         for topic in topics {
             levels.extend(self.levels(*topic, now_ms, 0)?);
         }
-        let wanted = usize::try_from(n)
-            .unwrap_or(usize::MAX)
-            .min(limits::BEFORE_LAST_MAX);
+        let wanted = usize::try_from(n).unwrap_or(usize::MAX).min(limits::BEFORE_LAST_MAX);
         let mut depth = wanted;
         loop {
             let mut found = Vec::new();
@@ -131,10 +129,7 @@ impl Shared {
         let mut reading = Reading {
             shared: self,
             now_ms,
-            limit: ReadLimit {
-                events: 1,
-                bytes: usize::MAX,
-            },
+            limit: ReadLimit { events: 1, bytes: usize::MAX },
             visit: &mut check,
             events: 0,
             bytes: 0,
@@ -142,9 +137,7 @@ impl Shared {
             buffer: Vec::new(),
             topics: Vec::new(),
         };
-        reading
-            .hand_out(std::slice::from_ref(found))
-            .map_err(io::Error::other)?;
+        reading.hand_out(std::slice::from_ref(found)).map_err(io::Error::other)?;
         Ok(readable)
     }
 }

@@ -12,16 +12,8 @@ fn full_event<'a>(topics: &'a [TopicId]) -> Event<'a> {
         expires_ms: Some(1_800_000_000_000),
         private: true,
         end: Some(End::Cancelled),
-        producer: Some(Producer {
-            id: "worker",
-            epoch: 7,
-            sequence: u64::MAX,
-        }),
-        idempotency: Some(Idempotency {
-            key: "k",
-            fingerprint: 0xdead_beef_0123_4567,
-            count: 3,
-        }),
+        producer: Some(Producer { id: "worker", epoch: 7, sequence: u64::MAX }),
+        idempotency: Some(Idempotency { key: "k", fingerprint: 0xdead_beef_0123_4567, count: 3 }),
         data: b"line\nline",
     }
 }
@@ -32,40 +24,22 @@ fn an_event_comes_back_with_every_field() {
     let event = full_event(&topics);
     let mut bytes = Vec::new();
     encode_event(&mut bytes, 42, event.time_ms, &event, &[9, 1 << 40]);
-    let Some(Record::Event(read)) = decode(&bytes) else {
-        panic!("an event was encoded")
-    };
+    let Some(Record::Event(read)) = decode(&bytes) else { panic!("an event was encoded") };
     assert_eq!(read.sequence, 42);
-    assert_eq!(
-        read.topics().collect::<Vec<_>>(),
-        [(topics[0], 9), (topics[1], 1 << 40)]
-    );
-    assert_eq!(
-        Event {
-            topics: &topics,
-            ..read.event
-        },
-        event
-    );
+    assert_eq!(read.topics().collect::<Vec<_>>(), [(topics[0], 9), (topics[1], 1 << 40)]);
+    assert_eq!(Event { topics: &topics, ..read.event }, event);
 }
 
 #[test]
 fn a_control_record_comes_back() {
     let policy = Policy {
         durability: Durability::Synced,
-        retention: Retention {
-            count: Some(5),
-            age_ms: None,
-            bytes: Some(1 << 33),
-        },
+        retention: Retention { count: Some(5), age_ms: None, bytes: Some(1 << 33) },
         conflate: true,
         extra: Box::from(&b"\0opaque"[..]),
     };
     let id = TopicId(4);
-    let fork = Some(Fork {
-        source: TopicId(1),
-        through: 99,
-    });
+    let fork = Some(Fork { source: TopicId(1), through: 99 });
     let controls = [
         Control::TopicDefined {
             id,
@@ -75,29 +49,13 @@ fn a_control_record_comes_back() {
             time_ms: 12,
             created_at: 5,
         },
-        Control::PolicySet {
-            id,
-            policy,
-            floor: 17,
-        },
+        Control::PolicySet { id, policy, floor: 17 },
         Control::Trimmed { id, through: 3 },
-        Control::Closed {
-            id,
-            end: End::Error,
-        },
+        Control::Closed { id, end: End::Error },
         Control::Deleted { id },
-        Control::Scheduled {
-            id: 5,
-            due_ms: 6,
-            payload: b"later",
-        },
+        Control::Scheduled { id: 5, due_ms: 6, payload: b"later" },
         Control::Unscheduled { id: 5 },
-        Control::LifeBegan {
-            start: 8,
-            previous_newest: 2,
-            loss: Loss::Written,
-            time_ms: 1,
-        },
+        Control::LifeBegan { start: 8, previous_newest: 2, loss: Loss::Written, time_ms: 1 },
     ];
     for control in controls {
         let mut bytes = Vec::new();

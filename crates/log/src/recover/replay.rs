@@ -46,10 +46,7 @@ pub(super) fn attach(table: &mut Table, mut state: SegmentState, loaded: Loaded)
     }
     if let Some(state) = table.segments.get_mut(&id) {
         let runs: u64 = loaded.runs.iter().map(|(_, run)| run.bytes).sum();
-        let conflated = loaded
-            .tags
-            .iter()
-            .filter(|tag| tag.kind == TagKind::Conflated);
+        let conflated = loaded.tags.iter().filter(|tag| tag.kind == TagKind::Conflated);
         let records: u64 = conflated.map(|tag| u64::from(tag.location().1)).sum();
         state.total_bytes = runs + records + loaded.controls.len() as u64;
         // Nobody else has the handle yet, so this is the first time.
@@ -133,23 +130,13 @@ fn collect(
                     topics.push(topic);
                     ordinals.push(ordinal);
                 }
-                let borrowed = Event {
-                    topics: &topics,
-                    ..event.event
-                };
+                let borrowed = Event { topics: &topics, ..event.event };
                 let conflates = |topic| {
                     let known = table.topics.get(&topic).map(|topic| topic.policy.conflate);
                     known.unwrap_or_else(|| created.contains(&topic))
                 };
                 let place = (offset, length);
-                collected.event(
-                    secret,
-                    event.sequence,
-                    place,
-                    &borrowed,
-                    &ordinals,
-                    conflates,
-                );
+                collected.event(secret, event.sequence, place, &borrowed, &ordinals, conflates);
             }
             Some(Record::Control(control)) => {
                 if let Control::TopicDefined { id, policy, .. } = control {

@@ -48,24 +48,14 @@ fn candidate(id: u64, batches: &[(u64, u64)], damaged: &[u64]) -> Candidate {
     }
     bytes.extend([0; 64]);
     let examined = Examined::Scanned(scan(&bytes, &header));
-    Candidate {
-        id,
-        header: Some(header),
-        examined,
-    }
+    Candidate { id, header: Some(header), examined }
 }
 
 const BATCH_BYTES: u32 = 72;
 
 #[test]
 fn a_whole_log_is_kept_whole() {
-    let verdict = judge(
-        &[
-            candidate(1, &[(1, 0), (2, 1)], &[]),
-            candidate(2, &[(3, 2)], &[]),
-        ],
-        0,
-    );
+    let verdict = judge(&[candidate(1, &[(1, 0), (2, 1)], &[]), candidate(2, &[(3, 2)], &[])], 0);
     assert_eq!((verdict.keep, verdict.end), (2, DATA_START + BATCH_BYTES));
     assert_eq!((verdict.dropped_bytes, verdict.dropped_batches), (0, 0));
     assert_eq!(verdict.damaged, []);
@@ -73,13 +63,8 @@ fn a_whole_log_is_kept_whole() {
 
 #[test]
 fn an_unsynced_invalid_batch_ends_the_log_and_drops_valid_ones_behind_it() {
-    let verdict = judge(
-        &[
-            candidate(1, &[(1, 0), (2, 1), (3, 1)], &[2]),
-            candidate(2, &[(4, 1)], &[]),
-        ],
-        0,
-    );
+    let verdict =
+        judge(&[candidate(1, &[(1, 0), (2, 1), (3, 1)], &[2]), candidate(2, &[(4, 1)], &[])], 0);
     assert_eq!((verdict.keep, verdict.end), (1, DATA_START + BATCH_BYTES));
     assert_eq!(verdict.dropped_batches, 2);
     assert_eq!(verdict.dropped_bytes, u64::from(3 * BATCH_BYTES));
@@ -88,21 +73,11 @@ fn an_unsynced_invalid_batch_ends_the_log_and_drops_valid_ones_behind_it() {
 
 #[test]
 fn a_synced_invalid_batch_is_damage_and_is_stepped_over() {
-    let verdict = judge(
-        &[
-            candidate(1, &[(1, 0), (2, 1), (3, 2)], &[2]),
-            candidate(2, &[(4, 2)], &[]),
-        ],
-        0,
-    );
+    let verdict =
+        judge(&[candidate(1, &[(1, 0), (2, 1), (3, 2)], &[2]), candidate(2, &[(4, 2)], &[])], 0);
     assert_eq!((verdict.keep, verdict.end), (2, DATA_START + BATCH_BYTES));
-    let damage = Damage {
-        segment: 1,
-        topic: None,
-        first: 10,
-        last: 29,
-        bytes: u64::from(BATCH_BYTES),
-    };
+    let damage =
+        Damage { segment: 1, topic: None, first: 10, last: 29, bytes: u64::from(BATCH_BYTES) };
     assert_eq!(verdict.damaged, [damage]);
     assert_eq!(verdict.dropped_batches, 0);
 }
@@ -120,12 +95,7 @@ fn what_the_state_file_saw_synced_is_damage_even_at_the_end() {
 
 #[test]
 fn batches_missing_between_segments_are_noticed() {
-    let segments = |synced| {
-        [
-            candidate(1, &[(1, 0)], &[]),
-            candidate(2, &[(3, synced)], &[]),
-        ]
-    };
+    let segments = |synced| [candidate(1, &[(1, 0)], &[]), candidate(2, &[(3, synced)], &[])];
     let torn = judge(&segments(1), 0);
     assert_eq!((torn.keep, torn.dropped_batches), (1, 1));
     let damaged = judge(&segments(2), 0);
@@ -134,21 +104,10 @@ fn batches_missing_between_segments_are_noticed() {
 
 #[test]
 fn a_segment_without_header_is_torn_at_the_end_and_damage_in_the_middle() {
-    let lost = |id| Candidate {
-        id,
-        header: None,
-        examined: Examined::Unreadable { bytes: 500 },
-    };
+    let lost = |id| Candidate { id, header: None, examined: Examined::Unreadable { bytes: 500 } };
     let torn = judge(&[candidate(1, &[(1, 0)], &[]), lost(2)], 0);
     assert_eq!((torn.keep, torn.dropped_bytes), (1, 500));
-    let middle = judge(
-        &[
-            candidate(1, &[(1, 0)], &[]),
-            lost(2),
-            candidate(3, &[(9, 8)], &[]),
-        ],
-        0,
-    );
+    let middle = judge(&[candidate(1, &[(1, 0)], &[]), lost(2), candidate(3, &[(9, 8)], &[])], 0);
     assert_eq!(middle.keep, 3);
     assert_eq!((middle.damaged[0].last, middle.damaged[0].bytes), (89, 500));
     assert_eq!(judge(&[lost(1)], 0).keep, 0);
@@ -162,9 +121,6 @@ fn a_batch_inside_an_event_is_not_taken_for_one() {
     foreign.extend([0xff; 8]);
     foreign.extend(&planted);
     assert_eq!(scan(&foreign, &header(1, 1)).batches.len(), 1);
-    let salted = SegmentHeader {
-        salt: SALT + 1,
-        ..header(1, 1)
-    };
+    let salted = SegmentHeader { salt: SALT + 1, ..header(1, 1) };
     assert_eq!(scan(&foreign, &salted).batches.len(), 0);
 }

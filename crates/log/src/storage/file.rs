@@ -29,9 +29,7 @@ impl FileStorage {
             Err(error) if !folder.is_dir() => return Err(error),
             _ => {}
         }
-        Ok(FileStorage {
-            folder: folder.to_path_buf(),
-        })
+        Ok(FileStorage { folder: folder.to_path_buf() })
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -71,10 +69,7 @@ impl Storage for FileStorage {
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
-        let file = fs::File::options()
-            .read(true)
-            .write(true)
-            .open(self.path(name))?;
+        let file = fs::File::options().read(true).write(true).open(self.path(name))?;
         Ok(Arc::new(OpenFile(file)))
     }
 
@@ -163,9 +158,6 @@ mod tests {
         storage.rename("a", "b").unwrap();
         assert!(storage.list().unwrap().contains(&"b".to_owned()));
         storage.remove("b").unwrap();
-        assert_eq!(
-            storage.open("b").err().unwrap().kind(),
-            io::ErrorKind::NotFound
-        );
+        assert_eq!(storage.open("b").err().unwrap().kind(), io::ErrorKind::NotFound);
     }
 }

@@ -49,10 +49,7 @@ impl Writer {
         batch.created.insert(new.name.into(), id);
         let created_at = self.next_in(batch);
         let newest = created_at - 1;
-        let fork = new.forked_from.map(|fork| Fork {
-            through: fork.through.min(newest),
-            ..fork
-        });
+        let fork = new.forked_from.map(|fork| Fork { through: fork.through.min(newest), ..fork });
         self.encode(
             batch,
             &Control::TopicDefined {
@@ -79,10 +76,7 @@ impl Writer {
         let Some(fork) = new.forked_from else {
             return Ok(0);
         };
-        let source = self
-            .heads
-            .get(&fork.source)
-            .ok_or(TopicError::Unknown(fork.source))?;
+        let source = self.heads.get(&fork.source).ok_or(TopicError::Unknown(fork.source))?;
         if source.conflate || new.policy.conflate {
             return Err(TopicError::ForkConflates);
         }
@@ -109,27 +103,16 @@ impl Writer {
         }
         check_room(batch, policy, 0)?;
         let floor = self.floor_in(batch, topic, &head);
-        let control = Control::PolicySet {
-            id: topic,
-            policy: policy.clone(),
-            floor,
-        };
+        let control = Control::PolicySet { id: topic, policy: policy.clone(), floor };
         let retention = policy.retention;
-        self.change(topic, |head| {
-            (head.retention, head.floor) = (retention, floor)
-        });
+        self.change(topic, |head| (head.retention, head.floor) = (retention, floor));
         self.encode(batch, &control);
         Ok(())
     }
 
     /// What the topic's policy has removed up to this point of the batch.
     fn floor_in(&self, batch: &Batch, topic: TopicId, head: &Head) -> u64 {
-        let settled = self
-            .shared
-            .read()
-            .topics
-            .get(&topic)
-            .map_or(0, |found| found.floor);
+        let settled = self.shared.read().topics.get(&topic).map_or(0, |found| found.floor);
         let settled = settled.max(head.floor);
         let removed = match head.retention.count {
             Some(count) if !head.conflate => head.next_ordinal.saturating_sub(count),
@@ -138,10 +121,7 @@ impl Writer {
         let age = head.retention.age_ms;
         let now = self.shared.clock();
         // If the index cannot be read, what is already settled is still right.
-        let floor = self
-            .shared
-            .floor_by(topic, removed, age, now, 0)
-            .unwrap_or(0);
+        let floor = self.shared.floor_by(topic, removed, age, now, 0).unwrap_or(0);
         let here = batch.collected.newest_below(topic, removed).unwrap_or(0);
         settled.max(floor).max(here)
     }
@@ -235,14 +215,7 @@ impl Writer {
         }
         let id = self.next_schedule;
         self.next_schedule += 1;
-        self.encode(
-            batch,
-            &Control::Scheduled {
-                id,
-                due_ms,
-                payload,
-            },
-        );
+        self.encode(batch, &Control::Scheduled { id, due_ms, payload });
         Ok(id)
     }
 
@@ -265,11 +238,7 @@ impl Writer {
     }
 
     fn check_small(&self, batch: &Batch) -> Result<(), TopicError> {
-        if batch.room(0) {
-            Ok(())
-        } else {
-            Err(TopicError::BatchFull)
-        }
+        if batch.room(0) { Ok(()) } else { Err(TopicError::BatchFull) }
     }
 
     fn change(&mut self, topic: TopicId, change: impl FnOnce(&mut Head)) {
@@ -283,9 +252,7 @@ impl Writer {
         let offset = batch.bytes.len();
         let crc = record::encode_control(&mut batch.bytes, control);
         batch.added(crc);
-        batch
-            .collected
-            .control(offset as u32, (batch.bytes.len() - offset) as u32);
+        batch.collected.control(offset as u32, (batch.bytes.len() - offset) as u32);
     }
 
     /// The first record of a life.
@@ -299,9 +266,5 @@ fn check_room(batch: &Batch, policy: &Policy, more: usize) -> Result<(), TopicEr
     if policy.extra.len() > limits::POLICY_EXTRA_BYTES_MAX {
         return Err(TopicError::ExtraTooLong(policy.extra.len()));
     }
-    if batch.room(policy.extra.len() + more) {
-        Ok(())
-    } else {
-        Err(TopicError::BatchFull)
-    }
+    if batch.room(policy.extra.len() + more) { Ok(()) } else { Err(TopicError::BatchFull) }
 }

@@ -9,40 +9,18 @@ use tidings_log::{
     TopicId, Writer,
 };
 
-pub(crate) const ALL: ReadLimit = ReadLimit {
-    events: usize::MAX,
-    bytes: usize::MAX,
-};
+pub(crate) const ALL: ReadLimit = ReadLimit { events: usize::MAX, bytes: usize::MAX };
 
 /// One change; topics are named by the order in which they are created, keys by a digit.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Op {
-    Create {
-        name: u8,
-        policy: Shape,
-    },
-    Event {
-        topics: Vec<u8>,
-        key: Option<u8>,
-        size: u16,
-        expires_in: Option<u16>,
-        id: bool,
-    },
-    Trim {
-        topic: u8,
-        back: u8,
-    },
-    SetPolicy {
-        topic: u8,
-        policy: Shape,
-    },
-    Delete {
-        topic: u8,
-    },
+    Create { name: u8, policy: Shape },
+    Event { topics: Vec<u8>, key: Option<u8>, size: u16, expires_in: Option<u16>, id: bool },
+    Trim { topic: u8, back: u8 },
+    SetPolicy { topic: u8, policy: Shape },
+    Delete { topic: u8 },
     Schedule,
-    Unschedule {
-        back: u8,
-    },
+    Unschedule { back: u8 },
 }
 
 /// A policy, small.
@@ -62,12 +40,7 @@ impl Shape {
             age_ms: self.age.filter(|_| !conflate).map(u64::from),
             bytes: None,
         };
-        Policy {
-            durability: self.durability,
-            retention,
-            conflate,
-            extra: Box::default(),
-        }
+        Policy { durability: self.durability, retention, conflate, extra: Box::default() }
     }
 }
 
@@ -107,9 +80,7 @@ pub(crate) struct Model {
 }
 
 fn data_of(sequence: u64, size: u16) -> Vec<u8> {
-    (0..size)
-        .map(|index| (sequence as u8).wrapping_mul(31).wrapping_add(index as u8))
-        .collect()
+    (0..size).map(|index| (sequence as u8).wrapping_mul(31).wrapping_add(index as u8)).collect()
 }
 
 impl ModelTopic {
@@ -127,24 +98,13 @@ impl ModelTopic {
             return;
         };
         if self.policy.conflate {
-            let live = self
-                .events
-                .iter()
-                .filter(|event| event.fate == Fate::Kept)
-                .count();
+            let live = self.events.iter().filter(|event| event.fate == Fate::Kept).count();
             let excess = live.saturating_sub(count as usize);
-            let kept = self
-                .events
-                .iter_mut()
-                .filter(|event| event.fate == Fate::Kept);
-            kept.take(excess)
-                .for_each(|event| event.fate = Fate::Removed);
+            let kept = self.events.iter_mut().filter(|event| event.fate == Fate::Kept);
+            kept.take(excess).for_each(|event| event.fate = Fate::Removed);
         } else {
             let excess = self.events.len().saturating_sub(count as usize);
-            self.events
-                .iter_mut()
-                .take(excess)
-                .for_each(|event| event.fate = Fate::Removed);
+            self.events.iter_mut().take(excess).for_each(|event| event.fate = Fate::Removed);
         }
     }
 
@@ -157,11 +117,7 @@ impl ModelTopic {
 
 impl Model {
     pub(crate) fn new(next: u64) -> Model {
-        Model {
-            next,
-            now: 1,
-            ..Model::default()
-        }
+        Model { next, now: 1, ..Model::default() }
     }
 
     /// Time goes on.
@@ -188,11 +144,7 @@ impl Model {
                 let through = self.next.saturating_sub(1 + u64::from(*back));
                 let topic = self.topics.get_mut(&key).unwrap();
                 writer.trim(batch, topic.id, through).unwrap();
-                for event in topic
-                    .events
-                    .iter_mut()
-                    .filter(|event| event.sequence <= through)
-                {
+                for event in topic.events.iter_mut().filter(|event| event.sequence <= through) {
                     if event.fate == Fate::Kept || !topic.policy.conflate {
                         event.fate = Fate::Removed;
                     }
@@ -225,9 +177,7 @@ impl Model {
                     return false;
                 }
                 let index = usize::from(*back) % self.schedules.len();
-                writer
-                    .unschedule(batch, self.schedules.remove(index))
-                    .unwrap();
+                writer.unschedule(batch, self.schedules.remove(index)).unwrap();
             }
         }
         true
@@ -236,44 +186,21 @@ impl Model {
     fn create(&mut self, name: u8, policy: Shape, writer: &mut Writer, batch: &mut Batch) -> bool {
         let text = format!("topic/{name}");
         let policy = policy.policy(policy.conflate);
-        let new = NewTopic {
-            name: &text,
-            policy: policy.clone(),
-            forked_from: None,
-            time_ms: self.now,
-        };
+        let new =
+            NewTopic { name: &text, policy: policy.clone(), forked_from: None, time_ms: self.now };
         let created = writer.create_topic(batch, &new);
-        assert_eq!(
-            created.is_ok(),
-            !self.topics.contains_key(&name),
-            "{created:?}"
-        );
+        assert_eq!(created.is_ok(), !self.topics.contains_key(&name), "{created:?}");
         let Ok(id) = created else { return false };
-        let topic = ModelTopic {
-            id,
-            name: text,
-            policy,
-            events: Vec::new(),
-        };
+        let topic = ModelTopic { id, name: text, policy, events: Vec::new() };
         self.topics.insert(name, topic);
         true
     }
 
     fn event(&mut self, op: &Op, writer: &mut Writer, batch: &mut Batch) -> bool {
-        let Op::Event {
-            topics,
-            key,
-            size,
-            expires_in,
-            id,
-        } = op
-        else {
+        let Op::Event { topics, key, size, expires_in, id } = op else {
             return false;
         };
-        let mut chosen: Vec<u8> = topics
-            .iter()
-            .filter_map(|topic| self.pick(*topic))
-            .collect();
+        let mut chosen: Vec<u8> = topics.iter().filter_map(|topic| self.pick(*topic)).collect();
         chosen.sort_unstable();
         chosen.dedup();
         if chosen.is_empty() {
@@ -286,9 +213,7 @@ impl Model {
         let publisher = id.then(|| format!("id{}", sequence % 7));
         // Whether an expired record still takes a place in a conflating topic is left open.
         let conflates = chosen.iter().any(|name| self.topics[name].policy.conflate);
-        let expires = expires_in
-            .filter(|_| !conflates)
-            .map(|ms| self.now + u64::from(ms));
+        let expires = expires_in.filter(|_| !conflates).map(|ms| self.now + u64::from(ms));
         let event = Event {
             topics: &ids,
             time_ms: self.now,
@@ -306,20 +231,10 @@ impl Model {
             let key = key.map(|key| key % 4);
             if topic.policy.conflate && key.is_some() {
                 let same = |event: &&mut ModelEvent| event.key == key && event.fate == Fate::Kept;
-                topic
-                    .events
-                    .iter_mut()
-                    .filter(same)
-                    .for_each(|old| old.fate = Fate::Superseded);
+                topic.events.iter_mut().filter(same).for_each(|old| old.fate = Fate::Superseded);
             }
             let time = self.now;
-            topic.events.push(ModelEvent {
-                sequence,
-                time,
-                key,
-                expires,
-                fate: Fate::Kept,
-            });
+            topic.events.push(ModelEvent { sequence, time, key, expires, fate: Fate::Kept });
             topic.count();
             if let Some(publisher) = &publisher {
                 let used = (topic.id.0, publisher.clone());
@@ -348,11 +263,7 @@ impl Model {
         let removed = self.topics[&topic].events.iter().rev();
         let mut removed = removed
             .filter(|event| event.fate == Fate::Removed && !(without_expired && expired(event)));
-        removed
-            .next()
-            .map(|event| event.sequence)
-            .filter(|found| *found > after)
-            .unwrap_or(0)
+        removed.next().map(|event| event.sequence).filter(|found| *found > after).unwrap_or(0)
     }
 
     /// Compares everything that can be asked.
@@ -374,11 +285,7 @@ impl Model {
         assert_eq!(log.topic_ids(), sorted);
         for (name, topic) in &self.topics {
             let all = self.read(&[*name], 0);
-            assert_eq!(
-                self.read_real(log, &[topic.id], 0),
-                all,
-                "topic {name} {topic:?}"
-            );
+            assert_eq!(self.read_real(log, &[topic.id], 0), all, "topic {name} {topic:?}");
             assert_eq!(log.topic(&topic.name), Some(topic.id));
             let info = log.describe(topic.id).unwrap();
             assert_eq!((&*info.name, &info.policy), (&*topic.name, &topic.policy));
@@ -390,7 +297,7 @@ impl Model {
             let first = kept.map(|event| event.sequence).next().unwrap_or(u64::MAX);
             assert!((first..=all.first().copied().unwrap_or(u64::MAX)).contains(&oldest));
             let newest = topic.events.last().map_or(0, |event| event.sequence);
-            assert_eq!(info.newest, newest);
+            assert_eq!(info.newest, newest, "{topic:?} {info:?}");
             for after in [0, newest / 2, newest.saturating_sub(2), newest] {
                 let real = log.missing(topic.id, after, self.now);
                 if !crashes {
@@ -437,11 +344,7 @@ impl Model {
 
     fn topics_with(&self, sequence: u64) -> Vec<u8> {
         let has = |topic: &ModelTopic| topic.events.iter().any(|event| event.sequence == sequence);
-        self.topics
-            .iter()
-            .filter(|(_, topic)| has(topic))
-            .map(|(name, _)| *name)
-            .collect()
+        self.topics.iter().filter(|(_, topic)| has(topic)).map(|(name, _)| *name).collect()
     }
 
     fn check_last(&self, log: &Log, names: &[u8], n: usize) {
@@ -449,19 +352,13 @@ impl Model {
         let all = self.read(names, 0);
         let position = log.before_last(&ids, n as u64, self.now);
         let expected = &all[all.len().saturating_sub(n)..];
-        assert_eq!(
-            self.read(names, position),
-            expected,
-            "last {n} of {names:?}"
-        );
+        assert_eq!(self.read(names, position), expected, "last {n} of {names:?}");
     }
 
     fn check_times(&self, log: &Log, name: u8) {
         let topic = &self.topics[&name];
         let times: Vec<u64> = topic.events.iter().map(|event| event.time).collect();
-        for time in [times.first(), times.get(times.len() / 2), times.last()]
-            .into_iter()
-            .flatten()
+        for time in [times.first(), times.get(times.len() / 2), times.last()].into_iter().flatten()
         {
             let position = log.before_time(*time);
             let visible = topic.visible(self.now).filter(|event| event.time >= *time);
@@ -475,21 +372,12 @@ impl Model {
         let mut found = Vec::new();
         let mut position = after;
         loop {
-            let limit = ReadLimit {
-                events: 13,
-                bytes: 5000,
-            };
+            let limit = ReadLimit { events: 13, bytes: 5000 };
             let mut visit = |event: StoredEvent<'_>| {
-                assert_eq!(
-                    event.data, &self.data[&event.sequence],
-                    "{}",
-                    event.sequence
-                );
+                assert_eq!(event.data, &self.data[&event.sequence], "{}", event.sequence);
                 found.push(event.sequence);
             };
-            let progress = log
-                .read(ids, position, u64::MAX, limit, self.now, &mut visit)
-                .unwrap();
+            let progress = log.read(ids, position, u64::MAX, limit, self.now, &mut visit).unwrap();
             position = progress.after;
             if !progress.more {
                 return found;
