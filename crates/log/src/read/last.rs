@@ -13,14 +13,23 @@ use crate::{ReadLimit, StoredEvent, TopicId, limits};
 
 impl Shared {
     /// See [`crate::Log::before_last`].
-    pub(crate) fn before_last(&self, topics: &[TopicId], n: u64, now_ms: u64) -> io::Result<u64> {
-        let newest = self.read().newest;
+    pub(crate) fn before_last(
+        &self,
+        topics: &[TopicId],
+        n: u64,
+        through: u64,
+        now_ms: u64,
+    ) -> io::Result<u64> {
+        let newest = self.read().newest.min(through);
         if n == 0 {
             return Ok(newest);
         }
         let mut levels = Vec::with_capacity(topics.len());
         for topic in topics {
             levels.extend(self.levels(*topic, now_ms, 0)?);
+        }
+        for level in &mut levels {
+            level.through = level.through.min(through);
         }
         let wanted = usize::try_from(n).unwrap_or(usize::MAX).min(limits::BEFORE_LAST_MAX);
         let mut depth = wanted;
@@ -38,7 +47,7 @@ impl Shared {
                 }
                 found.append(&mut some);
             }
-            found.retain(|found| found.sequence >= complete_above);
+            found.retain(|found| (complete_above..=through).contains(&found.sequence));
             found.sort_unstable_by_key(|found| Reverse(found.sequence));
             found.dedup_by_key(|found| found.sequence);
             let mut left = wanted;
