@@ -75,9 +75,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     match &arguments.command {
         Command::Check(check) => check_file(check),
         Command::Show(show) => show_values(show),
-        Command::Schema => Ok(terminal::line(&serde_json::to_string_pretty(
-            &config::json_schema(),
-        )?)?),
+        Command::Schema => {
+            Ok(terminal::line(&serde_json::to_string_pretty(&config::json_schema())?)?)
+        }
     }
 }
 
@@ -118,12 +118,7 @@ fn show_values(show: &Show) -> anyhow::Result<()> {
     let width = |of: fn(&Effective) -> usize| loaded.values.iter().map(of).max().unwrap_or(0);
     let path_width = width(|value| value.path.chars().count());
     let value_width = width(|value| value.value.to_string().chars().count());
-    for Effective {
-        path,
-        value,
-        source,
-    } in &loaded.values
-    {
+    for Effective { path, value, source } in &loaded.values {
         let value = format!("{:value_width$}", value.to_string());
         let source = paint.text(Style::Faint, &source.to_string());
         terminal::line(&format!("{path:path_width$}  {value}  {source}"))?;

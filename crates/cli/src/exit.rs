@@ -36,10 +36,7 @@ pub(crate) struct Exit {
 
 impl Exit {
     pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self {
-            reason,
-            message: message.into(),
-        }
+        Self { reason, message: message.into() }
     }
 }
 
@@ -90,9 +87,7 @@ mod tests {
     #[test]
     fn a_closed_pipe_is_no_error() {
         let closed = io::Error::from(io::ErrorKind::BrokenPipe);
-        assert!(is_closed_pipe(
-            &anyhow::Error::new(closed).context("writing")
-        ));
+        assert!(is_closed_pipe(&anyhow::Error::new(closed).context("writing")));
         assert!(!is_closed_pipe(&anyhow::anyhow!("other")));
     }
 }

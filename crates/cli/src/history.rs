@@ -57,12 +57,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     TopicName::new(&arguments.topic)
         .map_err(|error| Exit::new(Reason::Usage, format!("`{}`: {error}", arguments.topic)))?;
     let client = arguments.target.client()?;
-    let mut pages = Pages {
-        arguments,
-        client,
-        next: From::Oldest,
-        left: arguments.limit,
-    };
+    let mut pages = Pages { arguments, client, next: From::Oldest, left: arguments.limit };
     if arguments.all || arguments.before.is_some() {
         pages.left = u64::MAX;
     }
@@ -119,10 +114,7 @@ impl Pages<'_> {
     /// The next page; none after the last.
     async fn read(&mut self) -> anyhow::Result<Option<Vec<Event>>> {
         let arguments = self.arguments;
-        let history = self
-            .client
-            .history(&arguments.topic)
-            .limit(self.left.min(PAGE));
+        let history = self.client.history(&arguments.topic).limit(self.left.min(PAGE));
         let history = match self.next {
             From::Nowhere => return Ok(None),
             From::Last(events) => history.last(events),
@@ -137,10 +129,7 @@ impl Pages<'_> {
             Some(before) => history.before(before),
             None => history,
         };
-        let page = history
-            .page()
-            .await
-            .map_err(|error| arguments.target.request(&error))?;
+        let page = history.page().await.map_err(|error| arguments.target.request(&error))?;
         tell_gap(page.gap.as_ref());
         self.left = self.left.saturating_sub(page.events.len() as u64);
         let next = page.next.map_or(From::Nowhere, From::After);
@@ -155,10 +144,7 @@ impl Pages<'_> {
         let described = described.map_err(|error| self.arguments.target.request(&error))?;
         Ok(described
             .and_then(|topic| topic.oldest)
-            .map(|oldest| Position {
-                sequence: oldest.sequence.saturating_sub(1),
-                ..oldest
-            }))
+            .map(|oldest| Position { sequence: oldest.sequence.saturating_sub(1), ..oldest }))
     }
 }
 

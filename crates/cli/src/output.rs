@@ -59,28 +59,15 @@ impl Printer {
     fn line(self, event: &EventObject<'_>, paint: Paint) -> String {
         let time = Time(event.time_ms).to_string();
         // The time of day is what changes; the date is in the JSON form.
-        let time = time
-            .split('T')
-            .nth(1)
-            .unwrap_or_default()
-            .trim_end_matches('Z');
+        let time = time.split('T').nth(1).unwrap_or_default().trim_end_matches('Z');
         let mut line = paint.text(Style::Faint, time);
         if self.topics {
-            line.push_str(&format!(
-                " {}",
-                paint.text(Style::Cyan, &harmless(&event.topic))
-            ));
+            line.push_str(&format!(" {}", paint.text(Style::Cyan, &harmless(&event.topic))));
         }
         if let Some(event_type) = &event.event_type {
-            line.push_str(&format!(
-                " {}",
-                paint.text(Style::Green, &harmless(event_type))
-            ));
+            line.push_str(&format!(" {}", paint.text(Style::Green, &harmless(event_type))));
         }
-        format!(
-            "{line}  {}",
-            harmless(&String::from_utf8_lossy(&event.data))
-        )
+        format!("{line}  {}", harmless(&String::from_utf8_lossy(&event.data)))
     }
 }
 

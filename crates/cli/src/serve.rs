@@ -32,12 +32,7 @@ The server stops on SIGTERM or Ctrl-C; it closes its connections over some secon
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The configuration file (TOML)
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "TIDINGS_CONFIG",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "FILE", env = "TIDINGS_CONFIG", hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
     /// Address and port to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS")]
@@ -75,11 +70,7 @@ impl Arguments {
         ]
         .into_iter()
         .filter_map(|(path, name, value)| {
-            value.as_ref().map(|value| Flag {
-                path,
-                name,
-                value: value.clone(),
-            })
+            value.as_ref().map(|value| Flag { path, name, value: value.clone() })
         })
         .collect()
     }
@@ -87,12 +78,7 @@ impl Arguments {
     /// Reads and checks the configuration as the server would.
     pub(crate) fn load(&self, mode: Mode) -> anyhow::Result<Loaded> {
         let usage = |error: config::ConfigError| Exit::new(Reason::Usage, error.to_string());
-        let file = self
-            .config
-            .as_deref()
-            .map(File::read)
-            .transpose()
-            .map_err(usage)?;
+        let file = self.config.as_deref().map(File::read).transpose().map_err(usage)?;
         let loaded = config::load(mode, file.as_ref(), config::environment(), &self.flags());
         Ok(loaded.map_err(usage)?)
     }
@@ -100,6 +86,7 @@ impl Arguments {
 
 pub(crate) fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     let config = arguments.load(Mode::Serve)?.config;
+    report_to_stderr();
     tidings_server::run(config, |ready| {
         terminal::note(&format!(
             "tidings {} on http://{}",
@@ -112,9 +99,22 @@ pub(crate) fn serve(arguments: &Arguments) -> anyhow::Result<()> {
 
 pub(crate) fn dev(arguments: &Arguments) -> anyhow::Result<()> {
     let config = arguments.load(Mode::Dev)?.config;
+    report_to_stderr();
     let welcome = Welcome::of(&config);
     tidings_server::run(config, |ready| welcome.print(ready))?;
     Ok(())
+}
+
+/// What the server reports (damage, a full disk, refused connections) goes to stderr, a line each.
+fn report_to_stderr() {
+    let paint = Paint::stderr();
+    let reports = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(paint.is_on())
+        .with_target(false)
+        .with_max_level(tracing_subscriber::filter::LevelFilter::INFO);
+    // A second one is refused, and the first does the same.
+    let _ = reports.try_init();
 }
 
 /// What `tidings dev` says once it listens.
@@ -124,9 +124,7 @@ struct Welcome {
 
 impl Welcome {
     fn of(config: &Config) -> Self {
-        Self {
-            data_dir: config.data_dir.clone(),
-        }
+        Self { data_dir: config.data_dir.clone() }
     }
 
     fn print(&self, ready: &Ready) {

@@ -53,14 +53,8 @@ impl Target {
     pub(crate) fn subscription(&self, error: &SubscribeError) -> Exit {
         let message = harmless(&error.to_string());
         match error {
-            SubscribeError::GaveUp {
-                cause: Cause::Connect(why),
-                ..
-            } => self.unreachable(why),
-            SubscribeError::GaveUp {
-                cause: Cause::Refused(_),
-                ..
-            }
+            SubscribeError::GaveUp { cause: Cause::Connect(why), .. } => self.unreachable(why),
+            SubscribeError::GaveUp { cause: Cause::Refused(_), .. }
             | SubscribeError::Refused(_) => Exit::new(Reason::Refused, message),
             SubscribeError::GaveUp { .. } => Exit::new(Reason::Unreachable, message),
             SubscribeError::Request(_) => Exit::new(Reason::Usage, message),

@@ -38,6 +38,10 @@ impl Paint {
     }
 
     /// For standard error.
+    pub(crate) fn is_on(self) -> bool {
+        self.0
+    }
+
     pub(crate) fn stderr() -> Self {
         Self(io::stderr().is_terminal() && colours_wanted())
     }
@@ -50,11 +54,7 @@ impl Paint {
 
     /// The text in this style.
     pub(crate) fn text(self, style: Style, text: &str) -> String {
-        if self.0 {
-            format!("\u{1b}[{}m{text}\u{1b}[0m", style.code())
-        } else {
-            text.to_owned()
-        }
+        if self.0 { format!("\u{1b}[{}m{text}\u{1b}[0m", style.code()) } else { text.to_owned() }
     }
 }
 
@@ -71,11 +71,8 @@ pub(crate) fn harmless(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
             let escape = c.is_control() && c != '\t' && c != '\n';
-            let shown: Box<dyn Iterator<Item = char>> = if escape {
-                Box::new(c.escape_default())
-            } else {
-                Box::new(std::iter::once(c))
-            };
+            let shown: Box<dyn Iterator<Item = char>> =
+                if escape { Box::new(c.escape_default()) } else { Box::new(std::iter::once(c)) };
             shown
         })
         .collect()

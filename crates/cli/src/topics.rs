@@ -52,12 +52,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct List {
     /// Only topics whose names begin so
-    #[arg(
-        long,
-        value_name = "TEXT",
-        default_value = "",
-        hide_default_value = true
-    )]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     prefix: String,
     /// Print a topic as a JSON object on a line of its own
     #[arg(long)]
@@ -159,10 +154,7 @@ async fn list(list: &List) -> anyhow::Result<()> {
     loop {
         let page = client.topics(after.as_deref(), None).await;
         let page = page.map_err(|error| list.target.request(&error))?;
-        let within = page
-            .topics
-            .iter()
-            .take_while(|topic| topic.name.starts_with(&list.prefix));
+        let within = page.topics.iter().take_while(|topic| topic.name.starts_with(&list.prefix));
         let mut count = 0;
         for topic in within {
             rows.add(topic)?;
@@ -185,11 +177,7 @@ struct Rows {
 
 impl Rows {
     fn new(json: bool) -> Self {
-        Self {
-            json,
-            paint: Paint::stdout(),
-            count: 0,
-        }
+        Self { json, paint: Paint::stdout(), count: 0 }
     }
 
     fn add(&mut self, topic: &TopicObject) -> anyhow::Result<()> {
@@ -197,24 +185,15 @@ impl Rows {
             return Ok(terminal::line(&serde_json::to_string(topic)?)?);
         }
         if self.count == 0 {
-            let head = format!(
-                "{:>10}  {:>10}  {:<24}  {}",
-                "EVENTS", "BYTES", "NEWEST", "TOPIC"
-            );
+            let head = format!("{:>10}  {:>10}  {:<24}  {}", "EVENTS", "BYTES", "NEWEST", "TOPIC");
             terminal::line(&self.paint.text(Style::Faint, &head))?;
         }
         self.count += 1;
         let newest = topic.newest.map(|id| id.to_string()).unwrap_or_default();
-        let end = topic
-            .closed
-            .map(|end| format!(" (ended: {end})"))
-            .unwrap_or_default();
+        let end = topic.closed.map(|end| format!(" (ended: {end})")).unwrap_or_default();
         let bytes = rounded(topic.bytes);
         let name = harmless(&topic.name);
-        terminal::line(&format!(
-            "{:>10}  {bytes:>10}  {newest:<24}  {name}{end}",
-            topic.events
-        ))?;
+        terminal::line(&format!("{:>10}  {bytes:>10}  {newest:<24}  {name}{end}", topic.events))?;
         Ok(())
     }
 
@@ -228,11 +207,7 @@ impl Rows {
 
 /// A size in the largest whole unit, which is what a table has room for.
 fn rounded(bytes: u64) -> String {
-    let shift = (0..=40)
-        .rev()
-        .step_by(10)
-        .find(|shift| bytes >> shift > 0)
-        .unwrap_or(0);
+    let shift = (0..=40).rev().step_by(10).find(|shift| bytes >> shift > 0).unwrap_or(0);
     format_size(bytes >> shift << shift)
 }
 
@@ -241,10 +216,7 @@ async fn set_policy(set: &Set) -> anyhow::Result<()> {
     let policy = match describe(&client, set).await? {
         Some(topic) => set.changed(topic.policy)?,
         // The server fills in what its rules say for this name.
-        None => difference(
-            &TopicPolicy::default(),
-            &set.changed(serde_json::json!({}))?,
-        ),
+        None => difference(&TopicPolicy::default(), &set.changed(serde_json::json!({}))?),
     };
     let done = client.set_policy(&set.topic, &policy).await;
     done.map_err(|error| set.target.request(&error))?;
@@ -268,11 +240,7 @@ fn difference(usual: &TopicPolicy, policy: &Value) -> Value {
     let usual = serde_json::json!(usual);
     let members = policy.as_object().into_iter().flatten();
     let changed = members.filter(|(name, value)| usual.get(name) != Some(value));
-    Value::Object(
-        changed
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect(),
-    )
+    Value::Object(changed.map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 
 impl Set {
@@ -289,11 +257,7 @@ impl Set {
 
     /// Changes what was given and leaves the rest.
     fn change(&self, policy: &mut TopicPolicy) {
-        let Retain {
-            count,
-            age_ms,
-            bytes,
-        } = &mut policy.retain;
+        let Retain { count, age_ms, bytes } = &mut policy.retain;
         if self.retain_forever {
             (*count, *age_ms, *bytes) = (None, None, None);
         }
@@ -341,10 +305,7 @@ mod tests {
 
     #[test]
     fn for_a_new_topic_only_what_was_said_is_sent() {
-        let policy = TopicPolicy {
-            conflate: true,
-            ..TopicPolicy::default()
-        };
+        let policy = TopicPolicy { conflate: true, ..TopicPolicy::default() };
         let sent = difference(&TopicPolicy::default(), &serde_json::json!(policy));
         assert_eq!(sent, serde_json::json!({"conflate": true}));
     }

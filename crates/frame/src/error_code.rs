@@ -340,7 +340,7 @@ const TABLE: [Row; ErrorCode::ALL.len()] = {
             "log-failed",
             503,
             "Log cannot be written",
-            true,
+            false,
         ),
         Row(E::Draining, "draining", 503, "Server is stopping", true),
         Row(

@@ -44,8 +44,6 @@ pub struct Options {
 pub struct Counters {
     /// Events that have become visible.
     pub events_visible: AtomicU64,
-    /// Gaps that were told to subscribers.
-    pub gaps: AtomicU64,
 }
 
 /// The hub.

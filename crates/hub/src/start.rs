@@ -4,6 +4,7 @@
 //! a gap first, whose id is the position from which the stream goes on. Nothing that the hub still
 //! has is ever withheld: after a gap the stream goes on with the oldest that is kept.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tidings_frame::{GapReason, Position, check_publisher_id};
@@ -56,13 +57,28 @@ impl Hub {
             Start::Live => self.visible(),
             Start::Earliest => 0,
             Start::Since(time_ms) => self.log.before_time(*time_ms).min(self.visible()),
-            Start::Last(count) => {
-                let topics = backlog.topics(self);
-                self.log.before_last(topics, *count, self.now_ms()).min(self.visible())
-            }
+            Start::Last(count) => self.before_last(backlog, *count, self.visible()),
             Start::After(id) => return self.resume(backlog, id),
         };
+        if *start != Start::Live {
+            // It asked for what is kept, so what is not is no news to it.
+            backlog.missed(self, after);
+        }
         Started { after, gap: None }
+    }
+
+    /// The position after which a read up to and including `through` gives the last `count` events of
+    /// the selection there.
+    pub fn before_last(&self, backlog: &mut Backlog, count: u64, through: u64) -> u64 {
+        let topics = backlog.topics(self);
+        self.log.before_last(topics, count, through, self.now_ms()).min(through)
+    }
+
+    /// Whether a position was reached since the hub was opened: neither a crash nor damage can have
+    /// taken anything after it.
+    #[must_use]
+    pub fn is_of_this_life(&self, sequence: u64) -> bool {
+        sequence + 1 >= self.log.first_issued_this_life()
     }
 
     fn resume(&self, backlog: &mut Backlog, id: &str) -> Started {
@@ -82,7 +98,10 @@ impl Hub {
             }),
             _ => 0,
         };
-        self.gap(reason, id, after, Vec::new())
+        let gap = self.gap(reason, id, after, Vec::new());
+        // It is told that anything may be missing.
+        backlog.missed(self, after);
+        Started { after, gap: Some(gap) }
     }
 
     /// The largest sequence that anybody can have seen: given in this life or, if none was yet,
@@ -98,34 +117,47 @@ impl Hub {
     }
 
     fn resume_after(&self, backlog: &mut Backlog, id: &str, after: u64) -> Started {
-        let now_ms = self.now_ms();
-        let topics = backlog.topics(self).to_vec();
-        let missing: Vec<(log::TopicId, log::Missing)> = topics
-            .iter()
-            .filter_map(|&topic| Some((topic, self.log.missing(topic, after, now_ms)?)))
-            .collect();
-        let Some((_, first)) = missing.first() else {
-            return Started { after, gap: None };
-        };
-        // One topic of which everything up to there is gone goes on behind it. With several topics,
-        // or with a hole in the middle, what is kept before must still be sent.
-        let goes_on_after = match topics.len() {
-            1 if first.reason == log::Reason::Retention => first.through,
-            _ => after,
-        };
-        let reason = match first.reason {
-            log::Reason::Retention => GapReason::Retention,
-            log::Reason::Crash => GapReason::Crash,
-            log::Reason::Damage => GapReason::Damage,
-        };
-        let names = missing.iter().filter_map(|(topic, _)| Some(self.log.describe(*topic)?.name));
-        self.gap(reason, id, goes_on_after, names.collect())
+        let gap = backlog.missed(self, after).map(|gap| Gap { requested: id.to_owned(), ..gap });
+        Started { after: gap.as_ref().map_or(after, |gap| gap.resumes.sequence), gap }
     }
 
-    fn gap(&self, reason: GapReason, id: &str, after: u64, topics: Vec<Arc<str>>) -> Started {
-        self.counters.gaps.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    /// What a subscriber at `after` misses that was not `told` before. Notes it as told.
+    pub(crate) fn missed(
+        &self,
+        topics: &[log::TopicId],
+        after: u64,
+        told: &mut HashMap<log::TopicId, u64>,
+    ) -> Option<Gap> {
+        let now_ms = self.now_ms();
+        let mut names = Vec::new();
+        let mut first = None;
+        for &topic in topics {
+            let Some(missing) = self.log.missing(topic, after, now_ms) else { continue };
+            let known = told.insert(topic, missing.through);
+            if known.is_none_or(|through| through < missing.through) {
+                names.extend(self.log.describe(topic).map(|info| info.name));
+                first.get_or_insert(missing);
+            }
+        }
+        let (goes_on_after, reason) = goes_on(topics.len(), &first?, after);
+        let requested = Position { epoch: self.epoch(), sequence: after }.to_string();
+        Some(self.gap(reason, &requested, goes_on_after, names))
+    }
+
+    fn gap(&self, reason: GapReason, id: &str, after: u64, topics: Vec<Arc<str>>) -> Gap {
         let resumes = Position { epoch: self.epoch(), sequence: after };
-        let gap = Gap { reason, requested: id.to_owned(), resumes, topics };
-        Started { after, gap: Some(gap) }
+        Gap { reason, requested: id.to_owned(), resumes, topics }
+    }
+}
+
+/// Where a stream of so many topics goes on, and why there is a gap. One topic of which everything
+/// up to there is gone goes on behind it. With several topics, or with a hole in the middle, what is
+/// kept before must still be sent.
+fn goes_on(topics: usize, missing: &log::Missing, after: u64) -> (u64, GapReason) {
+    match missing.reason {
+        log::Reason::Retention if topics == 1 => (missing.through, GapReason::Retention),
+        log::Reason::Retention => (after, GapReason::Retention),
+        log::Reason::Crash => (after, GapReason::Crash),
+        log::Reason::Damage => (after, GapReason::Damage),
     }
 }

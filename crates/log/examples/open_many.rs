@@ -63,7 +63,7 @@ fn read_some(log: &Log, now_ms: u64) -> Result<(), Box<dyn Error>> {
     let began = Instant::now();
     let (mut reads, mut events) = (0_u64, 0_u64);
     for id in ids.iter().step_by(1 + ids.len() / 500) {
-        let after = log.before_last(&[*id], 10, now_ms);
+        let after = log.before_last(&[*id], 10, u64::MAX, now_ms);
         let limit = ReadLimit { events: 10, bytes: usize::MAX };
         log.read(&[*id], after, u64::MAX, limit, now_ms, &mut |_| events += 1)?;
         reads += 1;

@@ -214,11 +214,13 @@ impl Log {
         self.shared.missing(topic, after, now_ms)
     }
 
-    /// The position after which a read of `topics` returns their last `n` readable events. May read the disk.
-    pub fn before_last(&self, topics: &[TopicId], n: u64, now_ms: u64) -> u64 {
+    /// The position after which a read of `topics` up to and including `through` returns the last `n` of their readable
+    /// events there. May read the disk.
+    pub fn before_last(&self, topics: &[TopicId], n: u64, through: u64, now_ms: u64) -> u64 {
         self.shared.observe(now_ms);
         // If the index cannot be read, the caller starts with what is new.
-        self.shared.before_last(topics, n, now_ms).unwrap_or_else(|_| self.newest())
+        let position = self.shared.before_last(topics, n, through, now_ms);
+        position.unwrap_or_else(|_| self.newest().min(through))
     }
 
     /// The position after which a read returns exactly the events with `time_ms` at or after this. May read the disk.

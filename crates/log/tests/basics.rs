@@ -217,7 +217,12 @@ fn a_conflating_topic_keeps_the_newest_per_key() {
     put(Some("z"));
     assert_eq!(sequences(&log, &[a], 0, 1), [3, 4, 5]);
     assert_eq!(log.missing(a, 0, 1), Some(Missing { through: 2, reason: Reason::Retention }));
-    assert_eq!(log.before_last(&[a], 2, 1), 3);
+    assert_eq!(log.before_last(&[a], 2, u64::MAX, 1), 3);
+    // Up to 4 there are 3 and 4.
+    assert_eq!(log.before_last(&[a], 1, 4, 1), 3);
+    assert_eq!(log.before_last(&[a], 2, 4, 1), 2);
+    assert_eq!(log.before_last(&[a], 99, 4, 1), 2);
+    assert_eq!(log.before_last(&[a], 99, 0, 1), 0);
     writer.close().unwrap();
     let Opened { log, .. } = open_at(folder.path(), 5);
     assert_eq!(sequences(&log, &[a], 0, 1), [3, 4, 5]);
@@ -242,7 +247,7 @@ fn a_fork_begins_with_its_source() {
     append(&mut writer, &[b], 1, b"b");
     assert_eq!(sequences(&log, &[b], 0, 1), [2, 5, 6]);
     assert_eq!(log.missing(b, 0, 1), Some(Missing { through: 1, reason: Reason::Retention }));
-    assert_eq!(log.before_last(&[b], 3, 1), 1);
+    assert_eq!(log.before_last(&[b], 3, u64::MAX, 1), 1);
     let info = log.describe(b).unwrap();
     assert_eq!((info.oldest, info.newest, info.count), (Some(2), 6, 3));
     assert_eq!(sequences(&log, &[a, b], 0, 1), [1, 2, 3, 4, 5, 6]);
@@ -337,10 +342,10 @@ fn reads_are_bounded_and_resume_where_they_stopped() {
     }
     let thirds: Vec<u64> = (0..100).map(|index| index * 3 + 1).collect();
     assert_eq!(sequences(&log, &[b], 0, 300), thirds);
-    assert_eq!(log.before_last(&[b], 10, 300), 270);
-    assert_eq!(log.before_last(&[a, b], 10, 300), 290);
-    assert_eq!(log.before_last(&[], 10, 300), 300);
-    assert_eq!(log.before_last(&[a], 0, 300), 300);
+    assert_eq!(log.before_last(&[b], 10, u64::MAX, 300), 270);
+    assert_eq!(log.before_last(&[a, b], 10, u64::MAX, 300), 290);
+    assert_eq!(log.before_last(&[], 10, u64::MAX, 300), 300);
+    assert_eq!(log.before_last(&[a], 0, u64::MAX, 300), 300);
     assert_eq!(log.before_time(250), 250);
 }
 

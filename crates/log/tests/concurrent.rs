@@ -93,7 +93,7 @@ fn readers_see_everything_while_all_else_goes_on() {
                 log.maintain(1).unwrap();
                 log.describe(topics[1]);
                 log.missing(topics[1], 5, 1);
-                log.before_last(&topics, 3, 1);
+                log.before_last(&topics, 3, u64::MAX, 1);
             }
         });
         write(&mut writer, &log, topics, &acknowledged);

@@ -81,7 +81,7 @@ fn survive(disk: &CrashStorage, written: &BTreeMap<u64, Vec<u8>>) {
             log.missing(id, 0, 1);
             log.publisher_id(id, "x");
         }
-        log.before_last(&log.topic_ids(), 5, 1);
+        log.before_last(&log.topic_ids(), 5, u64::MAX, 1);
         log.before_time(1);
         for _ in 0..3 {
             let _ = log.maintain(1);

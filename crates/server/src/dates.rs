@@ -17,7 +17,7 @@ pub(crate) const EVERY_ANSWER: [(&str, &str); 1] = [("x-content-type-options", "
 
 /// What a script of an allowed origin may read besides the safelisted headers.
 pub(crate) const EXPOSED: &str =
-    "last-event-id, tidings-connection, tidings-next, tidings-more, retry-after, link";
+    "last-event-id, tidings-connection, tidings-next, tidings-more, tidings-gap, retry-after, link";
 
 impl Dates {
     /// The present date as HTTP writes it (RFC 9110, section 5.6.7).

@@ -38,7 +38,7 @@ pub(crate) struct Metrics {
     log_segments: Gauge,
     log_healthy: Gauge,
     tails_bytes: Gauge,
-    gaps: Gauge,
+    gaps: Counter,
     scheduled: Gauge,
 }
 
@@ -63,7 +63,7 @@ impl Metrics {
             log_segments: Gauge::default(),
             log_healthy: Gauge::default(),
             tails_bytes: Gauge::default(),
-            gaps: Gauge::default(),
+            gaps: Counter::default(),
             scheduled: Gauge::default(),
             registry: Registry::default(),
         };
@@ -82,6 +82,7 @@ impl Metrics {
             ),
             ("caught_up_events", "Events written to subscribers from the log", &metrics.caught_up),
             ("caught_up_bytes", "Bytes of them", &metrics.caught_up_bytes),
+            ("gaps", "Gaps that subscribers were told of", &metrics.gaps),
             ("refused_connections", "Connections that could not be taken", &metrics.refused),
             ("requests", "Requests answered by the general HTTP path", &metrics.requests),
         ] {
@@ -103,7 +104,6 @@ impl Metrics {
                 "Bytes of frames kept in memory for live subscribers",
                 &metrics.tails_bytes,
             ),
-            ("gaps_told", "Gaps that subscribers were told of since the start", &metrics.gaps),
             ("scheduled_publishes", "Publishes that wait for their time", &metrics.scheduled),
         ] {
             registry.register(name, help, gauge.clone());
@@ -119,6 +119,10 @@ impl Metrics {
 
     pub(crate) fn request(&self) {
         self.requests.inc();
+    }
+
+    pub(crate) fn gap(&self) {
+        self.gaps.inc();
     }
 
     pub(crate) fn refused(&self) {
@@ -156,7 +160,6 @@ impl Metrics {
         set(&self.log_segments, log.segments);
         set(&self.log_healthy, u64::from(log.state == tidings_log::State::Healthy));
         set(&self.tails_bytes, app.hub.tails_bytes() as u64);
-        set(&self.gaps, app.hub.counters().gaps.load(std::sync::atomic::Ordering::Relaxed));
         set(&self.scheduled, app.hub.scheduled() as u64);
         let mut text = String::new();
         // Writing into a String cannot fail.

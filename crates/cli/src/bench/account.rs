@@ -80,10 +80,7 @@ impl Account {
 }
 
 fn first_number(text: &str) -> u64 {
-    text.split_whitespace()
-        .next()
-        .and_then(|field| field.parse().ok())
-        .unwrap_or(0)
+    text.split_whitespace().next().and_then(|field| field.parse().ok()).unwrap_or(0)
 }
 
 /// Fields 14 and 15 of `/proc/PID/stat`, counted from the end of the name: the name may hold
@@ -91,12 +88,7 @@ fn first_number(text: &str) -> u64 {
 fn ticks(stat: &str) -> (u64, u64) {
     let after_name = stat.rfind(')').map_or("", |end| &stat[end + 1..]);
     let mut fields = after_name.split_whitespace().skip(11);
-    let mut next = || {
-        fields
-            .next()
-            .and_then(|field| field.parse().ok())
-            .unwrap_or(0)
-    };
+    let mut next = || fields.next().and_then(|field| field.parse().ok()).unwrap_or(0);
     (next(), next())
 }
 

@@ -85,18 +85,14 @@ impl Contender {
         if self == Contender::Running {
             return running(bench);
         }
-        let folder = tempfile::Builder::new()
-            .prefix("tidings-bench-")
-            .tempdir_in(&bench.data_dir);
+        let folder = tempfile::Builder::new().prefix("tidings-bench-").tempdir_in(&bench.data_dir);
         let folder = folder.map_err(|error| BenchError::Io("making a folder", error))?;
         let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, free_port()?);
         let mut command = self.command(bench, address, folder.path())?;
         // What a server has to say goes to a file: a terminal would slow it down.
         let log = fs::File::create(folder.path().join("output"));
         let log = log.map_err(|error| BenchError::Io("making a file", error))?;
-        let twin = log
-            .try_clone()
-            .map_err(|error| BenchError::Io("making a file", error))?;
+        let twin = log.try_clone().map_err(|error| BenchError::Io("making a file", error))?;
         command.stdin(Stdio::null()).stdout(log).stderr(twin);
         let guard = process::spawn(&mut command, bench.server_cpu);
         let mut guard = guard.map_err(|error| BenchError::Io(self.name(), error))?;
@@ -187,22 +183,14 @@ fn running(bench: &Bench) -> Result<Server, BenchError> {
     // A name of its own for every run: what earlier ones published must not come again.
     let prefix = format!("bench-{}-{}-", std::process::id(), super::clock::now_ns());
     let pids = bench.options.pid.into_iter().collect();
-    Ok(Server {
-        address,
-        pids,
-        prefix,
-        _guard: None,
-        _folder: None,
-    })
+    Ok(Server { address, pids, prefix, _guard: None, _folder: None })
 }
 
 /// A port that is free now; the kernel does not hand it out again soon.
 fn free_port() -> Result<u16, BenchError> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     let address = listener.and_then(|listener| listener.local_addr());
-    address
-        .map(|address| address.port())
-        .map_err(|error| BenchError::Io("finding a port", error))
+    address.map(|address| address.port()).map_err(|error| BenchError::Io("finding a port", error))
 }
 
 /// True when `GET /readyz` is answered with 200.

@@ -121,11 +121,8 @@ mod tests {
 
     #[test]
     fn merging_is_recording() {
-        let (mut one, mut two, mut both) = (
-            Histogram::default(),
-            Histogram::default(),
-            Histogram::default(),
-        );
+        let (mut one, mut two, mut both) =
+            (Histogram::default(), Histogram::default(), Histogram::default());
         for value in (0..100_000_u64).step_by(37) {
             if value % 2 == 0 {
                 one.record(value)

@@ -51,10 +51,7 @@ pub(crate) fn request_head(bytes: &[u8]) -> Result<Option<RequestHead<'_>>, Head
     let mut words = head[..line_end].splitn(3, |byte| *byte == b' ');
     let method = words.next().ok_or(HeadError::Malformed)?;
     let target = words.next().ok_or(HeadError::Malformed)?;
-    let content_length = header(head, b"content-length")
-        .map(number)
-        .transpose()?
-        .unwrap_or(0);
+    let content_length = header(head, b"content-length").map(number).transpose()?.unwrap_or(0);
     Ok(Some(RequestHead {
         method,
         target,
@@ -77,12 +74,7 @@ pub(crate) fn response_head(bytes: &[u8]) -> Result<Option<ResponseHead>, HeadEr
     let chunked = header(head, b"transfer-encoding")
         .is_some_and(|value| value.eq_ignore_ascii_case(b"chunked"));
     let status = u16::try_from(status).map_err(|_| HeadError::Malformed)?;
-    Ok(Some(ResponseHead {
-        status,
-        content_length,
-        chunked,
-        length,
-    }))
+    Ok(Some(ResponseHead { status, content_length, chunked, length }))
 }
 
 fn head_length(bytes: &[u8]) -> Result<Option<usize>, HeadError> {
@@ -123,10 +115,7 @@ mod tests {
     fn a_request_head_says_where_its_body_is() {
         let bytes = b"POST /topics/a?x=1 HTTP/1.1\r\nHost: h\r\nCONTENT-length:  12 \r\n\r\nbody";
         let head = request_head(bytes).unwrap().unwrap();
-        assert_eq!(
-            (head.method, head.target),
-            (&b"POST"[..], &b"/topics/a?x=1"[..])
-        );
+        assert_eq!((head.method, head.target), (&b"POST"[..], &b"/topics/a?x=1"[..]));
         assert_eq!((head.content_length, head.length), (12, bytes.len() - 4));
     }
 
@@ -137,26 +126,14 @@ mod tests {
             assert_eq!(response_head(&bytes[..end]), Ok(None));
         }
         let head = response_head(bytes).unwrap().unwrap();
-        assert_eq!(
-            (head.status, head.content_length, head.chunked),
-            (202, None, true)
-        );
-        assert_eq!(
-            request_head(&[b'a'; HEAD_BYTES_MAX]),
-            Err(HeadError::TooLong)
-        );
+        assert_eq!((head.status, head.content_length, head.chunked), (202, None, true));
+        assert_eq!(request_head(&[b'a'; HEAD_BYTES_MAX]), Err(HeadError::TooLong));
     }
 
     #[test]
     fn nonsense_is_refused() {
-        assert_eq!(
-            response_head(b"SMTP ready\r\n\r\n"),
-            Err(HeadError::Malformed)
-        );
-        assert_eq!(
-            response_head(b"HTTP/1.1 abc\r\n\r\n"),
-            Err(HeadError::Malformed)
-        );
+        assert_eq!(response_head(b"SMTP ready\r\n\r\n"), Err(HeadError::Malformed));
+        assert_eq!(response_head(b"HTTP/1.1 abc\r\n\r\n"), Err(HeadError::Malformed));
         let negative = b"POST / HTTP/1.1\r\ncontent-length: -1\r\n\r\n";
         assert_eq!(request_head(negative), Err(HeadError::Malformed));
     }

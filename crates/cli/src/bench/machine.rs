@@ -36,11 +36,7 @@ impl Machine {
         let kernel = uname();
         let in_memory =
             statfs(data_dir).is_ok_and(|stat| [TMPFS, RAMFS].contains(&(stat.f_type as u64)));
-        let profile = if cfg!(debug_assertions) {
-            "debug"
-        } else {
-            "release"
-        };
+        let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
         Machine {
             cpu: field(&read("/proc/cpuinfo"), "model name").unwrap_or_default(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
@@ -51,22 +47,14 @@ impl Machine {
                 kernel.release().to_string_lossy()
             ),
             data_on_disk: !in_memory,
-            load: read("/proc/loadavg")
-                .split(' ')
-                .next()
-                .unwrap_or_default()
-                .to_owned(),
+            load: read("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned(),
             build: format!("{} {profile}", env!("CARGO_PKG_VERSION")),
         }
     }
 
     /// One line for people.
     pub(crate) fn describe(&self) -> String {
-        let disk = if self.data_on_disk {
-            ""
-        } else {
-            ", stores in memory: syncs cost nothing"
-        };
+        let disk = if self.data_on_disk { "" } else { ", stores in memory: syncs cost nothing" };
         format!(
             "{}, {} cores, {} GiB, {}, tidings {}, load average {} at the start{disk}",
             self.cpu, self.cores, self.memory_gib, self.kernel, self.build, self.load
@@ -87,10 +75,7 @@ mod tests {
     #[test]
     fn fields_are_found_and_trimmed() {
         let text = "vendor_id\t: X\nmodel name\t: Some CPU @ 3 GHz\nmodel name\t: other\n";
-        assert_eq!(
-            field(text, "model name").as_deref(),
-            Some("Some CPU @ 3 GHz")
-        );
+        assert_eq!(field(text, "model name").as_deref(), Some("Some CPU @ 3 GHz"));
         assert_eq!(field(text, "flags"), None);
     }
 

@@ -98,14 +98,10 @@ pub(crate) enum BenchError {
 pub(crate) fn run(args: BenchArgs) -> Result<ExitCode, BenchError> {
     let (options, outcome) = match args.command {
         BenchCommand::Limit(args) => {
-            return limit::serve(&args)
-                .map_err(BenchError::Limit)
-                .map(|()| ExitCode::SUCCESS);
+            return limit::serve(&args).map_err(BenchError::Limit).map(|()| ExitCode::SUCCESS);
         }
         BenchCommand::Load => {
-            return load::serve()
-                .map_err(BenchError::Load)
-                .map(|()| ExitCode::SUCCESS);
+            return load::serve().map_err(BenchError::Load).map(|()| ExitCode::SUCCESS);
         }
         BenchCommand::Fanout(args) => workloads::fanout(args)?,
         BenchCommand::Connect(args) => workloads::connect(args)?,
@@ -117,11 +113,7 @@ pub(crate) fn run(args: BenchArgs) -> Result<ExitCode, BenchError> {
     print(&options, &outcome)?;
     record::write(&options, &outcome)?;
     let missed = options.check && !outcome.reached_all();
-    Ok(if missed || outcome.failed() {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(if missed || outcome.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn print(options: &Options, outcome: &Outcome) -> Result<(), BenchError> {
@@ -189,29 +181,19 @@ impl Bench {
     /// The executable whose server is measured: this one unless told otherwise.
     pub(crate) fn server_executable(&self) -> OsString {
         let other = self.options.server.clone();
-        other
-            .unwrap_or_else(|| self.executable.clone())
-            .into_os_string()
+        other.unwrap_or_else(|| self.executable.clone()).into_os_string()
     }
 
     /// Of `all`, those that were asked for and can be started; says what is missing.
     pub(crate) fn contenders(&mut self, all: &[Contender]) -> Vec<Contender> {
-        let ours = if self.options.url.is_some() {
-            Contender::Running
-        } else {
-            Contender::Tidings
-        };
+        let ours = if self.options.url.is_some() { Contender::Running } else { Contender::Tidings };
         let mut chosen = Vec::new();
         for asked in all.iter().copied() {
             let only = &self.options.only;
             if !only.is_empty() && !only.contains(&asked) {
                 continue;
             }
-            let contender = if asked == Contender::Tidings {
-                ours
-            } else {
-                asked
-            };
+            let contender = if asked == Contender::Tidings { ours } else { asked };
             match contender.missing(self) {
                 Some(how) => self.notes.push(how),
                 None => chosen.push(contender),

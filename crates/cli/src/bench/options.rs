@@ -114,19 +114,12 @@ pub(crate) mod tests {
 
     fn address(url: &str) -> Option<String> {
         let line = Line::try_parse_from(["bench", "--url", url]).unwrap();
-        line.options
-            .address()
-            .ok()
-            .flatten()
-            .map(|address| address.to_string())
+        line.options.address().ok().flatten().map(|address| address.to_string())
     }
 
     #[test]
     fn a_url_names_a_host_and_a_port() {
-        assert_eq!(
-            address("http://127.0.0.1:8080/").as_deref(),
-            Some("127.0.0.1:8080")
-        );
+        assert_eq!(address("http://127.0.0.1:8080/").as_deref(), Some("127.0.0.1:8080"));
         assert_eq!(address("https://127.0.0.1:8080"), None);
         assert_eq!(address("http://127.0.0.1"), None);
     }

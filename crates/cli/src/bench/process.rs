@@ -46,11 +46,7 @@ impl Guard {
         while let Some(pid) = pids.get(next).copied() {
             let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
             let children = children.unwrap_or_default();
-            pids.extend(
-                children
-                    .split_whitespace()
-                    .filter_map(|one| one.parse::<u32>().ok()),
-            );
+            pids.extend(children.split_whitespace().filter_map(|one| one.parse::<u32>().ok()));
             next += 1;
         }
         pids
@@ -73,10 +69,8 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         // Asked first: nginx's master takes its workers along only then.
-        if let Some(pid) = i32::try_from(self.0.id())
-            .ok()
-            .and_then(Pid::from_raw)
-            .filter(|_| !self.ended())
+        if let Some(pid) =
+            i32::try_from(self.0.id()).ok().and_then(Pid::from_raw).filter(|_| !self.ended())
         {
             let _ = kill_process(pid, Signal::TERM);
         }
@@ -129,11 +123,7 @@ impl Generator {
         let mut line = serde_json::to_vec(job).map_err(BenchError::Json)?;
         line.push(b'\n');
         input.write_all(&line).map_err(io)?;
-        Ok(Generator {
-            guard,
-            input,
-            output: BufReader::new(output),
-        })
+        Ok(Generator { guard, input, output: BufReader::new(output) })
     }
 
     /// Waits until everything is prepared.
@@ -147,10 +137,7 @@ impl Generator {
     /// Lets the measurement begin.
     pub(crate) fn go(&mut self) -> Result<(), BenchError> {
         let io = |error| BenchError::Io("talking to the load generator", error);
-        self.input
-            .write_all(b"go\n")
-            .and_then(|()| self.input.flush())
-            .map_err(io)
+        self.input.write_all(b"go\n").and_then(|()| self.input.flush()).map_err(io)
     }
 
     /// Waits for the end of the measurement.

@@ -63,10 +63,7 @@ fn page(outcomes: &[Outcome]) -> String {
     for workload in ORDER {
         let mut heading = format!("\n## {workload}\n");
         let mut shown: Vec<&str> = Vec::new();
-        for outcome in outcomes
-            .iter()
-            .filter(|outcome| outcome.workload == workload)
-        {
+        for outcome in outcomes.iter().filter(|outcome| outcome.workload == workload) {
             let new = |case: &&Case| !shown.contains(&case.name.as_str());
             let cases: Vec<&Case> = outcome.cases.iter().filter(new).collect();
             if cases.is_empty() {
@@ -125,10 +122,7 @@ mod tests {
             fs::write(folder.path().join(name), text).unwrap();
         };
         let mut two = outcome("connect", "2025-01-01T00:00:00Z");
-        two.cases.push(Case {
-            name: "other".to_owned(),
-            ..two.cases[0].clone()
-        });
+        two.cases.push(Case { name: "other".to_owned(), ..two.cases[0].clone() });
         write("1.json", &outcome("connect", "2025-01-02T00:00:00Z"));
         write("2.json", &two);
         write("3.json", &outcome("fanout", "2025-01-01T00:00:00Z"));
@@ -148,21 +142,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let options = |more: &[&str]| {
             let out = folder.path().to_str().unwrap();
-            let line = ["bench", "--out", out]
-                .into_iter()
-                .chain(more.iter().copied());
+            let line = ["bench", "--out", out].into_iter().chain(more.iter().copied());
             <super::super::options::tests::Line as clap::Parser>::parse_from(line).options
         };
         let outcome = outcome("fanout", "2025-01-01T00:00:00Z");
         write(&options(&["--quick"]), &outcome).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
         write(&options(&[]), &outcome).unwrap();
-        assert!(
-            folder
-                .path()
-                .join("results/2025-01-01-fanout-paced.json")
-                .exists()
-        );
+        assert!(folder.path().join("results/2025-01-01-fanout-paced.json").exists());
         let page = fs::read_to_string(folder.path().join("RESULTS.md")).unwrap();
         assert!(page.contains("### paced: one topic"), "{page}");
     }

@@ -41,12 +41,7 @@ pub(crate) enum Target {
 
 impl Metric {
     pub(crate) fn new(key: &str, label: &str, decimals: usize) -> Metric {
-        Metric {
-            key: key.to_owned(),
-            label: label.to_owned(),
-            decimals,
-            target: None,
-        }
+        Metric { key: key.to_owned(), label: label.to_owned(), decimals, target: None }
     }
 
     pub(crate) fn target(mut self, target: Target) -> Metric {
@@ -76,11 +71,8 @@ pub(crate) struct Figure {
 impl Column {
     /// The figure of a metric; `None` when it was not measured.
     pub(crate) fn figure(&self, key: &str) -> Option<Figure> {
-        let mut values: Vec<f64> = self
-            .samples
-            .iter()
-            .filter_map(|sample| sample.get(key).copied())
-            .collect();
+        let mut values: Vec<f64> =
+            self.samples.iter().filter_map(|sample| sample.get(key).copied()).collect();
         values.sort_by(f64::total_cmp);
         let (min, max) = (*values.first()?, *values.last()?);
         let middle = values.len() / 2;
@@ -143,11 +135,7 @@ impl Case {
             Target::AtMost(_) | Target::TimesAtMost(..) => ours.median <= bound,
             Target::AtLeast(_) | Target::TimesAtLeast(..) => ours.median >= bound,
         };
-        Some(if reached {
-            Verdict::Reached
-        } else {
-            Verdict::Missed
-        })
+        Some(if reached { Verdict::Reached } else { Verdict::Missed })
     }
 }
 
@@ -174,14 +162,11 @@ impl Outcome {
 
     /// True unless some target was missed or could not be judged.
     pub(crate) fn reached_all(&self) -> bool {
-        let metrics = self.cases.iter().flat_map(|case| {
-            case.metrics
-                .iter()
-                .filter_map(|metric| case.verdict(metric))
-        });
-        metrics
-            .into_iter()
-            .all(|verdict| verdict == Verdict::Reached)
+        let metrics = self
+            .cases
+            .iter()
+            .flat_map(|case| case.metrics.iter().filter_map(|metric| case.verdict(metric)));
+        metrics.into_iter().all(|verdict| verdict == Verdict::Reached)
     }
 }
 
@@ -190,15 +175,8 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn column(name: &str, role: Role, values: &[f64]) -> Column {
-        let samples = values
-            .iter()
-            .map(|value| Sample::from([("cpu".to_owned(), *value)]));
-        Column {
-            name: name.to_owned(),
-            role,
-            samples: samples.collect(),
-            error: None,
-        }
+        let samples = values.iter().map(|value| Sample::from([("cpu".to_owned(), *value)]));
+        Column { name: name.to_owned(), role, samples: samples.collect(), error: None }
     }
 
     pub(crate) fn case(target: Target, ours: &[f64]) -> Case {
@@ -220,17 +198,8 @@ pub(crate) mod tests {
 
     #[test]
     fn the_middle_run_counts() {
-        let figure = column("x", Role::Peer, &[9.0, 1.0, 5.0])
-            .figure("cpu")
-            .unwrap();
-        assert_eq!(
-            figure,
-            Figure {
-                median: 5.0,
-                min: 1.0,
-                max: 9.0
-            }
-        );
+        let figure = column("x", Role::Peer, &[9.0, 1.0, 5.0]).figure("cpu").unwrap();
+        assert_eq!(figure, Figure { median: 5.0, min: 1.0, max: 9.0 });
         let even = column("x", Role::Peer, &[1.0, 2.0]).figure("cpu").unwrap();
         assert!((even.median - 1.5).abs() < 1e-9);
         assert_eq!(column("x", Role::Peer, &[1.0]).figure("other"), None);
@@ -243,10 +212,7 @@ pub(crate) mod tests {
         assert_eq!(verdict(at_most.clone(), &[4.6]), Some(Verdict::Reached));
         assert_eq!(verdict(at_most, &[4.7]), Some(Verdict::Missed));
         let at_least = Target::TimesAtLeast(0.8, limit());
-        assert_eq!(
-            verdict(at_least.clone(), &[3.3, 3.3, 0.1]),
-            Some(Verdict::Reached)
-        );
+        assert_eq!(verdict(at_least.clone(), &[3.3, 3.3, 0.1]), Some(Verdict::Reached));
         assert_eq!(verdict(at_least, &[3.1]), Some(Verdict::Missed));
         assert_eq!(verdict(Target::AtMost(1.0), &[]), Some(Verdict::Unknown));
         let unknown = Target::TimesAtMost(1.0, "nobody".to_owned());

@@ -23,10 +23,7 @@ pub(crate) struct Poll {
 impl Poll {
     pub(crate) fn new() -> Result<Poll, Errno> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        Ok(Poll {
-            epoll,
-            events: Vec::with_capacity(EVENTS_MAX),
-        })
+        Ok(Poll { epoll, events: Vec::with_capacity(EVENTS_MAX) })
     }
 
     /// Watches `fd`; its events carry `token`.
@@ -52,11 +49,7 @@ impl Poll {
             tv_nsec: time.subsec_nanos().into(),
         });
         self.events.clear();
-        match epoll::wait(
-            &self.epoll,
-            spare_capacity(&mut self.events),
-            timeout.as_ref(),
-        ) {
+        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => Ok(self.events.len()),
             Err(error) => Err(error),
         }

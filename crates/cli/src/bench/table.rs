@@ -31,12 +31,8 @@ pub(crate) fn render_case(case: &Case) -> String {
     let mut rows = vec![heading(case)];
     rows.extend(case.metrics.iter().map(|metric| row(case, metric)));
     let columns = rows[0].len();
-    let width = |column: usize| {
-        rows.iter()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or(0)
-    };
+    let width =
+        |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
     for (index, row) in rows.iter().enumerate() {
@@ -89,11 +85,7 @@ fn cell(case: &Case, column: &Column, metric: &Metric) -> String {
 }
 
 fn spread(figure: &Figure, decimals: usize) -> String {
-    format!(
-        "{}–{}",
-        number(figure.min, decimals),
-        number(figure.max, decimals)
-    )
+    format!("{}–{}", number(figure.min, decimals), number(figure.max, decimals))
 }
 
 /// How many times the limit it is, for the column that is judged by a limit.
@@ -116,9 +108,7 @@ fn target(case: &Case, metric: &Metric) -> String {
     let Some(target) = &metric.target else {
         return String::new();
     };
-    let bound = case
-        .bound(metric)
-        .map(|bound| number(bound, metric.decimals));
+    let bound = case.bound(metric).map(|bound| number(bound, metric.decimals));
     let bound = bound.unwrap_or_else(|| "?".to_owned());
     match target {
         Target::AtMost(_) => format!("≤ {bound}"),

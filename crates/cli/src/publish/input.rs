@@ -30,10 +30,7 @@ pub(super) fn whole(data: Option<&str>, file: Option<&Path>) -> anyhow::Result<V
     match (data, file) {
         (Some("-"), _) => {
             let mut bytes = Vec::new();
-            io::stdin()
-                .lock()
-                .read_to_end(&mut bytes)
-                .context("cannot read standard input")?;
+            io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
             Ok(bytes)
         }
         (Some(text), _) => Ok(text.as_bytes().to_vec()),
@@ -86,28 +83,16 @@ impl Lines {
             .name("lines".to_owned())
             .spawn(move || read_lines(BufReader::new(input), &sender))
             .context("cannot start the thread that reads lines")?;
-        Ok(Self {
-            receiver,
-            held: None,
-            bytes,
-        })
+        Ok(Self { receiver, held: None, bytes })
     }
 
     /// The next batch, at once when there is a line; none at the end.
     pub(super) async fn next(&mut self) -> anyhow::Result<Option<Batch>> {
-        let mut batch = Batch {
-            lines: Vec::new(),
-            read: 0,
-        };
+        let mut batch = Batch { lines: Vec::new(), read: 0 };
         let mut bytes = 0;
         let mut next = match self.held.take() {
             Some(line) => Some(line),
-            None => self
-                .receiver
-                .recv()
-                .await
-                .transpose()
-                .context("cannot read a line")?,
+            None => self.receiver.recv().await.transpose().context("cannot read a line")?,
         };
         while let Some(line) = next {
             if !batch.lines.is_empty() && bytes + line.data.len() > BATCH_BYTES_MAX {
@@ -120,12 +105,7 @@ impl Lines {
             if batch.lines.len() == BATCH_EVENTS_MAX {
                 break;
             }
-            next = self
-                .receiver
-                .try_recv()
-                .ok()
-                .transpose()
-                .context("cannot read a line")?;
+            next = self.receiver.try_recv().ok().transpose().context("cannot read a line")?;
         }
         Ok((!batch.lines.is_empty()).then_some(batch))
     }
@@ -136,10 +116,7 @@ fn read_lines(mut input: impl BufRead, sender: &mpsc::Sender<io::Result<Line>>) 
         let line = match read_line(&mut input) {
             Ok(None) => return,
             Ok(Some(line)) => Ok(line),
-            Err(error) => Err(io::Error::new(
-                error.kind(),
-                format!("line {number}: {error}"),
-            )),
+            Err(error) => Err(io::Error::new(error.kind(), format!("line {number}: {error}"))),
         };
         let last = line.is_err();
         // The other side is gone when publishing failed; it says so itself.
@@ -177,9 +154,7 @@ mod tests {
 
     fn all(input: &[u8]) -> Vec<Vec<u8>> {
         let mut input = input;
-        std::iter::from_fn(|| read_line(&mut input).unwrap())
-            .map(|line| line.data)
-            .collect()
+        std::iter::from_fn(|| read_line(&mut input).unwrap()).map(|line| line.data).collect()
     }
 
     #[test]

@@ -246,10 +246,7 @@ mod tests {
     #[test]
     fn what_is_expected_is_an_id_or_nothing() {
         assert_eq!(expect("none"), Ok(Expect::Nothing));
-        assert_eq!(
-            expect("abcdefgh-7"),
-            Ok(Expect::Newest("abcdefgh-7".parse().unwrap()))
-        );
+        assert_eq!(expect("abcdefgh-7"), Ok(Expect::Newest("abcdefgh-7".parse().unwrap())));
         assert!(expect("7").unwrap_err().contains("nor `none`"));
     }
 }

@@ -22,24 +22,13 @@ impl Progress {
     pub(super) fn begin(bytes_total: Option<u64>) -> Self {
         // Lines that a person types need no counter between them.
         let typed = bytes_total.is_none() && io::stdin().is_terminal();
-        let target = if typed {
-            ProgressDrawTarget::hidden()
-        } else {
-            ProgressDrawTarget::stderr()
-        };
-        let template = if bytes_total.is_some() {
-            KNOWN
-        } else {
-            UNKNOWN
-        };
+        let target =
+            if typed { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let template = if bytes_total.is_some() { KNOWN } else { UNKNOWN };
         let style = ProgressStyle::with_template(template)
             .expect("the templates are constants, and a test draws them");
         let bar = ProgressBar::with_draw_target(bytes_total, target).with_style(style);
-        Self {
-            events: 0,
-            begun: Instant::now(),
-            bar,
-        }
+        Self { events: 0, begun: Instant::now(), bar }
     }
 
     /// Counts what was published, and how much of the input it took.
@@ -86,12 +75,7 @@ mod tests {
 
     #[test]
     fn numbers_have_commas() {
-        for (number, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1_000, "1,000"),
-            (1_234_567, "1,234,567"),
-        ] {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(thousands(number), text);
         }
     }

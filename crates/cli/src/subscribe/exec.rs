@@ -24,14 +24,10 @@ pub(super) struct Told {
 pub(super) fn run(command: &str, told: Told) -> io::Result<ExitStatus> {
     let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(command).stdin(Stdio::piped());
-    shell
-        .env("TIDINGS_EVENT_ID", text(told.id))
-        .env("TIDINGS_EVENT_TOPIC", text(told.topic));
+    shell.env("TIDINGS_EVENT_ID", text(told.id)).env("TIDINGS_EVENT_TOPIC", text(told.topic));
     // Removed if there is none: the environment may hold those of an outer `--exec`.
-    for (name, value) in [
-        ("TIDINGS_EVENT_TYPE", told.event_type),
-        ("TIDINGS_EVENT_KEY", told.key),
-    ] {
+    for (name, value) in [("TIDINGS_EVENT_TYPE", told.event_type), ("TIDINGS_EVENT_KEY", told.key)]
+    {
         match value {
             Some(value) => shell.env(name, text(value)),
             None => shell.env_remove(name),
@@ -92,10 +88,7 @@ mod tests {
 
     #[test]
     fn a_command_may_leave_its_input_unread() {
-        let told = Told {
-            data: vec![b'x'; 1 << 20],
-            ..Told::default()
-        };
+        let told = Told { data: vec![b'x'; 1 << 20], ..Told::default() };
         let status = run("exit 7", told).unwrap();
         assert_eq!(describe(status), "it ended with code 7");
     }

@@ -76,11 +76,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 async fn follow(arguments: &Arguments) -> anyhow::Result<()> {
-    let mut subscribe = arguments
-        .target
-        .client()?
-        .subscribe()
-        .start(arguments.from.clone());
+    let mut subscribe = arguments.target.client()?.subscribe().start(arguments.from.clone());
     for topic in &arguments.topics {
         subscribe = subscribe.topic(topic);
     }
@@ -90,13 +86,8 @@ async fn follow(arguments: &Arguments) -> anyhow::Result<()> {
     if !arguments.wait {
         subscribe = subscribe.first_attempt_final();
     }
-    let what = [&arguments.topics[..], &arguments.pattern[..]]
-        .concat()
-        .join(", ");
-    let mut teller = Teller {
-        what,
-        was_open: false,
-    };
+    let what = [&arguments.topics[..], &arguments.pattern[..]].concat().join(", ");
+    let mut teller = Teller { what, was_open: false };
     subscribe = subscribe.on_state(move |state| teller.tell(state));
     let wrong = |error| arguments.target.subscription(&error);
     let mut subscription = subscribe.open().map_err(wrong)?;
@@ -143,10 +134,7 @@ impl<'a> Worker<'a> {
             None => self.printer.print(std::slice::from_ref(&event))?,
         }
         self.events += 1;
-        let enough = self
-            .arguments
-            .count
-            .is_some_and(|count| self.events >= count);
+        let enough = self.arguments.count.is_some_and(|count| self.events >= count);
         Ok(if enough { Next::Enough } else { Next::More })
     }
 
@@ -176,11 +164,7 @@ impl<'a> Worker<'a> {
 
     fn gap(&self, gap: &Gap) -> Next {
         let topics = gap.topics.join(", ");
-        let of = if topics.is_empty() {
-            String::new()
-        } else {
-            format!(" of {topics}")
-        };
+        let of = if topics.is_empty() { String::new() } else { format!(" of {topics}") };
         let (after, resumes) = (&gap.requested, gap.resumes);
         terminal::note(&harmless(&format!(
             "gap: events{of} after {after} are missing ({}); going on after {resumes}",

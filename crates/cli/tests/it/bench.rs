@@ -77,13 +77,7 @@ fn whoever_resumes_catches_up() {
 
 #[test]
 fn publishes_are_answered_and_the_log_commits() {
-    let outcome = quick(&[
-        "publish",
-        "--only",
-        "limit-each,tidings",
-        "--publishers",
-        "1,8",
-    ]);
+    let outcome = quick(&["publish", "--only", "limit-each,tidings", "--publishers", "1,8"]);
     let samples = samples(&outcome);
     assert_eq!(samples.len(), 12);
     for (name, sample) in &samples {
@@ -103,13 +97,7 @@ fn decoding_finds_every_event() {
 
 #[test]
 fn a_server_that_is_not_there_is_a_failure() {
-    let url = [
-        "--quick",
-        "--only",
-        "tidings",
-        "--url",
-        "http://127.0.0.1:1",
-    ];
+    let url = ["--quick", "--only", "tidings", "--url", "http://127.0.0.1:1"];
     let outcome = program::finish(program::command().args(["bench", "connect"]).args(url));
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
     assert!(outcome.stdout.contains("to be ready"), "{outcome:?}");

@@ -38,29 +38,20 @@ fn a_wrong_file_is_told_line_by_line() {
 #[test]
 fn a_missing_file_is_told() {
     let said = run(&["config", "check", "/nonexistent/tidings.toml"]).failure(2);
-    assert!(
-        said.starts_with("error: cannot read the configuration file /nonexistent"),
-        "{said}"
-    );
+    assert!(said.starts_with("error: cannot read the configuration file /nonexistent"), "{said}");
 }
 
 #[test]
 fn serve_says_what_to_add_before_it_opens_anything() {
     let said = run(&["serve"]).failure(2);
-    assert!(
-        said.contains("error: anonymous: it must be given"),
-        "{said}"
-    );
+    assert!(said.contains("error: anonymous: it must be given"), "{said}");
     assert!(said.contains("--anonymous subscribe,publish"), "{said}");
 }
 
 #[test]
 fn dev_refuses_the_world() {
     let said = run(&["dev", "--listen", "0.0.0.0:0"]).failure(2);
-    assert!(
-        said.contains("flag --listen: server.listen: `tidings dev`"),
-        "{said}"
-    );
+    assert!(said.contains("flag --listen: server.listen: `tidings dev`"), "{said}");
 }
 
 #[test]
@@ -91,29 +82,13 @@ fn show_names_the_source_of_every_value() {
     )
     .success();
     let has = |parts: [&str; 3]| {
-        shown.lines().any(|line| {
-            line.split("  ")
-                .map(str::trim)
-                .filter(|p| !p.is_empty())
-                .eq(parts)
-        })
+        shown
+            .lines()
+            .any(|line| line.split("  ").map(str::trim).filter(|p| !p.is_empty()).eq(parts))
     };
-    assert!(
-        has(["drain.jitter", "\"2s\"", &format!("{path}:3")]),
-        "{shown}"
-    );
-    assert!(
-        has([
-            "server.listen",
-            "\"[::1]:9\"",
-            "environment TIDINGS_SERVER__LISTEN"
-        ]),
-        "{shown}"
-    );
-    assert!(
-        has(["server.io_threads", "2", "flag --io-threads"]),
-        "{shown}"
-    );
+    assert!(has(["drain.jitter", "\"2s\"", &format!("{path}:3")]), "{shown}");
+    assert!(has(["server.listen", "\"[::1]:9\"", "environment TIDINGS_SERVER__LISTEN"]), "{shown}");
+    assert!(has(["server.io_threads", "2", "flag --io-threads"]), "{shown}");
     assert!(has(["server.heartbeat", "\"15s\"", "default"]), "{shown}");
 }
 
@@ -121,10 +96,7 @@ fn show_names_the_source_of_every_value() {
 fn show_speaks_json() {
     let shown = run(&["config", "show", "--for", "dev", "--json"]).success();
     let values: Vec<serde_json::Value> = serde_json::from_str(&shown).unwrap();
-    let listen = values
-        .iter()
-        .find(|value| value["path"] == "server.listen")
-        .unwrap();
+    let listen = values.iter().find(|value| value["path"] == "server.listen").unwrap();
     assert_eq!(listen["value"], "127.0.0.1:8080");
     assert_eq!(listen["source"], "default");
 }
@@ -133,12 +105,6 @@ fn show_speaks_json() {
 fn the_schema_is_one() {
     let schema: serde_json::Value =
         serde_json::from_str(&run(&["config", "schema"]).success()).unwrap();
-    assert_eq!(
-        schema["$schema"],
-        "https://json-schema.org/draft/2020-12/schema"
-    );
-    assert_eq!(
-        schema["properties"]["server"]["properties"]["listen"]["default"],
-        "127.0.0.1:8080"
-    );
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    assert_eq!(schema["properties"]["server"]["properties"]["listen"]["default"], "127.0.0.1:8080");
 }

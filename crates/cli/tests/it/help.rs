@@ -16,10 +16,7 @@ fn every_command_teaches_with_examples() {
         let help = run(&[command, "--help"]).success();
         assert!(help.contains("Examples:\n"), "{command}:\n{help}");
         let short = run(&[command, "-h"]).success();
-        assert!(
-            !short.contains("Examples:\n"),
-            "-h of {command} is meant to be short:\n{short}"
-        );
+        assert!(!short.contains("Examples:\n"), "-h of {command} is meant to be short:\n{short}");
     }
 }
 
@@ -28,10 +25,7 @@ fn a_mistyped_command_is_suggested() {
     let said = run(&["serv"]).failure(2);
     assert!(said.contains("'serve'"), "{said}");
     let said = run(&["dev", "--lisen", "x"]).failure(2);
-    assert!(
-        said.contains("a similar argument exists: '--listen'"),
-        "{said}"
-    );
+    assert!(said.contains("a similar argument exists: '--listen'"), "{said}");
 }
 
 #[test]
@@ -56,9 +50,7 @@ fn bash_completes_a_command() {
     let script = run(&["completions", "bash"]).success();
     let ask = "\nCOMP_WORDS=(tidings config ch); COMP_CWORD=2; \
                _tidings tidings ch config; echo \"${COMPREPLY[@]}\"\n";
-    let Ok(output) = std::process::Command::new("bash")
-        .args(["-c", &(script + ask)])
-        .output()
+    let Ok(output) = std::process::Command::new("bash").args(["-c", &(script + ask)]).output()
     else {
         eprintln!("skipped: there is no bash here");
         return;

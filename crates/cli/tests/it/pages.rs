@@ -6,24 +6,11 @@ use std::fmt::Write as _;
 use crate::program::{in_repository, run};
 
 /// The commands in the order of the page.
-pub(crate) const COMMANDS: [&str; 9] = [
-    "dev",
-    "serve",
-    "publish",
-    "subscribe",
-    "history",
-    "topics",
-    "bench",
-    "config",
-    "completions",
-];
+pub(crate) const COMMANDS: [&str; 9] =
+    ["dev", "serve", "publish", "subscribe", "history", "topics", "bench", "config", "completions"];
 
 /// Commands below those.
-const NESTED: [[&str; 2]; 3] = [
-    ["config", "check"],
-    ["config", "show"],
-    ["config", "schema"],
-];
+const NESTED: [[&str; 2]; 3] = [["config", "check"], ["config", "show"], ["config", "schema"]];
 
 const OPENING: &str = "# The command line
 
@@ -38,10 +25,7 @@ fn check(path: &str, page: &str) {
         std::fs::write(&file, page).unwrap();
     }
     let present = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(
-        present == page,
-        "{path} is out of date: run `make docs` and commit it"
-    );
+    assert!(present == page, "{path} is out of date: run `make docs` and commit it");
 }
 
 #[test]
@@ -50,17 +34,8 @@ fn the_page_of_the_command_line_is_up_to_date() {
     let mut add = |command: &[&str]| {
         let arguments: Vec<&str> = command.iter().copied().chain(["--help"]).collect();
         let help = run(&arguments).success();
-        let help = help
-            .lines()
-            .map(str::trim_end)
-            .collect::<Vec<_>>()
-            .join("\n");
-        let title = ["tidings"]
-            .iter()
-            .chain(command)
-            .copied()
-            .collect::<Vec<_>>()
-            .join(" ");
+        let help = help.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
+        let title = ["tidings"].iter().chain(command).copied().collect::<Vec<_>>().join(" ");
         let _ = write!(page, "\n## {title}\n\n```text\n{}\n```\n", help.trim_end());
     };
     add(&[]);
@@ -75,8 +50,5 @@ fn the_page_of_the_command_line_is_up_to_date() {
 
 #[test]
 fn the_page_of_the_configuration_is_up_to_date() {
-    check(
-        "docs/configuration.md",
-        &tidings_server::config::reference(),
-    );
+    check("docs/configuration.md", &tidings_server::config::reference());
 }

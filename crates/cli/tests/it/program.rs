@@ -17,26 +17,14 @@ impl Outcome {
     /// Asserts that all went well and returns standard output.
     #[track_caller]
     pub(crate) fn success(self) -> String {
-        assert_eq!(
-            self.code,
-            Some(0),
-            "stdout:\n{}\nstderr:\n{}",
-            self.stdout,
-            self.stderr
-        );
+        assert_eq!(self.code, Some(0), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self.stdout
     }
 
     /// Asserts that it ended with this code and nothing on standard output; returns standard error.
     #[track_caller]
     pub(crate) fn failure(self, code: i32) -> String {
-        assert_eq!(
-            self.code,
-            Some(code),
-            "stdout:\n{}\nstderr:\n{}",
-            self.stdout,
-            self.stderr
-        );
+        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         assert_eq!(self.stdout, "", "a failure belongs on standard error");
         self.stderr
     }
@@ -94,7 +82,5 @@ fn outcome(output: std::process::Output) -> Outcome {
 
 /// A file of the repository.
 pub(crate) fn in_repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .join(path)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }

@@ -37,26 +37,12 @@ impl Server {
         while !welcome.ends_with("\n\n") || welcome.matches("\n\n").count() < 2 {
             if stdout.read_line(&mut welcome).unwrap() == 0 {
                 let mut stderr = String::new();
-                child
-                    .stderr
-                    .take()
-                    .unwrap()
-                    .read_to_string(&mut stderr)
-                    .unwrap();
+                child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
                 panic!("the server ended before it was ready:\n{welcome}\n{stderr}");
             }
         }
-        let url = welcome
-            .split_whitespace()
-            .find(|word| word.starts_with("http://"))
-            .unwrap();
-        Self {
-            url: url.to_owned(),
-            child,
-            _stdout: stdout,
-            welcome,
-            folder,
-        }
+        let url = welcome.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+        Self { url: url.to_owned(), child, _stdout: stdout, welcome, folder }
     }
 
     /// Ends the server without a warning, as a crash would, and starts it again on the same port.
@@ -89,10 +75,7 @@ impl Server {
 
     fn terminate(&self) {
         let id = self.child.id().to_string();
-        let status = std::process::Command::new("kill")
-            .args(["-TERM", &id])
-            .status()
-            .unwrap();
+        let status = std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap();
         assert!(status.success());
     }
 }

@@ -24,11 +24,7 @@ impl Subscriber {
             .unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let stderr = BufReader::new(child.stderr.take().unwrap());
-        Self {
-            child,
-            stdout,
-            stderr,
-        }
+        Self { child, stdout, stderr }
     }
 
     /// Reads what it tells about itself until it says this.
@@ -36,11 +32,7 @@ impl Subscriber {
         let mut told = String::new();
         while !told.contains(part) {
             told.clear();
-            assert_ne!(
-                self.stderr.read_line(&mut told).unwrap(),
-                0,
-                "it never said {part:?}"
-            );
+            assert_ne!(self.stderr.read_line(&mut told).unwrap(), 0, "it never said {part:?}");
         }
     }
 
@@ -84,13 +76,7 @@ fn a_subscription_starts_where_it_is_told() {
     let server = Server::start();
     let ids: Vec<String> = ["1", "2", "3", "4"]
         .iter()
-        .map(|data| {
-            server
-                .run(&["publish", "a", data])
-                .success()
-                .trim()
-                .to_owned()
-        })
+        .map(|data| server.run(&["publish", "a", data]).success().trim().to_owned())
         .collect();
     for (from, count, expected) in [
         ("earliest", "4", "1\n2\n3\n4\n"),
@@ -154,11 +140,7 @@ fn how_a_topic_ends_is_the_exit_code() {
         server.run(&["publish", how, "--end", how]).success();
         let outcome = server.run(&["subscribe", how, "--from", "earliest"]);
         assert_eq!(outcome.code, Some(code), "{}", outcome.stderr);
-        assert!(
-            outcome.stderr.contains(&format!("{how} has ended ({how})")),
-            "{}",
-            outcome.stderr
-        );
+        assert!(outcome.stderr.contains(&format!("{how} has ended ({how})")), "{}", outcome.stderr);
         assert!(outcome.stdout.starts_with("1\n"), "{}", outcome.stdout);
     }
 }
@@ -171,16 +153,7 @@ fn a_command_is_run_for_each_event() {
     }
     let command = "printf '%s|%s|%s|' \"$TIDINGS_EVENT_TOPIC\" \"$TIDINGS_EVENT_KEY\" \
                    \"${TIDINGS_EVENT_TYPE-none}\"; cat; echo";
-    let arguments = [
-        "subscribe",
-        "a",
-        "--from",
-        "earliest",
-        "--count",
-        "2",
-        "--exec",
-        command,
-    ];
+    let arguments = ["subscribe", "a", "--from", "earliest", "--count", "2", "--exec", command];
     let printed = server.run(&arguments).success();
     assert_eq!(printed, "a|k|none|$(echo owned)\na|k|none|; exit 9\n");
 }
@@ -190,19 +163,10 @@ fn a_command_that_fails_ends_it_and_says_how_to_go_on() {
     let server = Server::start();
     let first = server.run(&["publish", "a", "good"]).success();
     let second = server.run(&["publish", "a", "bad"]).success();
-    let arguments = [
-        "subscribe",
-        "a",
-        "--from",
-        "earliest",
-        "--exec",
-        "test \"$(cat)\" = good || exit 3",
-    ];
+    let arguments =
+        ["subscribe", "a", "--from", "earliest", "--exec", "test \"$(cat)\" = good || exit 3"];
     let said = server.run(&arguments).failure(6);
-    assert!(
-        said.contains(&format!("at event {}: it ended with code 3", second.trim())),
-        "{said}"
-    );
+    assert!(said.contains(&format!("at event {}: it ended with code 3", second.trim())), "{said}");
     assert!(said.contains(&format!("--from {}", first.trim())), "{said}");
 }
 
@@ -225,11 +189,6 @@ fn a_reader_who_has_seen_enough_is_no_error() {
     drop(stdout);
     server.run(&["publish", "a", "2"]).success();
     let mut told = String::new();
-    child
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut told)
-        .unwrap();
+    child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{told}");
 }

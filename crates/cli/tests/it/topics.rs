@@ -14,22 +14,12 @@ fn names(printed: &str) -> Vec<String> {
 #[test]
 fn topics_are_listed_by_prefix() {
     let server = Server::start();
-    assert!(
-        server
-            .run(&["topics"])
-            .stderr
-            .contains("there are no topics")
-    );
+    assert!(server.run(&["topics"]).stderr.contains("there are no topics"));
     for topic in ["chat/b", "chat", "chat/a", "chatter", "else"] {
         server.run(&["publish", topic, "x"]).success();
     }
-    let listed = |prefix: &str| {
-        names(
-            &server
-                .run(&["topics", "--prefix", prefix, "--json"])
-                .success(),
-        )
-    };
+    let listed =
+        |prefix: &str| names(&server.run(&["topics", "--prefix", prefix, "--json"]).success());
     assert_eq!(listed(""), ["chat", "chat/a", "chat/b", "chatter", "else"]);
     assert_eq!(listed("chat"), ["chat", "chat/a", "chat/b", "chatter"]);
     assert_eq!(listed("chat/"), ["chat/a", "chat/b"]);
@@ -43,11 +33,8 @@ fn topics_are_listed_by_prefix() {
 fn a_policy_is_changed_only_where_it_was_said() {
     let server = Server::start();
     let policy = |arguments: &[&str]| {
-        let all: Vec<&str> = ["topics", "set", "a", "--json"]
-            .iter()
-            .chain(arguments)
-            .copied()
-            .collect();
+        let all: Vec<&str> =
+            ["topics", "set", "a", "--json"].iter().chain(arguments).copied().collect();
         let printed = server.run(&all).success();
         serde_json::from_str::<serde_json::Value>(&printed).unwrap()["policy"].take()
     };

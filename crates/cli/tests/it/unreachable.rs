@@ -19,10 +19,7 @@ fn every_command_says_how_to_get_a_server() {
         &["topics", "delete", "a"],
     ] {
         let said = finish(command().args(arguments).args(["--url", &url])).failure(3);
-        assert!(
-            said.contains(&format!("the server at {url} cannot be reached")),
-            "{said}"
-        );
+        assert!(said.contains(&format!("the server at {url} cannot be reached")), "{said}");
         assert!(said.contains("start one with `tidings dev`"), "{said}");
     }
 }
@@ -46,55 +43,20 @@ fn wrong_options_are_told_with_what_may_be_written() {
     for (arguments, part) in [
         (&["publish", "a", "x", "--ttl", "5"][..], "`5` has no unit"),
         (&["publish", "a", "x", "--expect", "last"], "nor `none`"),
-        (
-            &["publish", "a", "x", "--at", "noon"],
-            "not a time of RFC 3339",
-        ),
-        (
-            &["publish", "a"],
-            "give DATA, or --file FILE, or - for standard input",
-        ),
-        (
-            &["publish", "a", "x", "--lines", "--end"],
-            "cannot be used with",
-        ),
-        (
-            &["publish", "a", "--file", "/nonexistent"],
-            "cannot read /nonexistent",
-        ),
+        (&["publish", "a", "x", "--at", "noon"], "not a time of RFC 3339"),
+        (&["publish", "a"], "give DATA, or --file FILE, or - for standard input"),
+        (&["publish", "a", "x", "--lines", "--end"], "cannot be used with"),
+        (&["publish", "a", "--file", "/nonexistent"], "cannot read /nonexistent"),
         (&["subscribe"], "<TOPIC|--pattern <PATTERN>>"),
-        (
-            &["subscribe", "a", "--from", "latest"],
-            "write earliest, live, last:20",
-        ),
+        (&["subscribe", "a", "--from", "latest"], "write earliest, live, last:20"),
         (&["subscribe", "a", "--count", "0"], "0 is not in 1.."),
-        (
-            &["history", "a", "--last", "20000"],
-            "20000 is not in 1..=10000",
-        ),
-        (
-            &["topics", "set", "a", "--durability", "safe"],
-            "`memory`, `written`, `synced`",
-        ),
-        (
-            &["topics", "set", "a", "--retain-bytes", "9"],
-            "`9` has no unit",
-        ),
-        (
-            &["publish", "a", "x", "--url", "ftp://x"],
-            "--url ftp://x: ",
-        ),
+        (&["history", "a", "--last", "20000"], "20000 is not in 1..=10000"),
+        (&["topics", "set", "a", "--durability", "safe"], "`memory`, `written`, `synced`"),
+        (&["topics", "set", "a", "--retain-bytes", "9"], "`9` has no unit"),
+        (&["publish", "a", "x", "--url", "ftp://x"], "--url ftp://x: "),
     ] {
         let outcome = run(arguments);
-        assert!(
-            outcome.stderr.contains(part),
-            "{arguments:?}: {part}\n{}",
-            outcome.stderr
-        );
-        assert!(
-            matches!(outcome.code, Some(1 | 2)),
-            "{arguments:?}: {:?}",
-            outcome.code
-        );
+        assert!(outcome.stderr.contains(part), "{arguments:?}: {part}\n{}", outcome.stderr);
+        assert!(matches!(outcome.code, Some(1 | 2)), "{arguments:?}: {:?}", outcome.code);
     }
 }

@@ -14,6 +14,7 @@ use crate::error::StoreError;
 use crate::hub::Hub;
 use crate::policy;
 use crate::selection::Selection;
+use crate::start::Gap;
 
 /// Most events in one span read from the log.
 const SPAN_EVENTS_MAX: usize = 1_024;
@@ -27,6 +28,8 @@ pub struct Backlog {
     version: Option<u64>,
     /// Patterns were held against all topics with smaller ids.
     scanned: u32,
+    /// Up to where the subscriber was told that events of a topic are missing.
+    told: HashMap<TopicId, u64>,
 }
 
 /// What the frames of a topic need to know of it.
@@ -44,13 +47,29 @@ pub struct Step {
     pub span: Span,
     /// Whether nothing visible is left after it.
     pub caught_up: bool,
+    /// What the subscriber misses before it: to be told first.
+    pub gap: Option<Gap>,
 }
 
 impl Backlog {
-    /// The backlog of a selection.
+    /// The backlog of a selection. Of a subscription that begins, [`Hub::start`] says what it misses;
+    /// of one that has fallen behind, the first step does.
     #[must_use]
     pub fn new(selection: Arc<Selection>) -> Self {
-        Self { selection, topics: Vec::new(), faces: HashMap::new(), version: None, scanned: 0 }
+        Self {
+            selection,
+            topics: Vec::new(),
+            faces: HashMap::new(),
+            version: None,
+            scanned: 0,
+            told: HashMap::new(),
+        }
+    }
+
+    /// What a subscriber at `after` misses and was not told of yet.
+    pub(crate) fn missed(&mut self, hub: &Hub, after: u64) -> Option<Gap> {
+        let topics = self.topics(hub).to_vec();
+        hub.missed(&topics, after, &mut self.told)
     }
 
     /// The topics of the selection that exist.
@@ -116,7 +135,7 @@ impl Backlog {
             _ => None,
         };
         if let Some(span) = single.and_then(|topic| hub.spans.find(topic, view, after)) {
-            return Ok(Step { caught_up: span.after >= through, span });
+            return Ok(Step { caught_up: span.after >= through, span, gap: None });
         }
         let mut reading = Reading::new(hub, view);
         let limit = ReadLimit { events: SPAN_EVENTS_MAX, bytes: SPAN_BYTES_MAX };
@@ -127,13 +146,21 @@ impl Backlog {
                 reading.add(&event, |topic| self.face(hub, topic));
             })
             .map_err(|error| StoreError::Failed(error.to_string()))?;
+        // Asked after the read: what was removed in the middle of it is told as well.
+        let gap = self.missed(hub, after);
+        if let Some(resumes) = gap.as_ref().map(|gap| gap.resumes.sequence) {
+            if resumes > after {
+                let span = Span { after: resumes, ..Span::default() };
+                return Ok(Step { span, caught_up: false, gap });
+            }
+        }
         let after_it = if progress.more { progress.after } else { through.max(after) };
         let keepable = reading.keepable && progress.more;
         let (span, frames) = reading.finish(after_it);
         if let (Some(topic), true) = (single, keepable) {
             hub.spans.keep(topic, view, after, &span, frames);
         }
-        Ok(Step { span, caught_up: !progress.more })
+        Ok(Step { span, caught_up: !progress.more, gap })
     }
 
     /// The events after `after` as JSON objects; returns the position after them and whether there

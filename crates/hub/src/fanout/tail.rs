@@ -58,7 +58,7 @@ struct Entry {
 }
 
 /// Consecutive frames for one subscriber, shared by all that stand at the same position.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Span {
     /// The frames. May be empty when all were filtered out.
     pub bytes: Bytes,

@@ -222,7 +222,7 @@ fn run(steps: Vec<Step>) {
         }
     }
     let newest = model.keys().next_back().copied().unwrap_or(0);
-    until(|| hub.visible() >= newest);
+    until(|| hub.rung() >= newest);
     for (reader, after) in &mut readers {
         reader.read(&hub);
         let (got, wanted) = (reader.events(), expected(&hub, &model, reader, *after));

@@ -350,7 +350,7 @@ impl Model {
     fn check_last(&self, log: &Log, names: &[u8], n: usize) {
         let ids: Vec<TopicId> = names.iter().map(|name| self.topics[name].id).collect();
         let all = self.read(names, 0);
-        let position = log.before_last(&ids, n as u64, self.now);
+        let position = log.before_last(&ids, n as u64, u64::MAX, self.now);
         let expected = &all[all.len().saturating_sub(n)..];
         assert_eq!(self.read(names, position), expected, "last {n} of {names:?}");
     }

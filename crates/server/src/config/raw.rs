@@ -155,7 +155,7 @@ section! {
     Log {
         /// The size at which a segment file is closed and the next one begun. Space is given back a
         /// segment at a time.
-        segment_bytes: Size = Kind::Size(MIB, 4 * GIB), Preset::Bytes(64 * MIB);
+        segment_bytes: Size = Kind::Size(MIB, 2 * GIB), Preset::Bytes(64 * MIB);
     }
 }
 

@@ -43,9 +43,13 @@ impl Page {
     fn finish(mut self, next: Position, more: bool, gap: Option<&Gap>) -> Reply {
         let next = next.to_string();
         if self.lines {
-            return Reply::new(200, "application/x-ndjson", self.body)
+            let reply = Reply::new(200, "application/x-ndjson", self.body)
                 .with("tidings-next", next)
                 .with("tidings-more", more.to_string());
+            return match gap {
+                Some(gap) => reply.with("tidings-gap", gap.reason.as_str()),
+                None => reply,
+            };
         }
         let rest = json!({"next": next, "more": more, "gap": gap.map(notice)});
         self.body.extend_from_slice(b"],");
@@ -80,13 +84,16 @@ pub(crate) async fn read(app: &App, asked: Asked<'_>, lines: bool) -> Result<Rep
     };
     let (start, through) = range(app, &asked)?;
     let waits = asked.poll_ms.map(|ms| (Duration::from_millis(ms), selection));
-    let start = match (start, &waits) {
-        (Some(start), _) => start,
-        (None, Some(_)) => Start::Live,
-        // Without a place to begin, the newest page.
-        (None, None) => Start::Last(limit.events as u64),
+    let started = match (start, &waits) {
+        (Some(start), _) => app.hub.start(&mut backlog, &start),
+        (None, Some(_)) => app.hub.start(&mut backlog, &Start::Live),
+        // Without a place to begin, the newest events up to where the page ends.
+        (None, None) => {
+            let through = through.min(app.hub.visible());
+            let after = app.hub.before_last(&mut backlog, limit.events as u64, through);
+            Started { after, gap: None }
+        }
     };
-    let started = app.hub.start(&mut backlog, &start);
     match waits {
         None => page(app, &mut backlog, &started, through, limit, lines).map(|(reply, ..)| reply),
         Some(waits) => poll(app, backlog, started, limit, lines, waits).await,
@@ -130,6 +137,9 @@ fn page(
             page.add(event)
         })?;
     let events = page.events;
+    if started.gap.is_some() {
+        app.metrics.gap();
+    }
     // The end of what was asked for, when all of it was read: nothing is shown twice.
     let sequence = if more { after } else { through.max(started.after) };
     let next = Position { epoch: app.hub.epoch(), sequence };

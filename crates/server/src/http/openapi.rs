@@ -17,6 +17,13 @@ const PARAMETERS: &[(&str, &str, &str)] = &[
     ("end", "string", "Ends the topic: done, error or cancelled"),
     ("private", "boolean", "Whether only those with a right to private events see it"),
     ("alternate", "string", "Another topic that it belongs to; may be repeated"),
+    ("producer-id", "string", "Names a producer whose events are numbered (also as a header)"),
+    (
+        "producer-epoch",
+        "integer",
+        "The producer's incarnation; a larger one shuts out smaller ones",
+    ),
+    ("producer-sequence", "integer", "The event's number within the epoch, from 0 without a hole"),
     ("topic", "string", "A topic; may be repeated"),
     ("pattern", "string", "Topics by pattern, such as chat/*; may be repeated"),
     ("lastEventId", "string", "Resume after this id; the header Last-Event-ID comes first"),

@@ -73,6 +73,9 @@ impl<'a> Options<'a> {
             "key" => self.event.key = Some(value),
             "publisher-id" => self.event.publisher_id = Some(value),
             "ttl" => self.event.ttl_ms = Some(params::duration_up_to(name, &value, TTL_MAX)?),
+            "at" | "delay" if self.at_ms.is_some() => {
+                return Err(ApiError::parameter(name, "give at or delay, and once"));
+            }
             "at" => self.at_ms = Some(params::time_ms(name, &value)?),
             "delay" => {
                 let delay = params::duration_up_to(name, &value, SCHEDULE_AHEAD_MAX)?;

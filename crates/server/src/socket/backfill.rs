@@ -185,6 +185,7 @@ impl Backfill {
             let position = Position { epoch: hub.epoch(), sequence: started.after };
             let mut out = self.dates.stream(subscriber.id, position, origin, self.now_ms);
             if let Some(gap) = &started.gap {
+                self.app.metrics.gap();
                 encode_gap(&notice(gap), &mut out);
             }
             out
@@ -242,7 +243,15 @@ impl Backfill {
                 return self.end(key);
             }
         };
-        let span = step.span;
+        let mut span = step.span;
+        if let Some(gap) = &step.gap {
+            // Overtaken by retention while it was behind.
+            self.app.metrics.gap();
+            let mut bytes = Vec::new();
+            encode_gap(&notice(gap), &mut bytes);
+            bytes.extend_from_slice(&span.bytes);
+            span.bytes = bytes.into();
+        }
         subscriber.after = span.after;
         subscriber.events += u64::from(span.events);
         subscriber.closing |= span.end && subscriber.selection.single().is_some();

@@ -189,41 +189,44 @@ impl Shard {
         }
     }
 
+    /// Subscribers first, and only then requests: a subscriber that leaves may need the hub, which
+    /// the round of the requests holds until it is finished.
     fn take_ready(&mut self, hub: &Hub, ready: &[epoll::Event], intake: &mut Intake) {
+        for event in ready {
+            self.take_ready_seat(Key::from_u64(event.data.u64()), event.flags);
+        }
         let mut round = None;
         for key in std::mem::take(&mut self.again) {
             self.look_again(hub, key, intake, &mut round);
         }
         for event in ready {
             let (flags, data) = (event.flags, event.data.u64());
+            let key = Key::from_u64(data);
             match data {
                 LISTENER => self.accept(hub, intake, &mut round),
                 WAKEUP => self.mail.silence(),
-                _ => {
-                    let key = Key::from_u64(data);
-                    match self.conns.get(key) {
-                        Some(Conn::Requester(_)) => {
-                            if flags.contains(epoll::EventFlags::OUT) {
-                                self.flush(key);
-                            }
-                            self.read(hub, key, intake, &mut round);
-                        }
-                        Some(Conn::Seat(_)) => {
-                            let gone = epoll::EventFlags::RDHUP
-                                | epoll::EventFlags::HUP
-                                | epoll::EventFlags::ERR;
-                            if flags.intersects(gone) {
-                                self.close(key);
-                            } else if flags.contains(epoll::EventFlags::OUT) {
-                                self.unblocked(key);
-                            }
-                        }
-                        None => {}
+                _ if matches!(self.conns.get(key), Some(Conn::Requester(_))) => {
+                    if flags.contains(epoll::EventFlags::OUT) {
+                        self.flush(key);
                     }
+                    self.read(hub, key, intake, &mut round);
                 }
+                _ => {}
             }
         }
         self.finish(hub, intake, round);
+    }
+
+    fn take_ready_seat(&mut self, key: Key, flags: epoll::EventFlags) {
+        let gone = epoll::EventFlags::RDHUP | epoll::EventFlags::HUP | epoll::EventFlags::ERR;
+        if !matches!(self.conns.get(key), Some(Conn::Seat(_))) {
+            return;
+        }
+        if flags.intersects(gone) {
+            self.close(key);
+        } else if flags.contains(epoll::EventFlags::OUT) {
+            self.unblocked(key);
+        }
     }
 
     fn accept<'h>(
@@ -460,7 +463,10 @@ impl Shard {
                 let position: Position = id.parse().ok()?;
                 let after = position.sequence;
                 let visible = self.app.hub.visible();
-                if position.epoch != self.app.hub.epoch() || after > visible {
+                if position.epoch != self.app.hub.epoch()
+                    || after > visible
+                    || !self.app.hub.is_of_this_life(after)
+                {
                     return None;
                 }
                 let all = View { private: true, ..view };

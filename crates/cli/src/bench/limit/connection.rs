@@ -28,12 +28,7 @@ pub(super) enum Role {
 
 impl Connection {
     pub(super) fn new(socket: OwnedFd) -> Connection {
-        Connection {
-            socket,
-            role: Role::Request {
-                pending: Vec::new(),
-            },
-        }
+        Connection { socket, role: Role::Request { pending: Vec::new() } }
     }
 }
 
@@ -100,19 +95,9 @@ pub(super) fn next_request(bytes: &[u8]) -> Result<Option<Request<'_>>, HeadErro
     let Some(body) = bytes.get(head.length..length) else {
         return Ok(None);
     };
-    let path = head
-        .target
-        .split(|byte| *byte == b'?')
-        .next()
-        .unwrap_or_default();
+    let path = head.target.split(|byte| *byte == b'?').next().unwrap_or_default();
     let topic = path.strip_prefix(b"/topics/");
-    Ok(Some(Request {
-        method: head.method,
-        topic,
-        resume: head.last_event_id,
-        body,
-        length,
-    }))
+    Ok(Some(Request { method: head.method, topic, resume: head.last_event_id, body, length }))
 }
 
 /// Appends the answer to a readiness check.

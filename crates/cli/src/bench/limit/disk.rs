@@ -25,13 +25,7 @@ pub(crate) struct BareFile {
 impl BareFile {
     pub(crate) fn create(folder: PathBuf) -> io::Result<BareFile> {
         let file = allocate(&folder, 0)?;
-        Ok(BareFile {
-            folder,
-            file,
-            written: 0,
-            number: 0,
-            group: Vec::new(),
-        })
+        Ok(BareFile { folder, file, written: 0, number: 0, group: Vec::new() })
     }
 
     /// Adds one event's bytes to the next group.

@@ -102,11 +102,7 @@ impl Server {
 
     /// One look at the sockets, then one slice of sends.
     fn turn(&mut self) -> Result<(), Errno> {
-        let timeout = if self.due.is_empty() {
-            None
-        } else {
-            Some(Duration::ZERO)
-        };
+        let timeout = if self.due.is_empty() { None } else { Some(Duration::ZERO) };
         for index in 0..self.poll.wait(timeout)? {
             let (token, flags) = self.poll.event(index);
             if token == LISTENER {
@@ -146,10 +142,7 @@ impl Server {
     }
 
     fn close(&mut self, slot: usize) {
-        let role = self
-            .connections
-            .take(slot)
-            .map(|connection| connection.role);
+        let role = self.connections.take(slot).map(|connection| connection.role);
         if let Some(Role::Subscriber { topic, .. }) = role {
             self.topics[topic as usize].leave(slot as u32);
         }
@@ -206,10 +199,8 @@ impl Server {
         }
         if alive && !rest.is_empty() {
             let left = rest.to_vec();
-            if let Some(Connection {
-                role: Role::Request { pending },
-                ..
-            }) = self.connections.get_mut(slot)
+            if let Some(Connection { role: Role::Request { pending }, .. }) =
+                self.connections.get_mut(slot)
             {
                 *pending = left;
             }

@@ -43,10 +43,7 @@ pub(super) enum Sent {
 
 impl Topic {
     pub(super) fn new(keep: bool) -> Topic {
-        Topic {
-            keep,
-            ..Topic::default()
-        }
+        Topic { keep, ..Topic::default() }
     }
 
     /// The position after the frame with the event id `id`; the oldest one if there is none.

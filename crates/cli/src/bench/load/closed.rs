@@ -44,12 +44,7 @@ pub(super) fn run(
         added.map_err(|error| LoadError::Socket("epoll_ctl", error))?;
         publishers.push(publisher);
     }
-    let mut workers = Workers {
-        job,
-        poll,
-        publishers,
-        sequence: 0,
-    };
+    let mut workers = Workers { job, poll, publishers, sequence: 0 };
     go()?;
     workers.phase(job.warm_up_ms)?;
     for publisher in &mut workers.publishers {
@@ -117,10 +112,7 @@ impl Workers<'_> {
 
     fn publish(&mut self, index: usize) -> Result<(), LoadError> {
         self.sequence += 1;
-        let stamp = Stamp {
-            sequence: self.sequence,
-            sent_ns: now_ns(),
-        };
+        let stamp = Stamp { sequence: self.sequence, sent_ns: now_ns() };
         let path = format!("/topics/{}{}", self.job.prefix, index % self.job.topics);
         let publisher = &mut self.publishers[index];
         publisher.publish(&path, stamp, self.job.payload_bytes)?;

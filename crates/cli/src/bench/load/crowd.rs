@@ -180,11 +180,7 @@ impl Crowd {
             Ok(_) => return Err(LoadError::Protocol("a request does not fit a fresh socket")),
             Err(error) => return Err(LoadError::Socket("send", error)),
         };
-        let writing = if unsent {
-            EventFlags::OUT
-        } else {
-            EventFlags::empty()
-        };
+        let writing = if unsent { EventFlags::OUT } else { EventFlags::empty() };
         let added = self.poll.add(&connection, index, WATCHED | writing);
         added.map_err(|error| LoadError::Socket("epoll_ctl", error))?;
         self.subscribers.push(Subscriber {
@@ -248,11 +244,9 @@ impl Crowd {
         let tally = &mut self.tally;
         let (before, opened) = (subscriber.next, subscriber.scanner.opened());
         let (next, step) = (&mut subscriber.next, self.plan.topics as u64);
-        subscriber
-            .scanner
-            .feed(&self.buffer[..length], &mut |found| {
-                count(tally, next, step, now, found);
-            })?;
+        subscriber.scanner.feed(&self.buffer[..length], &mut |found| {
+            count(tally, next, step, now, found);
+        })?;
         if before <= self.finish_line && subscriber.next > self.finish_line {
             self.finishes.push(now);
         }
@@ -264,13 +258,8 @@ impl Crowd {
 
     /// The lowest publish count that some subscriber still waits for.
     pub(crate) fn slowest(&self) -> u64 {
-        let open = self
-            .subscribers
-            .iter()
-            .filter(|subscriber| subscriber.socket.is_some());
-        open.map(|subscriber| subscriber.next)
-            .min()
-            .unwrap_or(u64::MAX)
+        let open = self.subscribers.iter().filter(|subscriber| subscriber.socket.is_some());
+        open.map(|subscriber| subscriber.next).min().unwrap_or(u64::MAX)
     }
 
     /// True when everyone has had all that is due to it up to the publish count `last`.
@@ -315,11 +304,7 @@ impl Crowd {
 impl Drop for Crowd {
     fn drop(&mut self) {
         // Here and not when connecting, where every system call is part of what is measured.
-        for socket in self
-            .subscribers
-            .iter()
-            .filter_map(|one| one.socket.as_ref())
-        {
+        for socket in self.subscribers.iter().filter_map(|one| one.socket.as_ref()) {
             let _ = socket::reset_on_close(socket);
         }
     }
@@ -346,10 +331,7 @@ mod tests {
     use super::*;
 
     fn arrive(tally: &mut Tally, next: &mut u64, sequence: u64) {
-        let found = Found::Stamp(Stamp {
-            sequence,
-            sent_ns: 90,
-        });
+        let found = Found::Stamp(Stamp { sequence, sent_ns: 90 });
         count(tally, next, 10, 100, found);
     }
 
@@ -379,9 +361,6 @@ mod tests {
         let request = plan.request(0);
         assert!((400..700).contains(&request.len()), "{}", request.len());
         let head = crate::bench::http::request_head(&request).unwrap().unwrap();
-        assert_eq!(
-            (head.target, head.length),
-            (&b"/topics/t0"[..], request.len())
-        );
+        assert_eq!((head.target, head.length), (&b"/topics/t0"[..], request.len()));
     }
 }

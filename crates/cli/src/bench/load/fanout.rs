@@ -56,8 +56,7 @@ pub(crate) enum Share {
 impl FanoutJob {
     /// Paced publishes in `milliseconds`.
     fn paced(&self, milliseconds: u64) -> Option<u64> {
-        self.rate
-            .map(|rate| (rate * milliseconds as f64 / 1_000.0).ceil().max(1.0) as u64)
+        self.rate.map(|rate| (rate * milliseconds as f64 / 1_000.0).ceil().max(1.0) as u64)
     }
 }
 
@@ -83,9 +82,7 @@ pub(super) fn run(
 fn follow(job: &FanoutJob, mut crowd: Crowd) -> Result<Report, LoadError> {
     let (Some(warm_up), Some(measured)) = (job.paced(job.warm_up_ms), job.paced(job.measured_ms))
     else {
-        return Err(LoadError::Protocol(
-            "several processes can only share a paced load",
-        ));
+        return Err(LoadError::Protocol("several processes can only share a paced load"));
     };
     let delay = Duration::from_micros(job.read_delay_us.max(100));
     let deadline = now_ns() + (job.warm_up_ms + job.measured_ms) * 1_000_000 + 2 * DRAIN_NS;
@@ -97,10 +94,7 @@ fn follow(job: &FanoutJob, mut crowd: Crowd) -> Result<Report, LoadError> {
         }
         crowd.settle(last);
     }
-    Ok(Report {
-        tally: std::mem::take(&mut crowd.tally),
-        ..Report::default()
-    })
+    Ok(Report { tally: std::mem::take(&mut crowd.tally), ..Report::default() })
 }
 
 struct Lead<'a> {
@@ -122,26 +116,13 @@ impl<'a> Lead<'a> {
         let publisher = Publisher::connect(job.crowd.source, job.crowd.target)?;
         let epoll = |error| LoadError::Socket("epoll", error);
         let poll = Poll::new().map_err(epoll)?;
-        poll.add(&publisher, PUBLISHER, EventFlags::IN)
-            .map_err(epoll)?;
+        poll.add(&publisher, PUBLISHER, EventFlags::IN).map_err(epoll)?;
         if job.read_delay_us == 0 {
-            poll.add(crowd.poll(), CROWD, EventFlags::IN)
-                .map_err(epoll)?;
+            poll.add(crowd.poll(), CROWD, EventFlags::IN).map_err(epoll)?;
         }
-        let paths = (0..job.crowd.topics)
-            .map(|topic| job.crowd.path(topic))
-            .collect();
+        let paths = (0..job.crowd.topics).map(|topic| job.crowd.path(topic)).collect();
         let slowest = crowd.slowest();
-        Ok(Lead {
-            job,
-            crowd,
-            publisher,
-            poll,
-            paths,
-            count: 0,
-            slowest,
-            next_read_ns: 0,
-        })
+        Ok(Lead { job, crowd, publisher, poll, paths, count: 0, slowest, next_read_ns: 0 })
     }
 
     fn run(&mut self) -> Result<Report, LoadError> {
@@ -195,11 +176,7 @@ impl<'a> Lead<'a> {
     fn publish_due(&mut self, due: u64, last: u64) -> Result<(), LoadError> {
         if self.job.rate.is_some() {
             // The due time, not the present: a generator that is late must not hide a delay.
-            return if now_ns() >= due {
-                self.publish(due)
-            } else {
-                Ok(())
-            };
+            return if now_ns() >= due { self.publish(due) } else { Ok(()) };
         }
         while self.count < last
             && self.publisher.in_flight() < self.job.in_flight
@@ -213,10 +190,7 @@ impl<'a> Lead<'a> {
     fn publish(&mut self, sent_ns: u64) -> Result<(), LoadError> {
         let path = &self.paths[(self.count % self.paths.len() as u64) as usize];
         self.count += 1;
-        let stamp = Stamp {
-            sequence: self.count,
-            sent_ns,
-        };
+        let stamp = Stamp { sequence: self.count, sent_ns };
         self.publisher.publish(path, stamp, self.job.payload_bytes)
     }
 

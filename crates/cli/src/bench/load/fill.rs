@@ -54,11 +54,7 @@ pub(super) fn run(
             next += batch;
         }
         let blocked = publisher.blocked();
-        let timeout = if blocked {
-            Duration::from_millis(1)
-        } else {
-            STUCK
-        };
+        let timeout = if blocked { Duration::from_millis(1) } else { STUCK };
         let events = poll.wait(Some(timeout));
         let events = events.map_err(|error| LoadError::Socket("epoll_wait", error))?;
         if events == 0 && !blocked {
@@ -85,10 +81,7 @@ fn publish(
     first: u64,
     batch: u64,
 ) -> Result<(), LoadError> {
-    let stamp = |sequence| Stamp {
-        sequence,
-        sent_ns: now_ns(),
-    };
+    let stamp = |sequence| Stamp { sequence, sent_ns: now_ns() };
     if job.batch == 1 {
         return publisher.publish(&job.path, stamp(first), job.payload_bytes);
     }
@@ -104,10 +97,7 @@ fn publish(
 /// The first and the last `"id":"..."` of an answer, wherever they stand in it.
 fn ids(answer: &[u8]) -> (Option<String>, Option<String>) {
     let text = String::from_utf8_lossy(answer);
-    let mut found = text
-        .split("\"id\":\"")
-        .skip(1)
-        .filter_map(|rest| rest.split('"').next());
+    let mut found = text.split("\"id\":\"").skip(1).filter_map(|rest| rest.split('"').next());
     let first = found.next().map(str::to_owned);
     let last = found.last().map(str::to_owned).or_else(|| first.clone());
     (first, last)

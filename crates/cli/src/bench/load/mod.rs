@@ -124,11 +124,7 @@ fn wait_for_go() -> Result<(), LoadError> {
     out.flush()?;
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;
-    if line.trim_end() == "go" {
-        Ok(())
-    } else {
-        Err(LoadError::Protocol("the bench went away"))
-    }
+    if line.trim_end() == "go" { Ok(()) } else { Err(LoadError::Protocol("the bench went away")) }
 }
 
 /// Runs one job. `go` is called once everything that is not measured is prepared, and returns

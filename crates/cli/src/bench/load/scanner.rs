@@ -80,11 +80,7 @@ impl Scanner {
         if head.status != 200 {
             return Err(ScanError::Refused(head.status));
         }
-        self.part = if head.chunked {
-            Part::Size(0)
-        } else {
-            Part::Plain
-        };
+        self.part = if head.chunked { Part::Size(0) } else { Part::Plain };
         let head_and_more = std::mem::take(&mut self.carry);
         self.body(&head_and_more[head.length..], found)
     }
@@ -98,11 +94,7 @@ impl Scanner {
                     self.lines(&bytes[..length], found)?;
                     bytes = &bytes[length..];
                     let left = left - length as u64;
-                    self.part = if left == 0 {
-                        Part::ChunkEnd
-                    } else {
-                        Part::Chunk(left)
-                    };
+                    self.part = if left == 0 { Part::ChunkEnd } else { Part::Chunk(left) };
                 }
                 Part::Size(_) | Part::SizeRest(_) | Part::ChunkEnd => {
                     self.part = framing(self.part, bytes[0])?;
@@ -116,8 +108,7 @@ impl Scanner {
     fn lines(&mut self, mut bytes: &[u8], found: &mut impl FnMut(Found)) -> Result<(), ScanError> {
         if !self.carry.is_empty() {
             let end = memchr(b'\n', bytes);
-            self.carry
-                .extend_from_slice(&bytes[..end.unwrap_or(bytes.len())]);
+            self.carry.extend_from_slice(&bytes[..end.unwrap_or(bytes.len())]);
             if self.carry.len() > LINE_BYTES_MAX {
                 return Err(ScanError::LineTooLong);
             }
@@ -173,10 +164,7 @@ mod tests {
     use super::*;
 
     fn stamp(sequence: u64) -> Stamp {
-        Stamp {
-            sequence,
-            sent_ns: 5,
-        }
+        Stamp { sequence, sent_ns: 5 }
     }
 
     fn block(sequence: u64, end: &str) -> String {
@@ -208,19 +196,11 @@ mod tests {
                 let more = format!("1\r\n{one}\r\n{:X};a=b\r\n{two}\r\n", two.len());
                 chunked.push_str(&more);
             }
-            let expected = vec![
-                Found::Stamp(stamp(1)),
-                Found::Foreign,
-                Found::Stamp(stamp(2)),
-            ];
+            let expected = vec![Found::Stamp(stamp(1)), Found::Foreign, Found::Stamp(stamp(2))];
             for size in [1, 2, 3, 7, 64, 10_000] {
                 // Mixed line ends: a chunk of zero bytes would end the body.
                 assert_eq!(scan(plain.as_bytes(), size), Ok(expected.clone()), "{size}");
-                assert_eq!(
-                    scan(chunked.as_bytes(), size),
-                    Ok(expected.clone()),
-                    "{size}"
-                );
+                assert_eq!(scan(chunked.as_bytes(), size), Ok(expected.clone()), "{size}");
             }
         }
     }
@@ -228,10 +208,7 @@ mod tests {
     #[test]
     fn an_event_counts_when_its_block_is_complete() {
         let whole = format!("HTTP/1.1 200 OK\r\n\r\n{}", block(1, "\n"));
-        assert_eq!(
-            scan(&whole.as_bytes()[..whole.len() - 1], 1_000),
-            Ok(vec![])
-        );
+        assert_eq!(scan(&whole.as_bytes()[..whole.len() - 1], 1_000), Ok(vec![]));
         assert_eq!(scan(whole.as_bytes(), 1_000).unwrap().len(), 1);
     }
 

@@ -18,10 +18,7 @@ impl Stamp {
     /// The stamp that `payload` begins with.
     pub(crate) fn parse(payload: &[u8]) -> Option<Stamp> {
         let digits = payload.get(..STAMP_BYTES)?;
-        Some(Stamp {
-            sequence: hex(&digits[..16])?,
-            sent_ns: hex(&digits[16..])?,
-        })
+        Some(Stamp { sequence: hex(&digits[..16])?, sent_ns: hex(&digits[16..])? })
     }
 
     /// Appends a payload of `length` bytes, at least [`STAMP_BYTES`].
@@ -55,10 +52,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let stamp = Stamp {
-            sequence: 7,
-            sent_ns: u64::MAX - 1,
-        };
+        let stamp = Stamp { sequence: 7, sent_ns: u64::MAX - 1 };
         let mut payload = Vec::new();
         stamp.write(100, &mut payload);
         assert_eq!(payload.len(), 100);

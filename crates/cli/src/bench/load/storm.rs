@@ -29,10 +29,8 @@ pub(super) fn run(
     go: &mut dyn FnMut() -> Result<(), LoadError>,
 ) -> Result<Report, LoadError> {
     let new = |plan| Crowd::new(plan).map_err(|error| LoadError::Socket("epoll", error));
-    let mut warm_up = new(CrowdPlan {
-        subscribers: WARM_UP.min(job.crowd.subscribers),
-        ..job.crowd.clone()
-    })?;
+    let mut warm_up =
+        new(CrowdPlan { subscribers: WARM_UP.min(job.crowd.subscribers), ..job.crowd.clone() })?;
     warm_up.open()?;
     let mut crowd = new(job.crowd.clone())?;
     go()?;

@@ -10,12 +10,8 @@ use crate::bench::options::{Durability, Options};
 use crate::bench::result::{Case, Metric, Outcome, Sample, Target};
 use crate::bench::{Bench, BenchError, rounds};
 
-const CONTENDERS: [Contender; 4] = [
-    Contender::LimitEach,
-    Contender::Tidings,
-    Contender::Nchan,
-    Contender::Axum,
-];
+const CONTENDERS: [Contender; 4] =
+    [Contender::LimitEach, Contender::Tidings, Contender::Nchan, Contender::Axum];
 
 /// Arguments of `bench connect`.
 #[derive(Debug, Args)]
@@ -82,22 +78,14 @@ fn metrics() -> Vec<Metric> {
 
 fn sample(report: &Report, books: bool) -> Sample {
     let mut sample = Sample::from([
-        (
-            "connects_per_s".to_owned(),
-            per_second(report.operations, report.elapsed_ns),
-        ),
+        ("connects_per_s".to_owned(), per_second(report.operations, report.elapsed_ns)),
         ("lost".to_owned(), report.tally.closed as f64),
     ]);
     if books {
-        let grown = report
-            .rss_after_bytes
-            .saturating_sub(report.rss_before_bytes);
+        let grown = report.rss_after_bytes.saturating_sub(report.rss_before_bytes);
         let kib = grown as f64 / 1024.0 / report.operations.max(1) as f64;
         sample.insert("kib".to_owned(), kib);
-        sample.insert(
-            "cpu_us".to_owned(),
-            us_each(report.cost.cpu_ns, report.operations),
-        );
+        sample.insert("cpu_us".to_owned(), us_each(report.cost.cpu_ns, report.operations));
         sample.insert("idle_percent".to_owned(), report.idle_cpu_ns as f64 / 1e7);
     }
     sample

@@ -95,13 +95,9 @@ impl Plan {
                 measured_ms: 8_000,
                 ..flat
             },
-            Shape::Topics => Plan {
-                name: "topics",
-                topics: 1_000,
-                read_delay_us: 1_000,
-                in_flight: 16,
-                ..flat
-            },
+            Shape::Topics => {
+                Plan { name: "topics", topics: 1_000, read_delay_us: 1_000, in_flight: 16, ..flat }
+            }
             Shape::Large => Plan {
                 name: "large",
                 subscribers: 100,
@@ -135,11 +131,7 @@ impl Plan {
             ),
         };
         let each = self.subscribers / self.topics;
-        format!(
-            "{} × {each} subscribers, {} B, {rate}",
-            topics(self.topics),
-            self.payload_bytes
-        )
+        format!("{} × {each} subscribers, {} B, {rate}", topics(self.topics), self.payload_bytes)
     }
 
     fn jobs(&self, server: &Server) -> Vec<Job> {
@@ -185,11 +177,7 @@ impl Plan {
 }
 
 fn topics(count: usize) -> String {
-    if count == 1 {
-        "1 topic".to_owned()
-    } else {
-        format!("{count} topics")
-    }
+    if count == 1 { "1 topic".to_owned() } else { format!("{count} topics") }
 }
 
 /// Measures every shape with every contender.
@@ -198,12 +186,8 @@ pub(crate) fn run(args: FanoutArgs) -> Result<(Options, Outcome), BenchError> {
     let machine = Machine::look(&bench.data_dir);
     let contenders = bench.contenders(&CONTENDERS);
     let all = [Shape::Paced, Shape::Flat, Shape::Topics, Shape::Large];
-    let shapes = all
-        .into_iter()
-        .filter(|one| args.shape.is_empty() || args.shape.contains(one));
-    let shapes: Vec<(Shape, Plan)> = shapes
-        .map(|shape| (shape, Plan::new(shape, &args)))
-        .collect();
+    let shapes = all.into_iter().filter(|one| args.shape.is_empty() || args.shape.contains(one));
+    let shapes: Vec<(Shape, Plan)> = shapes.map(|shape| (shape, Plan::new(shape, &args))).collect();
     let mut cases: Vec<Case> = shapes
         .iter()
         .map(|(shape, plan)| Case {
@@ -218,10 +202,7 @@ pub(crate) fn run(args: FanoutArgs) -> Result<(Options, Outcome), BenchError> {
         let report = generate(&bench, &shapes[case].1.jobs(&server))?;
         Ok(sample(&report, has_books(&server)))
     });
-    bench.notes.push(format!(
-        "Durability of tidings: {}.",
-        bench.durability.name()
-    ));
+    bench.notes.push(format!("Durability of tidings: {}.", bench.durability.name()));
     let outcome = outcome(&mut bench, "fanout", machine, cases);
     Ok((args.options, outcome))
 }
@@ -255,14 +236,8 @@ fn sample(report: &Report, books: bool) -> Sample {
     let tally = &report.tally;
     let wrong = tally.lost + tally.duplicates + tally.foreign + tally.closed;
     let mut sample = Sample::from([
-        (
-            "deliveries_per_s".to_owned(),
-            per_second(tally.delivered, report.elapsed_ns),
-        ),
-        (
-            "publishes_per_s".to_owned(),
-            per_second(report.operations, report.elapsed_ns),
-        ),
+        ("deliveries_per_s".to_owned(), per_second(tally.delivered, report.elapsed_ns)),
+        ("publishes_per_s".to_owned(), per_second(report.operations, report.elapsed_ns)),
         ("p50_ms".to_owned(), ms(tally.latency.quantile(0.5))),
         ("p99_ms".to_owned(), ms(tally.latency.quantile(0.99))),
         ("max_ms".to_owned(), ms(tally.latency.max())),
@@ -274,10 +249,7 @@ fn sample(report: &Report, books: bool) -> Sample {
         // The kernel splits its ticks into user and system by the same shares.
         let ticks = (cost.user_ns + cost.system_ns).max(1) as f64;
         let user_ns = cost.cpu_ns as f64 * cost.user_ns as f64 / ticks;
-        sample.insert(
-            "user_us".to_owned(),
-            us_each(user_ns as u64, tally.delivered),
-        );
+        sample.insert("user_us".to_owned(), us_each(user_ns as u64, tally.delivered));
         sample.insert("rss_mib".to_owned(), mib(report.rss_after_bytes));
     }
     sample

@@ -60,12 +60,7 @@ fn column(contender: Contender) -> Column {
 }
 
 fn named_column(name: &str, role: Role) -> Column {
-    Column {
-        name: name.to_owned(),
-        role,
-        samples: Vec::new(),
-        error: None,
-    }
+    Column { name: name.to_owned(), role, samples: Vec::new(), error: None }
 }
 
 fn outcome(bench: &mut Bench, workload: &str, machine: Machine, cases: Vec<Case>) -> Outcome {

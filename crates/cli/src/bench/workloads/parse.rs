@@ -55,10 +55,7 @@ pub(crate) fn run(args: ParseArgs) -> Result<(Options, Outcome), BenchError> {
         false => (args.passes, INPUT_BYTES),
     };
     let inputs = [("chunks", chunk_events(size)), ("ids", id_events(size))];
-    let mut columns = vec![
-        named_column(SCAN, Role::Limit),
-        named_column(OURS, Role::Ours),
-    ];
+    let mut columns = vec![named_column(SCAN, Role::Limit), named_column(OURS, Role::Ours)];
     let peer = bench.options.peers.join(PEER_PROGRAM);
     if peer.exists() {
         columns.push(named_column(PEER, Role::Peer));
@@ -71,10 +68,7 @@ pub(crate) fn run(args: ParseArgs) -> Result<(Options, Outcome), BenchError> {
         .iter()
         .map(|(name, input)| Case {
             name: (*name).to_owned(),
-            title: format!(
-                "events of {} B, read {} B at a time",
-                input.event, args.read
-            ),
+            title: format!("events of {} B, read {} B at a time", input.event, args.read),
             metrics: metrics(name == &"chunks"),
             columns: columns.clone(),
         })
@@ -96,11 +90,7 @@ pub(crate) fn run(args: ParseArgs) -> Result<(Options, Outcome), BenchError> {
 fn metrics(with_target: bool) -> Vec<Metric> {
     let rate = Metric::new("mb_per_s", "MB/s", 0);
     let target = Target::TimesAtLeast(1.0, PEER.to_owned());
-    let rate = if with_target {
-        rate.target(target)
-    } else {
-        rate
-    };
+    let rate = if with_target { rate.target(target) } else { rate };
     vec![rate, Metric::new("ns_per_event", "ns/event", 1)]
 }
 
@@ -117,10 +107,7 @@ fn chunk_events(size: usize) -> Input {
         r#""created":1732270000,"choices":[{"index":0,"delta":{"content":" everybody"}}]}"#,
         "\n\n"
     );
-    Input {
-        bytes: event.repeat(size / event.len()).into_bytes(),
-        event: event.len(),
-    }
+    Input { bytes: event.repeat(size / event.len()).into_bytes(), event: event.len() }
 }
 
 /// What Tidings sends: id, type and data in 120 bytes.
@@ -130,10 +117,7 @@ fn id_events(size: usize) -> Input {
         r#"data: {"user":"ada","text":"The engine weaves algebraic patterns now."}"#,
         "\n\n"
     );
-    Input {
-        bytes: event.repeat(size / event.len()).into_bytes(),
-        event: event.len(),
-    }
+    Input { bytes: event.repeat(size / event.len()).into_bytes(), event: event.len() }
 }
 
 /// The limit: looks at every byte once for the ends of lines.
@@ -148,11 +132,7 @@ fn scan(bytes: &[u8], read: usize, passes: u32) -> Parsed {
     let elapsed_ns = now_ns() - start;
     std::hint::black_box(ends);
     let empty = memchr::memmem::find_iter(bytes, b"\n\n").count() as u64 * u64::from(passes);
-    Parsed {
-        bytes: bytes.len() as u64 * u64::from(passes),
-        events: empty,
-        elapsed_ns,
-    }
+    Parsed { bytes: bytes.len() as u64 * u64::from(passes), events: empty, elapsed_ns }
 }
 
 fn decode(bytes: &[u8], read: usize, passes: u32) -> Result<Parsed, BenchError> {
@@ -170,11 +150,7 @@ fn decode(bytes: &[u8], read: usize, passes: u32) -> Result<Parsed, BenchError> 
     }
     std::hint::black_box(data_bytes);
     let elapsed_ns = now_ns() - start;
-    Ok(Parsed {
-        bytes: bytes.len() as u64 * u64::from(passes),
-        events,
-        elapsed_ns,
-    })
+    Ok(Parsed { bytes: bytes.len() as u64 * u64::from(passes), events, elapsed_ns })
 }
 
 /// Runs the peer's program, which reads the same bytes from a file before it starts its clock.
@@ -187,24 +163,17 @@ fn peer_decode(
 ) -> Result<Parsed, BenchError> {
     let io = |error| BenchError::Io("running the decoder of sse-stream", error);
     let mut file = tempfile::NamedTempFile::new_in(&bench.data_dir).map_err(io)?;
-    file.write_all(bytes)
-        .and_then(|()| file.flush())
-        .map_err(io)?;
+    file.write_all(bytes).and_then(|()| file.flush()).map_err(io)?;
     let answer = file.path().with_extension("answer");
     let output = fs::File::create(&answer).map_err(io)?;
     let mut command = Command::new(program);
-    command
-        .arg(file.path())
-        .arg(read.to_string())
-        .arg(passes.to_string());
+    command.arg(file.path()).arg(read.to_string()).arg(passes.to_string());
     command.stdin(Stdio::null()).stdout(output);
     let ended = pinned::run(bench.server_cpu, || command.status().map_err(io));
     let text = fs::read_to_string(&answer).map_err(io);
     fs::remove_file(&answer).map_err(io)?;
     if !ended?.success() {
-        return Err(BenchError::Workload(
-            "the decoder of sse-stream failed".to_owned(),
-        ));
+        return Err(BenchError::Workload("the decoder of sse-stream failed".to_owned()));
     }
     serde_json::from_str(&text?).map_err(BenchError::Json)
 }
@@ -218,10 +187,7 @@ fn sample(input: &Input, parsed: Parsed) -> Result<Sample, BenchError> {
     let seconds = parsed.elapsed_ns.max(1) as f64 / 1e9;
     Ok(Sample::from([
         ("mb_per_s".to_owned(), parsed.bytes as f64 / 1e6 / seconds),
-        (
-            "ns_per_event".to_owned(),
-            parsed.elapsed_ns as f64 / parsed.events.max(1) as f64,
-        ),
+        ("ns_per_event".to_owned(), parsed.elapsed_ns as f64 / parsed.events.max(1) as f64),
     ]))
 }
 
@@ -242,16 +208,7 @@ mod tests {
             let decoded = decode(&input.bytes, 100, 2).unwrap();
             assert_eq!(scanned.events, decoded.events);
             sample(&input, decoded).unwrap();
-            assert!(
-                sample(
-                    &input,
-                    Parsed {
-                        events: 1,
-                        ..decoded
-                    }
-                )
-                .is_err()
-            );
+            assert!(sample(&input, Parsed { events: 1, ..decoded }).is_err());
         }
     }
 }

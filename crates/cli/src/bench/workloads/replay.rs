@@ -43,11 +43,7 @@ pub(crate) fn run(args: ReplayArgs) -> Result<(Options, Outcome), BenchError> {
     let mut bench = Bench::new(args.options.clone(), Durability::Written)?;
     let machine = Machine::look(&bench.data_dir);
     let contenders = bench.contenders(&[Contender::Tidings]);
-    let events = if args.options.quick {
-        args.events.min(2_000)
-    } else {
-        args.events
-    };
+    let events = if args.options.quick { args.events.min(2_000) } else { args.events };
     let read = args.read.unwrap_or(events / 10).clamp(1, events - 1);
     let readers = &args.readers;
     let mut cases: Vec<Case> = readers

@@ -118,10 +118,7 @@ pub(super) fn sample(report: &Report, books: bool) -> Sample {
     let mut sample = Sample::from([
         ("seconds".to_owned(), report.elapsed_ns as f64 / 1e9),
         ("p50_ms".to_owned(), ms(report.caught_up.quantile(0.5))),
-        (
-            "events_per_s".to_owned(),
-            per_second(tally.delivered, report.elapsed_ns),
-        ),
+        ("events_per_s".to_owned(), per_second(tally.delivered, report.elapsed_ns)),
         ("lost".to_owned(), wrong as f64),
     ]);
     if books {

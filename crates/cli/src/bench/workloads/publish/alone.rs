@@ -126,10 +126,7 @@ fn write(
         store.commit()?;
         open = answers.send(group).is_ok();
     }
-    Ok(Written {
-        cpu_ns: thread_cpu_ns() - cpu,
-        elapsed_ns: now_ns() - start,
-    })
+    Ok(Written { cpu_ns: thread_cpu_ns() - cpu, elapsed_ns: now_ns() - start })
 }
 
 /// The publishers: each publishes again as soon as it is answered. Returns the delays and how long

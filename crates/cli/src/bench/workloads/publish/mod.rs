@@ -58,26 +58,17 @@ pub(crate) fn run(args: PublishArgs) -> Result<(Options, Outcome), BenchError> {
     let mut bench = Bench::new(args.options.clone(), Durability::Synced)?;
     let machine = Machine::look(&bench.data_dir);
     let contenders = bench.contenders(&CONTENDERS);
-    let seconds = if args.options.quick {
-        0.1
-    } else {
-        args.seconds.clamp(0.01, 3_600.0)
-    };
+    let seconds = if args.options.quick { 0.1 } else { args.seconds.clamp(0.01, 3_600.0) };
     let measured_ms = (seconds * 1_000.0) as u64;
     let mut kinds = Vec::new();
-    let wanted = [
-        (Through::Log, !args.http),
-        (Through::Commit, !args.http),
-        (Through::Http, !args.log),
-    ];
+    let wanted =
+        [(Through::Log, !args.http), (Through::Commit, !args.http), (Through::Http, !args.log)];
     for (path, wanted) in wanted {
         let numbers = args.publishers.iter().filter(|_| wanted);
         kinds.extend(numbers.map(|publishers| (path, (*publishers).clamp(1, 15_000))));
     }
-    let mut cases: Vec<Case> = kinds
-        .iter()
-        .map(|(path, publishers)| case(*path, *publishers, &contenders))
-        .collect();
+    let mut cases: Vec<Case> =
+        kinds.iter().map(|(path, publishers)| case(*path, *publishers, &contenders)).collect();
     rounds::measure(&bench, &mut cases, |case, index| match kinds[case] {
         (Through::Log, publishers) => {
             alone::closed_loop(&bench, index == 0, publishers, measured_ms)
@@ -105,19 +96,13 @@ fn case(path: Through, publishers: usize, contenders: &[Contender]) -> Case {
                  one writer, synced"
             ),
             metrics: log_metrics(true),
-            columns: vec![
-                named_column(BARE, Role::Limit),
-                named_column(LOG, Role::Ours),
-            ],
+            columns: vec![named_column(BARE, Role::Limit), named_column(LOG, Role::Ours)],
         },
         Through::Commit => Case {
             name: format!("commit {publishers}"),
             title: format!("{publishers} such event{plural} a commit, one after the other"),
             metrics: log_metrics(false),
-            columns: vec![
-                named_column(BARE, Role::Limit),
-                named_column(LOG, Role::Ours),
-            ],
+            columns: vec![named_column(BARE, Role::Limit), named_column(LOG, Role::Ours)],
         },
         Through::Http => Case {
             name: format!("http {publishers}"),
@@ -181,10 +166,7 @@ fn over_http(
     )?;
     let mut sample = figures(&report.answers, report.operations, report.elapsed_ns);
     if has_books(&server) {
-        sample.insert(
-            "cpu_us".to_owned(),
-            us_each(report.cost.cpu_ns, report.operations),
-        );
+        sample.insert("cpu_us".to_owned(), us_each(report.cost.cpu_ns, report.operations));
     }
     Ok(sample)
 }

@@ -24,11 +24,7 @@ pub(super) struct Store {
 
 enum To {
     Bare(BareFile),
-    Log {
-        opened: Box<Opened>,
-        batch: Batch,
-        topics: Vec<TopicId>,
-    },
+    Log { opened: Box<Opened>, batch: Batch, topics: Vec<TopicId> },
 }
 
 impl Store {
@@ -50,11 +46,7 @@ impl Store {
         let data = &self.text[..event.bytes as usize];
         match &mut self.to {
             To::Bare(file) => file.push(data),
-            To::Log {
-                opened,
-                batch,
-                topics,
-            } => {
+            To::Log { opened, batch, topics } => {
                 let topic = event.topic as usize;
                 let event = Event {
                     topics: &topics[topic..=topic],
@@ -71,9 +63,7 @@ impl Store {
     /// Writes the group and returns once it is on the device.
     pub(super) fn commit(&mut self) -> Result<(), BenchError> {
         match &mut self.to {
-            To::Bare(file) => file
-                .commit()
-                .map_err(|error| BenchError::Io("the bare loop", error)),
+            To::Bare(file) => file.commit().map_err(|error| BenchError::Io("the bare loop", error)),
             To::Log { opened, batch, .. } => {
                 let appended = opened.writer.append(batch, Durability::Synced);
                 let number = appended.map_err(log_error)?.batch;
@@ -90,20 +80,13 @@ impl Store {
 
 fn open_log(folder: &Path) -> Result<To, BenchError> {
     let storage = FileStorage::new(folder).map_err(log_error)?;
-    let options = Options {
-        now_ms: NOW_MS,
-        ..Options::default()
-    };
+    let options = Options { now_ms: NOW_MS, ..Options::default() };
     let mut opened = tidings_log::open(Arc::new(storage), options).map_err(log_error)?;
     let mut batch = Batch::new();
     let topics = topics(&mut opened.writer, &mut batch)?;
     let appended = opened.writer.append(&mut batch, Durability::Written);
     appended.map_err(log_error)?;
-    Ok(To::Log {
-        opened: Box::new(opened),
-        batch,
-        topics,
-    })
+    Ok(To::Log { opened: Box::new(opened), batch, topics })
 }
 
 fn log_error(error: impl Display) -> BenchError {
@@ -143,9 +126,7 @@ pub(super) struct Events {
 impl Events {
     /// The same events for everyone.
     pub(super) fn new() -> Events {
-        Events {
-            state: 0x9e37_79b9_7f4a_7c15,
-        }
+        Events { state: 0x9e37_79b9_7f4a_7c15 }
     }
 
     /// xorshift64*: a number below `bound`.
@@ -163,10 +144,7 @@ impl Events {
             7..=8 => 250 + self.below(775),
             _ => 1_024 + self.below(3_073),
         };
-        Drawn {
-            topic: self.below(TOPICS),
-            bytes,
-        }
+        Drawn { topic: self.below(TOPICS), bytes }
     }
 }
 
@@ -184,11 +162,7 @@ mod tests {
             bytes += u64::from(event.bytes);
             highest = highest.max(event.topic);
         }
-        assert!(
-            (400..600).contains(&(bytes / 100_000)),
-            "{}",
-            bytes / 100_000
-        );
+        assert!((400..600).contains(&(bytes / 100_000)), "{}", bytes / 100_000);
         assert!(highest < TOPICS && highest > TOPICS / 10 * 9);
     }
 }
