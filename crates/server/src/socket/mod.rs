@@ -18,5 +18,7 @@ pub(crate) mod door;
 mod follow;
 pub(crate) mod mail;
 mod requests;
+mod seat;
 pub(crate) mod shard;
 mod slots;
+mod tend;

@@ -1,0 +1,106 @@
+//! Looking after idle connections: heartbeats, requests that do not come, and leaving.
+
+use bytes::Bytes;
+use rustix::event::epoll;
+
+use super::conn::Wrote;
+use super::shard::{Conn, Drain, Shard, TICK_MS};
+use super::slots::Key;
+use crate::error::ApiError;
+use crate::reply::Reply;
+
+/// How long a connection may be idle between requests, in milliseconds.
+const IDLE_MAX_MS: u64 = 75_000;
+
+impl Shard {
+    /// Looks after idle connections: a portion of the table at each tick.
+    pub(super) fn tick(&mut self) {
+        self.next_tick_ms = self.now_ms + TICK_MS;
+        let heartbeat_ms = u64::try_from(self.app.config.heartbeat.as_millis()).unwrap_or(u64::MAX);
+        // The whole table three times per heartbeat, so that none is late by more than a third.
+        let portions = usize::try_from((heartbeat_ms / 3 / TICK_MS).max(1)).unwrap_or(1);
+        let places = self.conns.places();
+        for _ in 0..places.div_ceil(portions) {
+            self.tended = if self.tended + 1 >= places { 0 } else { self.tended + 1 };
+            if let Some(key) = self.conns.at(self.tended) {
+                self.tend(key, heartbeat_ms / 3 * 2);
+            }
+        }
+        self.follows.let_go(self.now_ms);
+        if self.app.is_draining() {
+            self.drain();
+        }
+    }
+
+    pub(super) fn tend(&mut self, key: Key, silent_ms: u64) {
+        let now_ms = self.now_ms;
+        match self.conns.get_mut(key) {
+            Some(Conn::Seat(seat)) => {
+                let silent = seat.subscriber.last_write_ms.saturating_add(silent_ms) <= now_ms;
+                if silent && !seat.blocked {
+                    let beat = Bytes::from_static(tidings_frame::sse_encode::HEARTBEAT);
+                    match seat.subscriber.write(&beat, now_ms) {
+                        Wrote::Gone => self.close(key),
+                        wrote => seat.blocked = wrote == Wrote::Part,
+                    }
+                }
+            }
+            Some(Conn::Requester(requester)) => {
+                let idle_ms = now_ms.saturating_sub(requester.since_ms);
+                let limits = &self.app.config.limits;
+                let begun = !requester.input.is_empty();
+                let in_body = requester.input.windows(4).any(|four| four == b"\r\n\r\n");
+                let timeout = if in_body {
+                    limits.body_timeout.as_millis()
+                } else {
+                    limits.head_timeout.as_millis()
+                };
+                if begun && requester.pending == 0 && u128::from(idle_ms) > timeout {
+                    let error = ApiError::new(
+                        tidings_frame::ErrorCode::Timeout,
+                        "the request did not come in time",
+                    );
+                    requester.closing = true;
+                    requester.input = Vec::new();
+                    self.reply(key, &None, &Reply::from(error).with("connection", "close"));
+                    self.flush(key);
+                } else if idle_ms > IDLE_MAX_MS && requester.pending == 0 {
+                    self.close(key);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Ends subscriptions one by one over the drain's time, then the rest.
+    pub(super) fn drain(&mut self) {
+        let jitter_ms = u64::try_from(self.app.config.drain.jitter.as_millis()).unwrap_or(u64::MAX);
+        let now_ms = self.now_ms;
+        let drain = self.drain.get_or_insert(Drain { began_ms: now_ms, jitter_ms });
+        let gone_ms = now_ms.saturating_sub(drain.began_ms);
+        let over = gone_ms >= drain.jitter_ms;
+        let jitter_ms = drain.jitter_ms.max(1);
+        let leaving: Vec<Key> = self
+            .conns
+            .iter()
+            .filter(|(_, conn)| match conn {
+                Conn::Seat(seat) => {
+                    over || crate::app::scatter(seat.subscriber.id) % jitter_ms < gone_ms
+                }
+                Conn::Requester(requester) => {
+                    over && requester.pending == 0 && requester.output.is_empty()
+                }
+            })
+            .map(|(key, _)| key)
+            .collect();
+        for key in leaving {
+            self.close(key);
+        }
+        if over {
+            // The port is free for the next process.
+            if let Some(listener) = self.listener.take() {
+                let _ = epoll::delete(&self.poll, &*listener);
+            }
+        }
+    }
+}
