@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tidings_frame::{GapReason, Position, TopicName};
-use tidings_hub::{Backlog, NewEvent, Start, Started};
+use tidings_hub::{Backlog, Framing, NewEvent, Start, Started, View};
 
 use super::support::{TestHub, event, one, topics};
 
@@ -106,4 +106,32 @@ fn a_topic_made_anew_does_not_continue_the_old_one() {
     hub.remove_topic(&TopicName::new("a").unwrap()).unwrap();
     let sequence = hub.say("a", "new");
     assert_eq!(hub.read(&topics(&["a"]), 0), [(sequence, "new".to_owned())]);
+}
+
+#[test]
+fn whoever_retention_overtakes_is_told_before_the_stream_goes_on() {
+    let hub = TestHub::new();
+    let view = View { framing: Framing::Plain, private: false, conflate: false };
+    let say_some = || {
+        for _ in 0..5 {
+            hub.say("few/a", "x");
+            hub.say("b", "y");
+        }
+    };
+    say_some();
+    // It has had everything up to 9, and then fell behind.
+    say_some();
+    let mut alone = Backlog::new(Arc::new(topics(&["few/a"])));
+    let step = alone.step(&hub, 9, view).unwrap();
+    let gap = step.gap.unwrap();
+    assert_eq!((gap.reason, gap.resumes), (GapReason::Retention, position(&hub, 13)));
+    assert_eq!((step.span.after, step.span.events, step.caught_up), (13, 0, false));
+    let step = alone.step(&hub, 13, view).unwrap();
+    assert_eq!((step.gap, step.span.events, step.caught_up), (None, 3, true));
+
+    let mut both = Backlog::new(Arc::new(topics(&["few/a", "b"])));
+    let step = both.step(&hub, 9, view).unwrap();
+    assert_eq!(step.gap.unwrap().resumes, position(&hub, 9), "what is kept of b still comes");
+    assert_eq!(step.span.events, 3 + 6);
+    assert_eq!(both.step(&hub, 9, view).unwrap().gap, None, "it is told once");
 }
