@@ -15,15 +15,7 @@ pub const MAY_KNOW: [(&str, &[&str]); 8] = [
     ("tidings-client", &["tidings-frame"]),
     // Everything else that it knows goes through the client and the server; `bench` measures the
     // decoder and the log by themselves, which is why these two are here.
-    (
-        "tidings",
-        &[
-            "tidings-client",
-            "tidings-server",
-            "tidings-frame",
-            "tidings-log",
-        ],
-    ),
+    ("tidings", &["tidings-client", "tidings-server", "tidings-frame", "tidings-log"]),
     ("tidings-fuzz", &["tidings-frame", "tidings-log"]),
     ("xtask", &[]),
 ];
@@ -44,10 +36,7 @@ pub fn tables(manifest: &str) -> BTreeMap<String, Vec<String>> {
             current = header.trim_end_matches(']').to_owned();
         } else if let Some((key, _)) = line.split_once('=').filter(|_| !line.starts_with('#')) {
             let key = key.trim().split('.').next().unwrap_or_default();
-            tables
-                .entry(current.clone())
-                .or_default()
-                .push(key.to_owned());
+            tables.entry(current.clone()).or_default().push(key.to_owned());
         }
     }
     tables
@@ -57,9 +46,7 @@ pub fn tables(manifest: &str) -> BTreeMap<String, Vec<String>> {
 #[must_use]
 pub fn name(manifest: &str) -> Option<&str> {
     let rest = manifest.split("[package]").nth(1)?;
-    let line = rest
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("name = "))?;
+    let line = rest.lines().find_map(|line| line.trim().strip_prefix("name = "))?;
     Some(line.trim_matches('"'))
 }
 
@@ -68,24 +55,18 @@ pub fn name(manifest: &str) -> Option<&str> {
 pub fn check_direction(manifest: &str) -> Vec<String> {
     let name = name(manifest).unwrap_or("a crate without a name");
     let Some((_, allowed)) = MAY_KNOW.iter().find(|(known, _)| *known == name) else {
-        return vec![format!(
-            "{name} is not in the list of crates (xtask/src/manifest.rs)"
-        )];
+        return vec![format!("{name} is not in the list of crates (xtask/src/manifest.rs)")];
     };
     let tables = tables(manifest);
     let mut wrong = Vec::new();
     if name != APPLICATION && tables.values().flatten().any(|key| key == "anyhow") {
-        wrong.push(format!(
-            "{name} must not use anyhow: its errors are part of its interface"
-        ));
+        wrong.push(format!("{name} must not use anyhow: its errors are part of its interface"));
     }
     let ours = |key: &&String| MAY_KNOW.iter().any(|(known, _)| known == *key);
     let known = tables
         .iter()
         .filter(|(table, _)| {
-            TABLES
-                .iter()
-                .any(|known| *table == known || table.ends_with(&format!(".{known}")))
+            TABLES.iter().any(|known| *table == known || table.ends_with(&format!(".{known}")))
         })
         .flat_map(|(_, keys)| keys)
         .filter(ours)
@@ -120,16 +101,10 @@ mod tests {
     fn shortcuts_and_circles_are_found() {
         let server = "[package]\nname = \"tidings-server\"\n[dependencies]\n\
                       tidings-log.workspace = true\ntidings-hub = { path = \"x\" }\n";
-        assert_eq!(
-            check_direction(server),
-            ["tidings-server must not depend on tidings-log"]
-        );
+        assert_eq!(check_direction(server), ["tidings-server must not depend on tidings-log"]);
         let frame = "[package]\nname = \"tidings-frame\"\n\
                      [target.'cfg(unix)'.dependencies]\ntidings-hub.workspace = true\n";
-        assert_eq!(
-            check_direction(frame),
-            ["tidings-frame must not depend on tidings-hub"]
-        );
+        assert_eq!(check_direction(frame), ["tidings-frame must not depend on tidings-hub"]);
         let hub = "[package]\nname = \"tidings-hub\"\n[dependencies]\nanyhow = \"1\"\n";
         assert_eq!(check_direction(hub).len(), 1);
         let stranger = "[package]\nname = \"tidings-util\"\n";

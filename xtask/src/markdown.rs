@@ -58,11 +58,7 @@ mod tests {
     #[test]
     fn links_are_found_outside_code() {
         let text = "[a](b.md) `[c](d)` [e](f.md#g \"title\")\n```\n[h](i)\n```\n[j](../k)\n";
-        let expected = [
-            (1, "b.md".to_owned()),
-            (1, "f.md#g".to_owned()),
-            (5, "../k".to_owned()),
-        ];
+        let expected = [(1, "b.md".to_owned()), (1, "f.md#g".to_owned()), (5, "../k".to_owned())];
         assert_eq!(links(text), expected);
     }
 

@@ -8,9 +8,7 @@ use std::process::Command;
 #[must_use]
 pub fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent()
-        .expect("xtask lies in the root of the repository")
-        .to_owned()
+    here.parent().expect("xtask lies in the root of the repository").to_owned()
 }
 
 /// Every file, relative to the root, with `/` between folders.
@@ -21,19 +19,11 @@ pub fn root() -> PathBuf {
 pub fn files() -> io::Result<Vec<String>> {
     let root = root();
     let output = Command::new("git")
-        .args([
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ])
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
         .current_dir(&root)
         .output()?;
     if !output.status.success() {
-        return Err(io::Error::other(
-            String::from_utf8_lossy(&output.stderr).into_owned(),
-        ));
+        return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));
     }
     let names = String::from_utf8_lossy(&output.stdout);
     let mut files: Vec<String> = names
@@ -75,17 +65,12 @@ const BINARY_FOLDERS: [&str; 3] = ["/golden/", "/images/", "/fonts/"];
 #[must_use]
 pub fn check_bytes(name: &str, bytes: &[u8]) -> Option<String> {
     if bytes.len() > FILE_BYTES_MAX {
-        return Some(format!(
-            "{} bytes; at most {FILE_BYTES_MAX} are tracked",
-            bytes.len()
-        ));
+        return Some(format!("{} bytes; at most {FILE_BYTES_MAX} are tracked", bytes.len()));
     }
     let allowed = BINARY_FOLDERS.iter().any(|folder| name.contains(folder));
     if bytes.contains(&0) && !allowed {
         let folders = BINARY_FOLDERS.join(", ");
-        return Some(format!(
-            "it is not text; only folders named {folders} may hold such files"
-        ));
+        return Some(format!("it is not text; only folders named {folders} may hold such files"));
     }
     None
 }
@@ -98,10 +83,7 @@ mod tests {
     fn large_and_binary_files_are_found() {
         assert!(check_bytes("a", &vec![b'a'; FILE_BYTES_MAX + 1]).is_some());
         assert!(check_bytes("a", b"\0").is_some());
-        assert_eq!(
-            check_bytes("crates/log/tests/golden/v1.segment", b"\0"),
-            None
-        );
+        assert_eq!(check_bytes("crates/log/tests/golden/v1.segment", b"\0"), None);
         assert_eq!(check_bytes("a", b"text"), None);
     }
 

@@ -32,14 +32,10 @@ pub fn check(name: &str, text: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     let lines = lines_without_tests(text);
     if !is_test(name) && lines > FILE_LINES_MAX {
-        wrong.push(format!(
-            "{name}: {lines} lines without tests, at most {FILE_LINES_MAX}"
-        ));
+        wrong.push(format!("{name}: {lines} lines without tests, at most {FILE_LINES_MAX}"));
     }
     if text.lines().count() >= OPENING_FROM_LINES && !text.trim_start().starts_with("//!") {
-        wrong.push(format!(
-            "{name}: it does not open with `//!` and why it exists"
-        ));
+        wrong.push(format!("{name}: it does not open with `//!` and why it exists"));
     }
     for (index, line) in text.lines().enumerate() {
         if let Some(problem) = check_line(line) {
@@ -80,10 +76,7 @@ mod tests {
         let long = format!("//! Why.\n{}", "x\n".repeat(FILE_LINES_MAX));
         assert_eq!(check("crates/a/src/b.rs", &long).len(), 1);
         assert_eq!(check("crates/a/src/b/tests.rs", &long).len(), 0);
-        let tested = format!(
-            "//! Why.\n#[cfg(test)]\nmod tests {{\n{}}}\n",
-            "x\n".repeat(700)
-        );
+        let tested = format!("//! Why.\n#[cfg(test)]\nmod tests {{\n{}}}\n", "x\n".repeat(700));
         assert_eq!(check("crates/a/src/b.rs", &tested).len(), 0);
     }
 

@@ -68,9 +68,7 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => {
             let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-            SystemTime::from(date)
-                .duration_since(now)
-                .unwrap_or_default()
+            SystemTime::from(date).duration_since(now).unwrap_or_default()
         }
     };
     Some(wait.min(RETRY_AFTER_MAX))
@@ -84,15 +82,8 @@ mod tests {
 
     #[test]
     fn waits_fill_the_whole_range_and_the_range_doubles_up_to_the_cap() {
-        for (failures, bound) in [
-            (1, 1),
-            (2, 2),
-            (3, 4),
-            (4, 8),
-            (5, 10),
-            (40, 10),
-            (u32::MAX, 10),
-        ] {
+        for (failures, bound) in [(1, 1), (2, 2), (3, 4), (4, 8), (5, 10), (40, 10), (u32::MAX, 10)]
+        {
             let mut random = Random::seeded(7);
             let bound = Duration::from_secs(bound);
             let waits: Vec<_> = (0..1_000)
@@ -100,10 +91,7 @@ mod tests {
                 .collect();
             assert!(waits.iter().all(|wait| *wait <= bound));
             assert!(waits.iter().any(|wait| *wait < bound / 20), "no short wait");
-            assert!(
-                waits.iter().any(|wait| *wait > bound - bound / 20),
-                "no long wait"
-            );
+            assert!(waits.iter().any(|wait| *wait > bound - bound / 20), "no long wait");
         }
     }
 
@@ -111,13 +99,7 @@ mod tests {
     fn a_wait_that_the_server_asks_for_is_never_cut_short() {
         let mut random = Random::seeded(7);
         for failures in [1, 9] {
-            let wait = wait(
-                &mut random,
-                SECOND,
-                10 * SECOND,
-                failures,
-                Some(20 * SECOND),
-            );
+            let wait = wait(&mut random, SECOND, 10 * SECOND, failures, Some(20 * SECOND));
             assert!((20 * SECOND..=21 * SECOND).contains(&wait));
         }
     }
@@ -143,11 +125,7 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(RETRY_AFTER, text.parse().unwrap());
-            assert_eq!(
-                retry_after(&headers, now),
-                seconds.map(Duration::from_secs),
-                "{text}"
-            );
+            assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "{text}");
         }
         assert_eq!(retry_after(&HeaderMap::new(), now), None);
     }

@@ -55,9 +55,7 @@ pub struct ClientBuilder {
 
 impl std::fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ClientBuilder")
-            .field("base", &self.base)
-            .finish_non_exhaustive()
+        f.debug_struct("ClientBuilder").field("base", &self.base).finish_non_exhaustive()
     }
 }
 
@@ -128,9 +126,7 @@ impl ClientBuilder {
             attempts: self.attempts,
             retry: self.retry,
         };
-        Ok(Client {
-            inner: Arc::new(inner),
-        })
+        Ok(Client { inner: Arc::new(inner) })
     }
 }
 
@@ -205,19 +201,12 @@ impl Client {
         path: &str,
         query: &Query,
     ) -> Result<Call, RequestError> {
-        let uri = self
-            .inner
-            .base
-            .join(path, query)
-            .map_err(RequestError::Request)?;
+        let uri = self.inner.base.join(path, query).map_err(RequestError::Request)?;
         Ok(Call::new(method, uri))
     }
 
     /// Sends a call once.
     pub(crate) async fn call(&self, call: &Call) -> Result<(u16, Bytes), RequestError> {
-        self.inner
-            .transport
-            .call(call, self.inner.timeout, ANSWER_BYTES_MAX)
-            .await
+        self.inner.transport.call(call, self.inner.timeout, ANSWER_BYTES_MAX).await
     }
 }

@@ -142,11 +142,7 @@ macro_rules! delivery_options {
 impl NewEvent {
     /// An event with this data. In [`Client::publish_batch`] the topic may be empty.
     pub fn new(topic: impl Into<String>, data: impl Into<Bytes>) -> Self {
-        Self {
-            topic: topic.into(),
-            data: data.into(),
-            ..Self::default()
-        }
+        Self { topic: topic.into(), data: data.into(), ..Self::default() }
     }
 
     event_options!();
@@ -158,11 +154,7 @@ impl NewEvent {
         };
         EventToPublish {
             topic: with_topic.then(|| self.topic.as_str().into()),
-            alternates: self
-                .alternates
-                .iter()
-                .map(|topic| topic.as_str().into())
-                .collect(),
+            alternates: self.alternates.iter().map(|topic| topic.as_str().into()).collect(),
             data,
             data_base64,
             event_type: self.event_type.as_deref().map(Into::into),
@@ -230,8 +222,7 @@ impl Delivery {
             let value = HeaderValue::from_bytes(key.as_bytes()).map_err(|_| {
                 RequestError::Request("the idempotency key has control characters".to_owned())
             })?;
-            call.headers
-                .insert(HeaderName::from_static("idempotency-key"), value);
+            call.headers.insert(HeaderName::from_static("idempotency-key"), value);
         }
         Ok(())
     }
@@ -261,11 +252,7 @@ pub struct Publish<'c> {
 
 impl<'c> Publish<'c> {
     pub(crate) fn new(client: &'c Client, event: NewEvent) -> Self {
-        Self {
-            client,
-            event,
-            delivery: Delivery::default(),
-        }
+        Self { client, event, delivery: Delivery::default() }
     }
 
     event_options!(event.);
@@ -280,23 +267,12 @@ impl<'c> Publish<'c> {
         let mut query = Query::default();
         self.event.add_to(&mut query);
         self.delivery.add_to(&mut query);
-        let mut call = self
-            .client
-            .topic_call(Method::POST, &self.event.topic, &query)?;
+        let mut call = self.client.topic_call(Method::POST, &self.event.topic, &query)?;
         let text = std::str::from_utf8(&self.event.data).is_ok();
-        let kind = if text {
-            "text/plain; charset=utf-8"
-        } else {
-            "application/octet-stream"
-        };
-        call.headers
-            .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        let kind = if text { "text/plain; charset=utf-8" } else { "application/octet-stream" };
+        call.headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         call.body = self.event.data.clone();
-        add_header(
-            &mut call,
-            "tidings-publisher-id",
-            self.event.publisher_id.as_deref(),
-        )?;
+        add_header(&mut call, "tidings-publisher-id", self.event.publisher_id.as_deref())?;
         self.delivery.add_key(&mut call)?;
         receipt(&deliver(self.client, &call, self.delivery.idempotency_key.is_some()).await?)
     }
@@ -315,21 +291,11 @@ pub struct PublishAll<'c> {
 
 impl<'c> PublishAll<'c> {
     pub(crate) fn batch(client: &'c Client, topic: &str, events: Vec<NewEvent>) -> Self {
-        Self {
-            client,
-            topic: Some(topic.to_owned()),
-            events,
-            delivery: Delivery::default(),
-        }
+        Self { client, topic: Some(topic.to_owned()), events, delivery: Delivery::default() }
     }
 
     pub(crate) fn many(client: &'c Client, events: Vec<NewEvent>) -> Self {
-        Self {
-            client,
-            topic: None,
-            events,
-            delivery: Delivery::default(),
-        }
+        Self { client, topic: None, events, delivery: Delivery::default() }
     }
 
     delivery_options!();
@@ -347,24 +313,16 @@ impl<'c> PublishAll<'c> {
                 body.push(b'\n');
             }
             call.body = body.into();
-            call.headers.insert(
-                CONTENT_TYPE,
-                HeaderValue::from_static("application/x-ndjson"),
-            );
+            call.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
         } else {
             call = self.client.path_call(Method::POST, "/publish", &query)?;
             let request = PublishRequest {
-                events: self
-                    .events
-                    .iter()
-                    .map(|event| event.to_json(true))
-                    .collect(),
+                events: self.events.iter().map(|event| event.to_json(true)).collect(),
                 at: self.delivery.at_text(),
                 delay: self.delivery.delay.map(|delay| duration(delay).into()),
             };
             call.body = serde_json::to_vec(&request).map_err(written)?.into();
-            call.headers
-                .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            call.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         self.delivery.add_key(&mut call)?;
         Ok(call)
@@ -410,13 +368,7 @@ async fn deliver(
         if !safe || !error.is_retryable() || failures >= client.inner.attempts {
             return Err(error);
         }
-        let pause = wait(
-            &mut random,
-            client.inner.retry,
-            RETRY_MAX,
-            failures,
-            error.retry_after(),
-        );
+        let pause = wait(&mut random, client.inner.retry, RETRY_MAX, failures, error.retry_after());
         tokio::time::sleep(pause).await;
     }
 }

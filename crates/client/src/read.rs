@@ -27,12 +27,7 @@ pub struct History<'c> {
 
 impl<'c> History<'c> {
     pub(crate) fn new(client: &'c Client, topic: &str) -> Self {
-        Self {
-            client,
-            topic: topic.to_owned(),
-            query: Query::default(),
-            wait: Duration::ZERO,
-        }
+        Self { client, topic: topic.to_owned(), query: Query::default(), wait: Duration::ZERO }
     }
 
     /// Begins with the oldest event that is kept.
@@ -79,17 +74,11 @@ impl<'c> History<'c> {
     ///
     /// The server refuses, cannot be reached, or answers with something else than a page.
     pub async fn page(self) -> Result<Page<'static>, RequestError> {
-        let mut call = self
-            .client
-            .topic_call(Method::GET, &self.topic, &self.query)?;
-        call.headers
-            .insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let mut call = self.client.topic_call(Method::GET, &self.topic, &self.query)?;
+        call.headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let inner = &self.client.inner;
         let timeout = inner.timeout + self.wait;
-        let (_, body) = inner
-            .transport
-            .call(&call, timeout, ANSWER_BYTES_MAX)
-            .await?;
+        let (_, body) = inner.transport.call(&call, timeout, ANSWER_BYTES_MAX).await?;
         let page: Page<'_> = serde_json::from_slice(&body).map_err(not_as_expected)?;
         Ok(page.into_owned())
     }
@@ -102,8 +91,7 @@ fn not_as_expected(error: serde_json::Error) -> RequestError {
 impl Client {
     async fn topic_page(&self, query: &Query) -> Result<TopicPage, RequestError> {
         let mut call = self.path_call(Method::GET, "/topics", query)?;
-        call.headers
-            .insert(ACCEPT, HeaderValue::from_static("application/json"));
+        call.headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let (_, body) = self.call(&call).await?;
         serde_json::from_slice(&body).map_err(not_as_expected)
     }
@@ -149,8 +137,7 @@ impl Client {
         let mut call = self.topic_call(Method::PUT, topic, &Query::default())?;
         let body = serde_json::to_vec(policy);
         call.body = Bytes::from(body.map_err(|error| RequestError::Request(error.to_string()))?);
-        call.headers
-            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        call.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         self.call(&call).await?;
         Ok(())
     }
@@ -176,9 +163,7 @@ impl Client {
         let valid =
             !schedule.is_empty() && schedule.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if !valid {
-            return Err(RequestError::Request(format!(
-                "`{schedule}` names no schedule"
-            )));
+            return Err(RequestError::Request(format!("`{schedule}` names no schedule")));
         }
         let path = format!("/schedules/{schedule}");
         let call = self.path_call(Method::DELETE, &path, &Query::default())?;

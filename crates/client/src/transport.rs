@@ -54,13 +54,7 @@ pub(crate) struct Call {
 
 impl Call {
     pub(crate) fn new(method: Method, uri: Uri) -> Self {
-        Self {
-            method,
-            uri,
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-            follow: false,
-        }
+        Self { method, uri, headers: HeaderMap::new(), body: Bytes::new(), follow: false }
     }
 
     fn follows(&self, status: u16) -> bool {
@@ -110,11 +104,7 @@ impl Transport {
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(IDLE_MAX)
             .build(connector);
-        Self {
-            pool,
-            headers,
-            token,
-        }
+        Self { pool, headers, token }
     }
 
     /// Sends the request and follows its redirects. Every call starts from the original URL, as a
@@ -126,15 +116,10 @@ impl Transport {
             if !call.follows(answer.status().as_u16()) {
                 return Ok(answer);
             }
-            let location = answer
-                .headers()
-                .get(LOCATION)
-                .and_then(|value| value.to_str().ok());
+            let location = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
             uri = redirect(&uri, location.unwrap_or_default()).map_err(SendError::Redirect)?;
         }
-        Err(SendError::Redirect(format!(
-            "there are more than {REDIRECTS_MAX}"
-        )))
+        Err(SendError::Redirect(format!("there are more than {REDIRECTS_MAX}")))
     }
 
     async fn send_to(&self, call: &Call, uri: Uri) -> Result<Response<Incoming>, SendError> {
@@ -189,17 +174,13 @@ impl Transport {
             }
             let body = Limited::new(answer.into_body(), bytes_max).collect().await;
             let body =
-                body.map_err(
-                    |error| match error.is::<http_body_util::LengthLimitError>() {
-                        true => RequestError::Answer(format!("it has more than {bytes_max} bytes")),
-                        false => RequestError::Broken(error),
-                    },
-                )?;
+                body.map_err(|error| match error.is::<http_body_util::LengthLimitError>() {
+                    true => RequestError::Answer(format!("it has more than {bytes_max} bytes")),
+                    false => RequestError::Broken(error),
+                })?;
             Ok((status.as_u16(), body.to_bytes()))
         };
-        tokio::time::timeout(timeout, exchange)
-            .await
-            .unwrap_or(Err(RequestError::Timeout(timeout)))
+        tokio::time::timeout(timeout, exchange).await.unwrap_or(Err(RequestError::Timeout(timeout)))
     }
 }
 
@@ -209,9 +190,7 @@ pub(crate) async fn refusal(answer: Response<Incoming>) -> Refusal {
     let body = Limited::new(body, PROBLEM_BYTES_MAX).collect().await;
     Refusal {
         status: head.status.as_u16(),
-        problem: body
-            .ok()
-            .and_then(|body| Problem::from_json(&body.to_bytes())),
+        problem: body.ok().and_then(|body| Problem::from_json(&body.to_bytes())),
         retry_after: retry_after(&head.headers, SystemTime::now()),
     }
 }
@@ -264,9 +243,5 @@ pub(crate) fn connector(https: bool, roots: &[Vec<u8>]) -> Result<Connector, Bui
 /// Connects by TCP.
 #[cfg(not(feature = "tls"))]
 pub(crate) fn connector(https: bool, _roots: &[Vec<u8>]) -> Result<Connector, BuildError> {
-    if https {
-        Err(BuildError::NoTls)
-    } else {
-        Ok(tcp())
-    }
+    if https { Err(BuildError::NoTls) } else { Ok(tcp()) }
 }

@@ -21,18 +21,12 @@ impl Base {
         let parts = uri.into_parts();
         let scheme = parts.scheme.ok_or_else(wrong)?;
         let authority = parts.authority.ok_or_else(wrong)?;
-        let path = parts
-            .path_and_query
-            .unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let path = parts.path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
         let known = scheme == Scheme::HTTP || scheme == Scheme::HTTPS;
         if !known || authority.as_str().contains('@') || path.query().is_some() {
             return Err(wrong());
         }
-        Ok(Self {
-            scheme,
-            authority,
-            path: path.path().trim_end_matches('/').to_owned(),
-        })
+        Ok(Self { scheme, authority, path: path.path().trim_end_matches('/').to_owned() })
     }
 
     /// The URL of `path`, which begins with `/` and is encoded already.
@@ -101,10 +95,7 @@ pub(crate) fn redirect(from: &Uri, location: &str) -> Result<Uri, String> {
     } else if location.starts_with('?') {
         format!("{scheme}://{authority}{}{location}", from.path())
     } else {
-        let folder = from
-            .path()
-            .rfind('/')
-            .map_or("/", |slash| &from.path()[..=slash]);
+        let folder = from.path().rfind('/').map_or("/", |slash| &from.path()[..=slash]);
         format!("{scheme}://{authority}{folder}{location}")
     };
     let to: Uri = absolute.parse().map_err(|_| wrong())?;
@@ -131,39 +122,20 @@ mod tests {
     #[test]
     fn paths_are_joined_to_the_base_and_values_encoded() {
         for (base, expect) in [
-            (
-                "http://h",
-                "http://h/topics/a?x=a%20%26%3D%2B%23%C3%BC&y=c/*",
-            ),
-            (
-                "http://h/",
-                "http://h/topics/a?x=a%20%26%3D%2B%23%C3%BC&y=c/*",
-            ),
-            (
-                "https://h:1/p/",
-                "https://h:1/p/topics/a?x=a%20%26%3D%2B%23%C3%BC&y=c/*",
-            ),
+            ("http://h", "http://h/topics/a?x=a%20%26%3D%2B%23%C3%BC&y=c/*"),
+            ("http://h/", "http://h/topics/a?x=a%20%26%3D%2B%23%C3%BC&y=c/*"),
+            ("https://h:1/p/", "https://h:1/p/topics/a?x=a%20%26%3D%2B%23%C3%BC&y=c/*"),
         ] {
             let mut query = Query::default();
             query.add("x", "a &=+#ü");
             query.add_some("none", None);
             query.add("y", "c/*");
-            let uri = Base::parse(base)
-                .unwrap()
-                .join("/topics/a", &query)
-                .unwrap();
+            let uri = Base::parse(base).unwrap().join("/topics/a", &query).unwrap();
             assert_eq!(uri.to_string(), expect);
         }
-        for base in [
-            "",
-            "h",
-            "/h",
-            "ftp://h",
-            "http://",
-            "http://h?x",
-            "http://u:p@h",
-            "http://h h",
-        ] {
+        for base in
+            ["", "h", "/h", "ftp://h", "http://", "http://h?x", "http://u:p@h", "http://h h"]
+        {
             assert!(Base::parse(base).is_err(), "{base}");
         }
     }

@@ -50,27 +50,11 @@ fn inputs() -> Vec<Input> {
     let own = padded(120, "id: k3v9x2aa-1234567\nevent: said\ndata: ");
     let large = padded(256 << 10, "data: ");
     let line = padded(8 << 20, "data: ");
-    let input = |name, read_bytes, stream| Input {
-        name,
-        read_bytes,
-        stream,
-    };
+    let input = |name, read_bytes, stream| Input { name, read_bytes, stream };
     vec![
-        input(
-            "LLM chunks, 145 B/event, 16 KiB reads",
-            16 << 10,
-            repeated(&llm),
-        ),
-        input(
-            "LLM chunks, 145 B/event, 1,460 B reads",
-            1_460,
-            repeated(&llm),
-        ),
-        input(
-            "id + event + data, 120 B, 16 KiB reads",
-            16 << 10,
-            repeated(&own),
-        ),
+        input("LLM chunks, 145 B/event, 16 KiB reads", 16 << 10, repeated(&llm)),
+        input("LLM chunks, 145 B/event, 1,460 B reads", 1_460, repeated(&llm)),
+        input("id + event + data, 120 B, 16 KiB reads", 16 << 10, repeated(&own)),
         input("256 KiB events, 16 KiB reads", 16 << 10, repeated(&large)),
         input("8 MiB lines, 16 KiB reads", 16 << 10, repeated(&line)),
         input("8 MiB lines, 1,460 B reads", 1_460, repeated(&line)),
@@ -80,19 +64,11 @@ fn inputs() -> Vec<Input> {
 /// Line ends, by one search for each.
 fn search(input: &Input) -> usize {
     let count = |read: &[u8]| memchr2_iter(b'\n', b'\r', read).count();
-    input
-        .stream
-        .chunks(input.read_bytes)
-        .map(count)
-        .sum::<usize>()
-        / 2
+    input.stream.chunks(input.read_bytes).map(count).sum::<usize>() / 2
 }
 
 fn ours(input: &Input) -> usize {
-    let mut decoder = Decoder::new(Limits {
-        line_bytes: 16 << 20,
-        event_bytes: 16 << 20,
-    });
+    let mut decoder = Decoder::new(Limits { line_bytes: 16 << 20, event_bytes: 16 << 20 });
     let mut events = 0;
     for read in input.stream.chunks(input.read_bytes) {
         decoder

@@ -39,12 +39,7 @@ pub struct EventToPublish<'a> {
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub data_base64: Option<Cow<'a, str>>,
     /// Its type.
-    #[serde(
-        borrow,
-        default,
-        rename = "type",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(borrow, default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub event_type: Option<Cow<'a, str>>,
     /// What it is about, for conflation.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
@@ -149,11 +144,7 @@ impl Page<'_> {
     #[must_use]
     pub fn into_owned(self) -> Page<'static> {
         Page {
-            events: self
-                .events
-                .into_iter()
-                .map(EventObject::into_owned)
-                .collect(),
+            events: self.events.into_iter().map(EventObject::into_owned).collect(),
             next: self.next,
             more: self.more,
             gap: self.gap.map(GapNotice::into_owned),
@@ -230,10 +221,7 @@ mod tests {
 
     #[test]
     fn an_event_to_publish_says_only_what_it_must_and_refuses_slips() {
-        let event = EventToPublish {
-            data: Some("x".into()),
-            ..EventToPublish::default()
-        };
+        let event = EventToPublish { data: Some("x".into()), ..EventToPublish::default() };
         assert_eq!(serde_json::to_string(&event).unwrap(), r#"{"data":"x"}"#);
         let slip = r#"{"data":"x","topics":["a"]}"#;
         assert!(serde_json::from_str::<EventToPublish<'_>>(slip).is_err());
@@ -246,12 +234,6 @@ mod tests {
         let page: Page<'_> = serde_json::from_str(r#"{"events":[],"new":1}"#).unwrap();
         assert!(!page.more);
         let end: EndNotice<'_> = serde_json::from_str(r#"{"reason":"done","new":1}"#).unwrap();
-        assert_eq!(
-            end,
-            EndNotice {
-                reason: End::Done,
-                topic: None
-            }
-        );
+        assert_eq!(end, EndNotice { reason: End::Done, topic: None });
     }
 }

@@ -47,9 +47,7 @@ impl End {
     /// The end with this text.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
-        [Self::Done, Self::Error, Self::Cancelled]
-            .into_iter()
-            .find(|end| end.as_str() == text)
+        [Self::Done, Self::Error, Self::Cancelled].into_iter().find(|end| end.as_str() == text)
     }
 }
 

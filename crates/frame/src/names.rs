@@ -36,10 +36,7 @@ fn check(text: &str, bytes_max: usize) -> Result<(), NameError> {
     if text.len() > bytes_max {
         return Err(NameError::TooLong(bytes_max));
     }
-    match text
-        .char_indices()
-        .find(|(_, character)| is_control(*character))
-    {
+    match text.char_indices().find(|(_, character)| is_control(*character)) {
         Some((at, _)) => Err(NameError::Control(at)),
         None => Ok(()),
     }

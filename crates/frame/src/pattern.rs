@@ -71,11 +71,7 @@ impl Pattern {
     /// The one topic that the pattern means, if it has no wildcard.
     #[must_use]
     pub fn exact(&self) -> Option<&str> {
-        if self.0.contains('*') {
-            None
-        } else {
-            Some(&self.0)
-        }
+        if self.0.contains('*') { None } else { Some(&self.0) }
     }
 
     /// The pattern as text.

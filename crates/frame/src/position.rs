@@ -50,14 +50,9 @@ impl FromStr for Epoch {
     type Err = PositionError;
 
     fn from_str(text: &str) -> Result<Self, PositionError> {
-        let bytes: [u8; EPOCH_BYTES] = text
-            .as_bytes()
-            .try_into()
-            .map_err(|_| PositionError::Epoch)?;
-        if bytes
-            .iter()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-        {
+        let bytes: [u8; EPOCH_BYTES] =
+            text.as_bytes().try_into().map_err(|_| PositionError::Epoch)?;
+        if bytes.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
             Ok(Self(bytes))
         } else {
             Err(PositionError::Epoch)

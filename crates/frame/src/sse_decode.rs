@@ -34,10 +34,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            line_bytes: DECODED_LINE_BYTES_DEFAULT,
-            event_bytes: DECODED_EVENT_BYTES_DEFAULT,
-        }
+        Self { line_bytes: DECODED_LINE_BYTES_DEFAULT, event_bytes: DECODED_EVENT_BYTES_DEFAULT }
     }
 }
 
@@ -111,10 +108,7 @@ struct Span {
 
 impl<'c> Lines<'c> {
     fn new(bytes: &'c [u8]) -> Self {
-        Self {
-            bytes,
-            text: std::str::from_utf8(bytes).ok(),
-        }
+        Self { bytes, text: std::str::from_utf8(bytes).ok() }
     }
 
     #[inline]
@@ -190,10 +184,7 @@ fn retry(value: &[u8]) -> Option<u64> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let add = |ms: u64, digit: &u8| {
-        ms.saturating_mul(10)
-            .saturating_add(u64::from(digit - b'0'))
-    };
+    let add = |ms: u64, digit: &u8| ms.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
     Some(value.iter().fold(0, add))
 }
 
@@ -201,10 +192,7 @@ impl Decoder {
     /// A decoder at the start of a stream, without a last event id.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            ..Self::default()
-        }
+        Self { limits, ..Self::default() }
     }
 
     /// The last event id string, as the events dispatched so far left it. Empty: none.
@@ -278,11 +266,7 @@ impl Decoder {
         let result = self.lines(&lines, &mut block, on_event);
         self.keep(&lines, &block);
         result?;
-        if tail.is_empty() {
-            Ok(())
-        } else {
-            self.keep_line(tail)
-        }
+        if tail.is_empty() { Ok(()) } else { self.keep_line(tail) }
     }
 
     fn lines(
@@ -298,10 +282,7 @@ impl Decoder {
                 b'\n' => 0,
                 _ => memchr2(b'\n', b'\r', &lines.bytes[at..]).expect("whole lines have an end"),
             };
-            let span = Span {
-                from: at,
-                to: at + length,
-            };
+            let span = Span { from: at, to: at + length };
             at = span.to + 1;
             if lines.bytes[span.to] == b'\r' && lines.bytes.get(at) == Some(&b'\n') {
                 at += 1;
@@ -376,11 +357,7 @@ impl Decoder {
             self.comments += 1;
             self.in_comment = true;
         }
-        if self.in_comment {
-            Ok(())
-        } else {
-            self.extend_line(part)
-        }
+        if self.in_comment { Ok(()) } else { self.extend_line(part) }
     }
 
     fn extend_line(&mut self, part: &[u8]) -> Result<(), DecodeError> {
@@ -402,19 +379,9 @@ impl Decoder {
                 std::mem::swap(&mut self.data, &mut line);
             }
             _ => {
-                let lines = Lines {
-                    bytes: &line,
-                    text: None,
-                };
+                let lines = Lines { bytes: &line, text: None };
                 let mut block = Block::default();
-                self.field(
-                    &lines,
-                    Span {
-                        from: 0,
-                        to: line.len(),
-                    },
-                    &mut block,
-                )?;
+                self.field(&lines, Span { from: 0, to: line.len() }, &mut block)?;
                 self.keep(&lines, &block);
             }
         }
@@ -436,10 +403,7 @@ impl Decoder {
         if line.len() > self.limits.line_bytes && !matches!(field, Field::Comment) {
             return Err(DecodeError::LineTooLong(self.limits.line_bytes));
         }
-        let value_span = |value: &[u8]| Span {
-            from: span.to - value.len(),
-            to: span.to,
-        };
+        let value_span = |value: &[u8]| Span { from: span.to - value.len(), to: span.to };
         match field {
             Field::Data(value) if block.data.is_none() && !self.has_data => {
                 self.check_event(value.len())?;
@@ -499,11 +463,7 @@ impl Decoder {
             };
             let id = block.last_event_id.map(|span| lines.get(span));
             on_event(EventRef {
-                event_type: if event_type.is_empty() {
-                    "message"
-                } else {
-                    &event_type
-                },
+                event_type: if event_type.is_empty() { "message" } else { &event_type },
                 data: &data,
                 last_event_id: id.as_deref().unwrap_or(&self.last_event_id),
             });

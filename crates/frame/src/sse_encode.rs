@@ -88,39 +88,20 @@ fn write_data(data: &[u8], out: &mut Vec<u8>) {
 /// which is also its id.
 pub fn encode_gap(notice: &GapNotice<'_>, out: &mut Vec<u8>) {
     let data = serde_json::to_vec(notice).expect("strings and lists of strings are always JSON");
-    Frame {
-        id: Some(notice.resumes),
-        event: Some("gap"),
-        retry_ms: None,
-        data: &data,
-    }
-    .encode(out);
+    Frame { id: Some(notice.resumes), event: Some("gap"), retry_ms: None, data: &data }.encode(out);
 }
 
 /// Appends the `end` block: the topic has ended with the event at this position. It follows that
 /// event's own block, which the caller leaves out if the event has no data.
 pub fn encode_end(id: Position, end: End, out: &mut Vec<u8>) {
-    encode_end_notice(
-        id,
-        &EndNotice {
-            reason: end,
-            topic: None,
-        },
-        out,
-    );
+    encode_end_notice(id, &EndNotice { reason: end, topic: None }, out);
 }
 
 /// Appends the `end` block for a subscription with an envelope: it may follow several topics, so
 /// the block says which one has ended.
 pub fn encode_end_notice(id: Position, notice: &EndNotice<'_>, out: &mut Vec<u8>) {
     let data = serde_json::to_vec(notice).expect("two strings are always JSON");
-    Frame {
-        id: Some(id),
-        event: Some("end"),
-        retry_ms: None,
-        data: &data,
-    }
-    .encode(out);
+    Frame { id: Some(id), event: Some("end"), retry_ms: None, data: &data }.encode(out);
 }
 
 #[cfg(test)]
@@ -141,12 +122,7 @@ mod tests {
     #[test]
     fn fields_come_in_their_order() {
         check(
-            Frame {
-                id: Some(position()),
-                event: Some("said"),
-                retry_ms: Some(0),
-                data: b"x",
-            },
+            Frame { id: Some(position()), event: Some("said"), retry_ms: Some(0), data: b"x" },
             "id: abcdefgh-41\nevent: said\nretry: 0\ndata: x\n\n",
         );
         check(Frame::default(), "data: \n\n");
@@ -162,28 +138,16 @@ mod tests {
             ("a\n", "data: a\ndata: \n\n"),
             ("\r", "data: \ndata: \n\n"),
             ("a\r\r\n", "data: a\ndata: \ndata: \n\n"),
-            (
-                "x\n\nid: 1\n\n",
-                "data: x\ndata: \ndata: id: 1\ndata: \ndata: \n\n",
-            ),
+            ("x\n\nid: 1\n\n", "data: x\ndata: \ndata: id: 1\ndata: \ndata: \n\n"),
         ] {
-            check(
-                Frame {
-                    data: data.as_bytes(),
-                    ..Frame::default()
-                },
-                expect,
-            );
+            check(Frame { data: data.as_bytes(), ..Frame::default() }, expect);
         }
     }
 
     #[test]
     fn a_type_cannot_end_its_field() {
         check(
-            Frame {
-                event: Some("a\r\ndata: b\n\n"),
-                ..Frame::default()
-            },
+            Frame { event: Some("a\r\ndata: b\n\n"), ..Frame::default() },
             "event: adata: b\ndata: \n\n",
         );
     }
@@ -199,10 +163,7 @@ mod tests {
         };
         encode_gap(&notice, &mut out);
         encode_end(position(), End::Error, &mut out);
-        let notice = EndNotice {
-            reason: End::Done,
-            topic: Some("a".into()),
-        };
+        let notice = EndNotice { reason: End::Done, topic: Some("a".into()) };
         encode_end_notice(position(), &notice, &mut out);
         assert_eq!(
             String::from_utf8(out).unwrap(),

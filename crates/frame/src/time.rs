@@ -34,9 +34,7 @@ impl FromStr for Time {
 
     fn from_str(text: &str) -> Result<Self, TimeError> {
         let time: jiff::Timestamp = text.parse().map_err(|_| TimeError)?;
-        u64::try_from(time.as_millisecond())
-            .map(Self)
-            .map_err(|_| TimeError)
+        u64::try_from(time.as_millisecond()).map(Self).map_err(|_| TimeError)
     }
 }
 
@@ -48,9 +46,7 @@ impl Serialize for Time {
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Cow::<str>::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        Cow::<str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -62,27 +58,13 @@ mod tests {
     fn times_are_written_with_milliseconds_and_read_with_any_offset() {
         for (text, ms, canonical) in [
             ("1970-01-01T00:00:00Z", 0, "1970-01-01T00:00:00.000Z"),
-            (
-                "2026-11-22T10:10:12.003Z",
-                1_795_342_212_003,
-                "2026-11-22T10:10:12.003Z",
-            ),
-            (
-                "2026-11-22T11:10:12.0039+01:00",
-                1_795_342_212_003,
-                "2026-11-22T10:10:12.003Z",
-            ),
+            ("2026-11-22T10:10:12.003Z", 1_795_342_212_003, "2026-11-22T10:10:12.003Z"),
+            ("2026-11-22T11:10:12.0039+01:00", 1_795_342_212_003, "2026-11-22T10:10:12.003Z"),
         ] {
             assert_eq!(text.parse(), Ok(Time(ms)));
             assert_eq!(Time(ms).to_string(), canonical);
         }
-        for text in [
-            "",
-            "now",
-            "1969-12-31T23:59:59Z",
-            "2026-11-22",
-            "1795342212",
-        ] {
+        for text in ["", "now", "1969-12-31T23:59:59Z", "2026-11-22", "1795342212"] {
             assert_eq!(text.parse::<Time>(), Err(TimeError), "{text}");
         }
     }

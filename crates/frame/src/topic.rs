@@ -63,10 +63,7 @@ pub(crate) fn check(text: &str) -> Result<(), TopicNameError> {
     if text.len() > TOPIC_BYTES_MAX {
         return Err(TopicNameError::TooLong);
     }
-    if let Some((at, _)) = text
-        .char_indices()
-        .find(|(_, character)| is_control(*character))
-    {
+    if let Some((at, _)) = text.char_indices().find(|(_, character)| is_control(*character)) {
         return Err(TopicNameError::Control(at));
     }
     for segment in text.split('/') {

@@ -52,20 +52,9 @@ fn hex(digits: &str) -> Vec<u8> {
 }
 
 fn expected(case: &Value) -> Outcome {
-    let event = |event: &Value| {
-        (
-            text(&event["type"]),
-            text(&event["data"]),
-            text(&event["id"]),
-        )
-    };
+    let event = |event: &Value| (text(&event["type"]), text(&event["data"]), text(&event["id"]));
     Outcome {
-        events: case["events"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(event)
-            .collect(),
+        events: case["events"].as_array().unwrap().iter().map(event).collect(),
         last_event_id: text(&case["last_event_id"]),
         retry_ms: case["retry"].as_u64(),
         error: None,
@@ -88,21 +77,12 @@ fn every_stream_is_decoded_as_its_case_says_however_it_is_cut() {
             let expected = expected(case);
             assert_eq!(by_the_book(&input), expected, "{name}: the oracle");
             for cuts in [&[][..], &[1], &[2]] {
-                assert_eq!(
-                    decode(&input, cuts, Limits::default()),
-                    expected,
-                    "{name}: {cuts:?}"
-                );
+                assert_eq!(decode(&input, cuts, Limits::default()), expected, "{name}: {cuts:?}");
             }
             for _ in 0..RECHUNKINGS {
-                let cuts: Vec<usize> = (0..8)
-                    .map(|_| 1 + random.next_u32() as usize % 11)
-                    .collect();
-                assert_eq!(
-                    decode(&input, &cuts, Limits::default()),
-                    expected,
-                    "{name}: {cuts:?}"
-                );
+                let cuts: Vec<usize> =
+                    (0..8).map(|_| 1 + random.next_u32() as usize % 11).collect();
+                assert_eq!(decode(&input, &cuts, Limits::default()), expected, "{name}: {cuts:?}");
             }
         }
     }
@@ -170,11 +150,7 @@ fn patterns_and_what_they_match() {
         let pattern = Pattern::new(case["pattern"].as_str().unwrap()).unwrap();
         for (topics, expected) in [(&case["yes"], true), (&case["no"], false)] {
             for topic in topics.as_array().unwrap() {
-                assert_eq!(
-                    pattern.matches(topic.as_str().unwrap()),
-                    expected,
-                    "{pattern} {topic}"
-                );
+                assert_eq!(pattern.matches(topic.as_str().unwrap()), expected, "{pattern} {topic}");
             }
         }
     }
@@ -182,29 +158,24 @@ fn patterns_and_what_they_match() {
 
 #[test]
 fn positions_have_one_text_each() {
-    table(&read("names/positions.json"), |text| {
-        match text.parse::<Position>() {
-            Ok(position) => {
-                assert_eq!(position.to_string(), text);
-                Ok(())
-            }
-            Err(PositionError::TooLong) => Err("too-long"),
-            Err(PositionError::Epoch) => Err("epoch"),
-            Err(PositionError::Sequence) => Err("sequence"),
+    table(&read("names/positions.json"), |text| match text.parse::<Position>() {
+        Ok(position) => {
+            assert_eq!(position.to_string(), text);
+            Ok(())
         }
+        Err(PositionError::TooLong) => Err("too-long"),
+        Err(PositionError::Epoch) => Err("epoch"),
+        Err(PositionError::Sequence) => Err("sequence"),
     });
 }
 
 #[test]
 fn event_types() {
-    table(
-        &read("names/event_types.json"),
-        |text| match check_event_type(text) {
-            Ok(()) => Ok(()),
-            Err(NameError::Empty) => Err("empty"),
-            Err(NameError::TooLong(_)) => Err("too-long"),
-            Err(NameError::Control(_)) => Err("control"),
-            Err(NameError::Reserved) => Err("reserved"),
-        },
-    );
+    table(&read("names/event_types.json"), |text| match check_event_type(text) {
+        Ok(()) => Ok(()),
+        Err(NameError::Empty) => Err("empty"),
+        Err(NameError::TooLong(_)) => Err("too-long"),
+        Err(NameError::Control(_)) => Err("control"),
+        Err(NameError::Reserved) => Err("reserved"),
+    });
 }

@@ -102,10 +102,7 @@ proptest! {
 fn feed(decoder: &mut Decoder, chunk: &str) -> Result<Vec<String>, DecodeError> {
     let mut events = Vec::new();
     decoder.feed(chunk.as_bytes(), |event| {
-        events.push(format!(
-            "{}|{}|{}",
-            event.event_type, event.data, event.last_event_id
-        ));
+        events.push(format!("{}|{}|{}", event.event_type, event.data, event.last_event_id));
     })?;
     Ok(events)
 }
@@ -114,10 +111,7 @@ fn feed(decoder: &mut Decoder, chunk: &str) -> Result<Vec<String>, DecodeError> 
 fn an_event_is_dispatched_at_the_cr_and_not_at_the_byte_after_it() {
     let mut decoder = Decoder::default();
     assert_eq!(feed(&mut decoder, "data: x\r\r").unwrap(), ["message|x|"]);
-    assert_eq!(
-        feed(&mut decoder, "\ndata: y\r\n\r").unwrap(),
-        ["message|y|"]
-    );
+    assert_eq!(feed(&mut decoder, "\ndata: y\r\n\r").unwrap(), ["message|y|"]);
     assert_eq!(feed(&mut decoder, "\n\r\n\n").unwrap(), [""; 0]);
 }
 
@@ -131,10 +125,7 @@ fn a_reset_drops_the_unfinished_event_and_its_id_but_not_the_cursor() {
     assert_eq!(decoder.last_event_id(), "1");
     assert_eq!(decoder.retry_ms(), Some(9));
     // The byte order mark of the new stream is a byte order mark again.
-    assert_eq!(
-        feed(&mut decoder, "\u{feff}data: b\n\n").unwrap(),
-        ["message|b|1"]
-    );
+    assert_eq!(feed(&mut decoder, "\u{feff}data: b\n\n").unwrap(), ["message|b|1"]);
 }
 
 #[test]
@@ -143,11 +134,7 @@ fn a_reset_in_a_comment_or_after_a_cr_begins_at_a_line() {
         let mut decoder = Decoder::default();
         assert_eq!(feed(&mut decoder, first).unwrap(), [""; 0]);
         decoder.reset();
-        assert_eq!(
-            feed(&mut decoder, "data: b\n\n").unwrap(),
-            ["message|b|"],
-            "{first:?}"
-        );
+        assert_eq!(feed(&mut decoder, "data: b\n\n").unwrap(), ["message|b|"], "{first:?}");
     }
 }
 
@@ -163,21 +150,11 @@ fn a_preset_id_is_the_cursor_until_an_event_brings_another() {
 
 #[test]
 fn a_line_above_its_limit_is_an_error_that_stays_until_a_reset() {
-    let limits = Limits {
-        line_bytes: 9,
-        event_bytes: 100,
-    };
+    let limits = Limits { line_bytes: 9, event_bytes: 100 };
     for chunk in ["data: 1234\n", "data: 1234", "xxxxxxxxxx"] {
         let mut decoder = Decoder::new(limits);
-        assert_eq!(
-            feed(&mut decoder, "id: 1\ndata: 123\n\n").unwrap(),
-            ["message|123|1"]
-        );
-        assert_eq!(
-            feed(&mut decoder, chunk),
-            Err(DecodeError::LineTooLong(9)),
-            "{chunk}"
-        );
+        assert_eq!(feed(&mut decoder, "id: 1\ndata: 123\n\n").unwrap(), ["message|123|1"]);
+        assert_eq!(feed(&mut decoder, chunk), Err(DecodeError::LineTooLong(9)), "{chunk}");
         assert_eq!(feed(&mut decoder, "\n\n"), Err(DecodeError::LineTooLong(9)));
         assert_eq!(decoder.last_event_id(), "1");
         decoder.reset();
@@ -187,10 +164,7 @@ fn a_line_above_its_limit_is_an_error_that_stays_until_a_reset() {
 
 #[test]
 fn a_comment_is_never_too_long_because_it_is_never_held() {
-    let mut decoder = Decoder::new(Limits {
-        line_bytes: 9,
-        event_bytes: 9,
-    });
+    let mut decoder = Decoder::new(Limits { line_bytes: 9, event_bytes: 9 });
     for _ in 0..100 {
         assert_eq!(feed(&mut decoder, ":34567890123456789").unwrap(), [""; 0]);
     }
@@ -200,39 +174,19 @@ fn a_comment_is_never_too_long_because_it_is_never_held() {
 
 #[test]
 fn an_event_above_its_limit_is_an_error_however_many_lines_it_has() {
-    let mut decoder = Decoder::new(Limits {
-        line_bytes: 100,
-        event_bytes: 9,
-    });
-    assert_eq!(
-        feed(&mut decoder, "data: 123456789\n\n").unwrap(),
-        ["message|123456789|"]
-    );
-    assert_eq!(
-        feed(&mut decoder, "data: 1234\ndata: 6789\n\n").unwrap(),
-        ["message|1234\n6789|"]
-    );
-    assert_eq!(
-        feed(&mut decoder, "data: 1234\ndata: 67890\n"),
-        Err(DecodeError::EventTooLong(9))
-    );
+    let mut decoder = Decoder::new(Limits { line_bytes: 100, event_bytes: 9 });
+    assert_eq!(feed(&mut decoder, "data: 123456789\n\n").unwrap(), ["message|123456789|"]);
+    assert_eq!(feed(&mut decoder, "data: 1234\ndata: 6789\n\n").unwrap(), ["message|1234\n6789|"]);
+    assert_eq!(feed(&mut decoder, "data: 1234\ndata: 67890\n"), Err(DecodeError::EventTooLong(9)));
     decoder.reset();
-    assert_eq!(
-        feed(&mut decoder, "data: 1234567890\n"),
-        Err(DecodeError::EventTooLong(9))
-    );
+    assert_eq!(feed(&mut decoder, "data: 1234567890\n"), Err(DecodeError::EventTooLong(9)));
 }
 
 #[test]
 fn events_before_an_error_in_the_same_chunk_are_delivered_and_move_the_cursor() {
-    let mut decoder = Decoder::new(Limits {
-        line_bytes: 9,
-        event_bytes: 9,
-    });
+    let mut decoder = Decoder::new(Limits { line_bytes: 9, event_bytes: 9 });
     let mut seen = 0;
-    let result = decoder.feed(b"id: 1\ndata: a\n\nid: 2\ndata: 0123456789\n\n", |_| {
-        seen += 1
-    });
+    let result = decoder.feed(b"id: 1\ndata: a\n\nid: 2\ndata: 0123456789\n\n", |_| seen += 1);
     assert_eq!((result, seen), (Err(DecodeError::LineTooLong(9)), 1));
     assert_eq!(decoder.last_event_id(), "1");
 }

@@ -27,6 +27,9 @@ const ROUNDS_PER_FORGETTING: u32 = 5;
 /// How long the timer sleeps at most; a clock that was set back is noticed then.
 const TIMER_SLEEP_MAX: Duration = Duration::from_secs(1);
 
+/// What a thread does until the hub is gone or stopped.
+type Duty = fn(&Weak<Hub>);
+
 /// What the threads are asked.
 #[derive(Default)]
 pub(crate) struct Keeper {
@@ -78,7 +81,7 @@ impl Keeper {
 
 /// Starts the threads. They hold the hub weakly, so that dropping it ends them too.
 pub(crate) fn start(hub: &Arc<Hub>) {
-    let duties: [(&str, fn(&Weak<Hub>)); 3] =
+    let duties: [(&str, Duty); 3] =
         [("tidings-sync", sync), ("tidings-timer", timer), ("tidings-keep", keep)];
     let mut threads = hub.keeper.threads.lock();
     for (name, duty) in duties {

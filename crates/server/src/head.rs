@@ -8,6 +8,9 @@ use std::borrow::Cow;
 use crate::error::ApiError;
 use tidings_frame::ErrorCode;
 
+/// Decoded (name, value) pairs.
+pub(crate) type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+
 /// Method, target and headers of a request; all borrowed.
 #[derive(Clone, Copy)]
 pub(crate) struct Head<'a> {
@@ -81,7 +84,7 @@ impl<'a> Head<'a> {
     }
 
     /// The query as decoded pairs (WHATWG URL, application/x-www-form-urlencoded).
-    pub(crate) fn query(&self) -> Result<Vec<(Cow<'a, str>, Cow<'a, str>)>, ApiError> {
+    pub(crate) fn query(&self) -> Result<Pairs<'a>, ApiError> {
         if self.query.is_empty() {
             return Ok(Vec::new());
         }

@@ -18,14 +18,9 @@ fn crates_know_only_those_below_them() {
         .iter()
         .filter(|(name, text)| !name.starts_with("bench/") && manifest::name(text).is_some())
         .collect();
-    assert!(
-        packages.len() >= manifest::MAY_KNOW.len(),
-        "a crate of the list is missing"
-    );
-    let wrong: Vec<String> = packages
-        .iter()
-        .flat_map(|(_, text)| manifest::check_direction(text))
-        .collect();
+    assert!(packages.len() >= manifest::MAY_KNOW.len(), "a crate of the list is missing");
+    let wrong: Vec<String> =
+        packages.iter().flat_map(|(_, text)| manifest::check_direction(text)).collect();
     assert_none(&wrong);
 }
 
@@ -47,10 +42,8 @@ fn crates_share_the_lints() {
 fn sources_are_small_explained_and_finished() {
     let sources = repository::texts(".rs").unwrap();
     assert!(sources.len() > 10, "the sources were not found");
-    let wrong: Vec<String> = sources
-        .iter()
-        .flat_map(|(name, text)| source::check(name, text))
-        .collect();
+    let wrong: Vec<String> =
+        sources.iter().flat_map(|(name, text)| source::check(name, text)).collect();
     assert_none(&wrong);
 }
 

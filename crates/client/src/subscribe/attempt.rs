@@ -58,10 +58,8 @@ pub(super) fn request(
         }
         _ => several(client, topics, patterns, options)?,
     };
-    call.headers
-        .insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-    call.headers
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    call.headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+    call.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     if !cursor.is_empty() {
         let value = HeaderValue::from_bytes(cursor.as_bytes());
         let value = value.map_err(|_| wrong("the id to start after cannot be sent".to_owned()))?;
@@ -95,8 +93,7 @@ fn several(
     let body = serde_json::to_vec(&body).map_err(|error| wrong(error.to_string()))?;
     let uri = client.inner.base.join("/events", &options).map_err(wrong)?;
     let mut call = Call::new(Method::POST, uri);
-    call.headers
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    call.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     call.body = body.into();
     call.follow = true;
     Ok(call)
@@ -121,10 +118,7 @@ pub(super) async fn attempt(client: Client, call: Call, silence: Duration) -> At
 async fn judge(answer: Response<Incoming>) -> Attempt {
     match answer.status().as_u16() {
         200 => {
-            let kind = answer
-                .headers()
-                .get(CONTENT_TYPE)
-                .map(HeaderValue::as_bytes);
+            let kind = answer.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
             let kind = String::from_utf8_lossy(kind.unwrap_or_default()).into_owned();
             let essence = kind.split(';').next().unwrap_or_default().trim();
             if !essence.eq_ignore_ascii_case("text/event-stream") {
@@ -150,9 +144,5 @@ async fn judge(answer: Response<Incoming>) -> Attempt {
 /// The position from which the server says that it begins, so that a subscription that is cut
 /// before its first event does not lose what came meanwhile.
 pub(super) fn start_position(headers: &HeaderMap) -> Option<&str> {
-    headers
-        .get(LAST_EVENT_ID)?
-        .to_str()
-        .ok()
-        .filter(|id| !id.is_empty())
+    headers.get(LAST_EVENT_ID)?.to_str().ok().filter(|id| !id.is_empty())
 }

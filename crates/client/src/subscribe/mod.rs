@@ -116,10 +116,7 @@ impl Start {
             Self::Live | Self::After(_) => {}
             Self::Earliest => query.add("lastEventId", tidings_frame::api::EARLIEST),
             Self::Since(time) => {
-                let since = time
-                    .duration_since(UNIX_EPOCH)
-                    .unwrap_or_default()
-                    .as_millis();
+                let since = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
                 let time = Time(u64::try_from(since).unwrap_or(u64::MAX));
                 query.add("since", &time.to_string());
             }
@@ -233,14 +230,10 @@ impl Subscribe {
             return wrong("there is no topic to follow".to_owned());
         }
         if self.topics.len() > SUBSCRIPTION_TOPICS_MAX {
-            return wrong(format!(
-                "at most {SUBSCRIPTION_TOPICS_MAX} topics can be followed"
-            ));
+            return wrong(format!("at most {SUBSCRIPTION_TOPICS_MAX} topics can be followed"));
         }
         if self.patterns.len() > SUBSCRIPTION_PATTERNS_MAX {
-            return wrong(format!(
-                "at most {SUBSCRIPTION_PATTERNS_MAX} patterns can be followed"
-            ));
+            return wrong(format!("at most {SUBSCRIPTION_PATTERNS_MAX} patterns can be followed"));
         }
         for topic in &self.topics {
             if let Err(error) = TopicName::new(topic) {

@@ -30,12 +30,7 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(limits: Limits, topic: Option<String>) -> Self {
-        Self {
-            decoder: Decoder::new(limits),
-            bytes: Bytes::new(),
-            items: VecDeque::new(),
-            topic,
-        }
+        Self { decoder: Decoder::new(limits), bytes: Bytes::new(), items: VecDeque::new(), topic }
     }
 
     /// The id of the last complete event, or what was given before the first. Empty: none.
@@ -65,10 +60,7 @@ impl Reader {
 
     /// Takes what was read, once [`Reader::next`] has returned none.
     pub(super) fn push(&mut self, bytes: Bytes) {
-        debug_assert!(
-            self.bytes.is_empty(),
-            "the reader still has bytes to decode"
-        );
+        debug_assert!(self.bytes.is_empty(), "the reader still has bytes to decode");
         self.bytes = bytes;
     }
 
@@ -77,9 +69,7 @@ impl Reader {
         while self.items.is_empty() && !self.bytes.is_empty() {
             let slice = &self.bytes[..self.bytes.len().min(SLICE_BYTES)];
             let (items, topic) = (&mut self.items, self.topic.as_deref());
-            let result = self
-                .decoder
-                .feed(slice, |event| items.push_back(item(event, topic)));
+            let result = self.decoder.feed(slice, |event| items.push_back(item(event, topic)));
             self.bytes.advance(slice.len());
             if let Err(error) = result {
                 self.bytes = Bytes::new();
@@ -106,15 +96,8 @@ fn item(event: EventRef<'_>, topic: Option<&str>) -> Result<Item, SubscribeError
             let id = event.last_event_id.parse().map_err(|error| {
                 SubscribeError::Event(format!("`end` with id `{}`: {error}", event.last_event_id))
             })?;
-            let topic = notice
-                .topic
-                .map(Cow::into_owned)
-                .or(topic.map(str::to_owned));
-            Item::End(Ended {
-                id,
-                topic,
-                reason: notice.reason,
-            })
+            let topic = notice.topic.map(Cow::into_owned).or(topic.map(str::to_owned));
+            Item::End(Ended { id, topic, reason: notice.reason })
         }
         _ => {
             let object: EventObject<'_> = serde_json::from_str(event.data).map_err(wrong)?;
@@ -143,16 +126,10 @@ mod tests {
 
     #[test]
     fn nothing_is_decoded_after_an_error() {
-        let limits = Limits {
-            line_bytes: 10,
-            event_bytes: 10,
-        };
+        let limits = Limits { line_bytes: 10, event_bytes: 10 };
         let mut reader = Reader::new(limits, None);
         reader.push("data: 0123456789\ndata: x\n\n".into());
-        assert!(matches!(
-            reader.next(),
-            Some(Err(SubscribeError::Decode(_)))
-        ));
+        assert!(matches!(reader.next(), Some(Err(SubscribeError::Decode(_)))));
         assert!(reader.next().is_none());
     }
 }

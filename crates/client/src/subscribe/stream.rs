@@ -162,14 +162,7 @@ impl Subscription {
 
     fn connect(&mut self) -> Result<(), SubscribeError> {
         self.reader.reset();
-        let Subscribe {
-            client,
-            topics,
-            patterns,
-            start,
-            silence,
-            ..
-        } = &self.request;
+        let Subscribe { client, topics, patterns, start, silence, .. } = &self.request;
         let call = request(client, topics, patterns, start, self.reader.cursor())?;
         self.state = State::Connecting(Box::pin(attempt(client.clone(), call, *silence)));
         self.tell(&ConnectionState::Connecting);
@@ -185,10 +178,7 @@ impl Subscription {
                     self.position = start.and_then(|id| id.parse().ok());
                 }
                 let body = Watched::new(body, self.request.silence);
-                self.state = State::Open {
-                    body,
-                    since: Instant::now(),
-                };
+                self.state = State::Open { body, since: Instant::now() };
                 self.was_open = true;
                 self.tell(&ConnectionState::Open);
                 Ok(())
@@ -209,24 +199,12 @@ impl Subscription {
         if enough || (self.request.first_attempt_final && !self.was_open) {
             return Err(SubscribeError::GaveUp { attempts, cause });
         }
-        let base = self
-            .reader
-            .retry_ms()
-            .map_or(self.request.client.inner.retry, Duration::from_millis);
+        let base =
+            self.reader.retry_ms().map_or(self.request.client.inner.retry, Duration::from_millis);
         let base = base.max(RETRY_MIN);
-        let wait = wait(
-            &mut self.random,
-            base,
-            RETRY_MAX.max(base),
-            attempts,
-            at_least,
-        );
+        let wait = wait(&mut self.random, base, RETRY_MAX.max(base), attempts, at_least);
         self.state = State::Waiting(Box::pin(tokio::time::sleep(wait)));
-        self.tell(&ConnectionState::Reconnecting {
-            wait,
-            attempt: attempts,
-            cause,
-        });
+        self.tell(&ConnectionState::Reconnecting { wait, attempt: attempts, cause });
         Ok(())
     }
 }

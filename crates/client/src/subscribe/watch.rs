@@ -85,9 +85,7 @@ mod tests {
             mut self: Pin<&mut Self>,
             context: &mut Context<'_>,
         ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-            self.0
-                .poll_recv(context)
-                .map(|text| Some(Ok(Frame::data(text?.into()))))
+            self.0.poll_recv(context).map(|text| Some(Ok(Frame::data(text?.into()))))
         }
     }
 
@@ -106,10 +104,7 @@ mod tests {
     async fn silence_is_noticed_after_its_time_and_not_before() {
         let (_sender, mut watched) = watched();
         let start = Instant::now();
-        assert!(matches!(
-            next(&mut watched).await,
-            Err(Cause::Silence(SILENCE))
-        ));
+        assert!(matches!(next(&mut watched).await, Err(Cause::Silence(SILENCE))));
         assert_eq!(start.elapsed(), SILENCE);
     }
 
@@ -128,10 +123,7 @@ mod tests {
         for _ in 0..100 {
             assert_eq!(next(&mut watched).await.unwrap(), ":\n");
         }
-        assert!(matches!(
-            next(&mut watched).await,
-            Err(Cause::Silence(SILENCE))
-        ));
+        assert!(matches!(next(&mut watched).await, Err(Cause::Silence(SILENCE))));
         assert_eq!(start.elapsed(), 101 * SILENCE - Duration::from_millis(100));
         heart.abort();
     }
@@ -143,10 +135,7 @@ mod tests {
         assert_eq!(next(&mut watched).await.unwrap(), "a");
         tokio::time::sleep(10 * SILENCE).await;
         let start = Instant::now();
-        assert!(matches!(
-            next(&mut watched).await,
-            Err(Cause::Silence(SILENCE))
-        ));
+        assert!(matches!(next(&mut watched).await, Err(Cause::Silence(SILENCE))));
         assert_eq!(start.elapsed(), SILENCE);
     }
 

@@ -19,11 +19,7 @@ fn stored() -> Answer {
 fn problem(code: ErrorCode) -> Answer {
     let problem = tidings_client::frame::Problem::new(code, "so it is");
     let body = String::from_utf8(problem.to_json()).unwrap();
-    Answer::new(
-        code.status(),
-        &[("Content-Type", "application/problem+json")],
-        &body,
-    )
+    Answer::new(code.status(), &[("Content-Type", "application/problem+json")], &body)
 }
 
 fn client(server: &Server) -> Client {
@@ -50,10 +46,7 @@ async fn one_event_with_every_option() {
         .await
         .unwrap();
     let receipt = receipt.stored().unwrap();
-    assert_eq!(
-        (receipt.id.to_string().as_str(), receipt.duplicate),
-        ("abcdefgh-1", false)
-    );
+    assert_eq!((receipt.id.to_string().as_str(), receipt.duplicate), ("abcdefgh-1", false));
     let seen = &server.seen()[0];
     assert_eq!(seen.method, "POST");
     assert_eq!(
@@ -63,31 +56,18 @@ async fn one_event_with_every_option() {
     );
     assert_eq!(seen.body, b"hello\n");
     assert_eq!(seen.header("idempotency-key").as_deref(), Some("once"));
-    assert_eq!(
-        seen.header("tidings-publisher-id").as_deref(),
-        Some("urn:1")
-    );
-    assert_eq!(
-        seen.header("content-type").as_deref(),
-        Some("text/plain; charset=utf-8")
-    );
+    assert_eq!(seen.header("tidings-publisher-id").as_deref(), Some("urn:1"));
+    assert_eq!(seen.header("content-type").as_deref(), Some("text/plain; charset=utf-8"));
 }
 
 #[tokio::test]
 async fn one_event_without_options_and_with_data_that_is_not_text() {
     let server = Server::start(vec![stored()]).await;
-    client(&server)
-        .publish("t", vec![0xff, 0x00])
-        .send()
-        .await
-        .unwrap();
+    client(&server).publish("t", vec![0xff, 0x00]).send().await.unwrap();
     let seen = &server.seen()[0];
     assert_eq!(seen.path, "/topics/t");
     assert_eq!(seen.body, [0xff, 0x00]);
-    assert_eq!(
-        seen.header("content-type").as_deref(),
-        Some("application/octet-stream")
-    );
+    assert_eq!(seen.header("content-type").as_deref(), Some("application/octet-stream"));
     assert_eq!(seen.header("idempotency-key"), None);
 }
 
@@ -95,22 +75,13 @@ async fn one_event_without_options_and_with_data_that_is_not_text() {
 async fn a_batch_is_a_line_of_json_for_each_event() {
     let body = format!(r#"{{"events":[{STORED},{STORED}]}}"#);
     let server = Server::start(vec![Answer::new(200, &[JSON], &body)]).await;
-    let events = [
-        NewEvent::new("", "a\nb").key("k"),
-        NewEvent::new("", vec![0xff]),
-    ];
-    let receipt = client(&server)
-        .publish_batch("t", events)
-        .delay(Duration::from_secs(1))
-        .send()
-        .await;
+    let events = [NewEvent::new("", "a\nb").key("k"), NewEvent::new("", vec![0xff])];
+    let receipt =
+        client(&server).publish_batch("t", events).delay(Duration::from_secs(1)).send().await;
     assert_eq!(receipt.unwrap().stored().unwrap().events.len(), 2);
     let seen = &server.seen()[0];
     assert_eq!(seen.path, "/topics/t?delay=1000ms");
-    assert_eq!(
-        seen.header("content-type").as_deref(),
-        Some("application/x-ndjson")
-    );
+    assert_eq!(seen.header("content-type").as_deref(), Some("application/x-ndjson"));
     assert_eq!(
         String::from_utf8_lossy(&seen.body),
         "{\"data\":\"a\\nb\",\"key\":\"k\"}\n{\"data_base64\":\"/w==\"}\n"
@@ -122,9 +93,7 @@ async fn several_topics_are_one_document_and_may_be_for_later() {
     let body = r#"{"schedule":"17","at":"2026-11-22T10:10:12.003Z"}"#;
     let server = Server::start(vec![Answer::new(202, &[JSON], body)]).await;
     let events = [
-        NewEvent::new("a", "1")
-            .expect(Expect::Nothing)
-            .ttl(Duration::from_millis(5)),
+        NewEvent::new("a", "1").expect(Expect::Nothing).ttl(Duration::from_millis(5)),
         NewEvent::new("b", "2").private().end(End::Cancelled),
     ];
     let receipt = client(&server)
@@ -134,15 +103,10 @@ async fn several_topics_are_one_document_and_may_be_for_later() {
         .send()
         .await
         .unwrap();
-    let Receipt::Scheduled(scheduled) = receipt else {
-        panic!("{receipt:?}")
-    };
+    let Receipt::Scheduled(scheduled) = receipt else { panic!("{receipt:?}") };
     assert_eq!(scheduled.schedule, "17");
     let seen = &server.seen()[0];
-    assert_eq!(
-        (seen.method.as_str(), seen.path.as_str()),
-        ("POST", "/publish")
-    );
+    assert_eq!((seen.method.as_str(), seen.path.as_str()), ("POST", "/publish"));
     assert_eq!(seen.header("idempotency-key").as_deref(), Some("k"));
     let body: Value = serde_json::from_slice(&seen.body).unwrap();
     assert_eq!(
@@ -164,10 +128,7 @@ async fn attempts(answers: Vec<Answer>, key: Option<&str>) -> (usize, Result<(),
     }
     let result = timeout(PATIENCE, publish.send()).await.unwrap().map(|_| ());
     let seen = server.seen();
-    assert!(
-        seen.iter()
-            .all(|request| request.header("idempotency-key").as_deref() == key)
-    );
+    assert!(seen.iter().all(|request| request.header("idempotency-key").as_deref() == key));
     assert!(seen.iter().all(|request| request.body == b"x"));
     (seen.len(), result)
 }
@@ -176,28 +137,15 @@ async fn attempts(answers: Vec<Answer>, key: Option<&str>) -> (usize, Result<(),
 async fn with_a_key_a_publish_is_repeated_until_it_succeeds_or_is_refused_for_good() {
     let broken = || vec![Answer::none(), stored()];
     assert!(matches!(attempts(broken(), Some("k")).await, (2, Ok(()))));
-    let later = vec![
-        problem(ErrorCode::Draining),
-        problem(ErrorCode::DiskFull),
-        stored(),
-    ];
+    let later = vec![problem(ErrorCode::Draining), problem(ErrorCode::DiskFull), stored()];
     assert!(matches!(attempts(later, Some("k")).await, (3, Ok(()))));
     let bad_gateway = vec![Answer::new(502, &[], "<html>"), stored()];
-    assert!(matches!(
-        attempts(bad_gateway, Some("k")).await,
-        (2, Ok(()))
-    ));
+    assert!(matches!(attempts(bad_gateway, Some("k")).await, (2, Ok(()))));
     let (count, result) =
         attempts(vec![problem(ErrorCode::TopicClosed), stored()], Some("k")).await;
-    assert_eq!(
-        (count, result.unwrap_err().code()),
-        (1, Some(ErrorCode::TopicClosed))
-    );
+    assert_eq!((count, result.unwrap_err().code()), (1, Some(ErrorCode::TopicClosed)));
     let (count, result) = attempts(vec![problem(ErrorCode::Internal), stored()], Some("k")).await;
-    assert_eq!(
-        (count, result.unwrap_err().code()),
-        (1, Some(ErrorCode::Internal))
-    );
+    assert_eq!((count, result.unwrap_err().code()), (1, Some(ErrorCode::Internal)));
     let (count, result) = attempts(vec![Answer::none(); 9], Some("k")).await;
     assert!(matches!((count, result), (3, Err(RequestError::Broken(_)))));
 }
@@ -239,19 +187,10 @@ async fn answers_that_are_no_answers_are_told_apart() {
     assert!(matches!(short, RequestError::Broken(_)), "{short:?}");
     let redirect = answer(Answer::new(307, &[("Location", "/x")], "")).await;
     assert!(matches!(&redirect, RequestError::Refused(refusal) if refusal.status == 307));
-    let held = Answer {
-        parts: Vec::new(),
-        hold: true,
-    };
+    let held = Answer { parts: Vec::new(), hold: true };
     let server = Server::start(vec![held]).await;
     let builder = Client::builder(&server.url()).timeout(Duration::from_millis(50));
-    let late = builder
-        .build()
-        .unwrap()
-        .publish("t", "x")
-        .send()
-        .await
-        .unwrap_err();
+    let late = builder.build().unwrap().publish("t", "x").send().await.unwrap_err();
     assert!(matches!(late, RequestError::Timeout(_)), "{late:?}");
 }
 
@@ -261,11 +200,7 @@ async fn what_cannot_be_sent_is_refused_before_anything_is_sent() {
     let client = client(&server);
     let name = client.publish("a//b", "x").send().await;
     assert!(matches!(name, Err(RequestError::Request(_))));
-    let key = client
-        .publish("t", "x")
-        .idempotency_key("a\nb")
-        .send()
-        .await;
+    let key = client.publish("t", "x").idempotency_key("a\nb").send().await;
     assert!(matches!(key, Err(RequestError::Request(_))));
     assert!(server.seen().is_empty());
 }

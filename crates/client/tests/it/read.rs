@@ -44,23 +44,14 @@ async fn a_page_of_history() {
     assert!(page.more);
     assert_eq!(page.gap.unwrap().reason, GapReason::Retention);
     let seen = only(&server);
-    assert_eq!(
-        seen.path,
-        "/topics/t/%C3%BC?after=abcdefgh-0&before=abcdefgh-9&limit=1"
-    );
+    assert_eq!(seen.path, "/topics/t/%C3%BC?after=abcdefgh-0&before=abcdefgh-9&limit=1");
     assert_eq!(seen.header("accept").as_deref(), Some("application/json"));
 }
 
 #[tokio::test]
 async fn a_long_poll_waits_longer_than_a_request_may() {
     let (server, client) = one(200, r#"{"events":[]}"#).await;
-    let page = client
-        .history("t")
-        .last(5)
-        .wait(Duration::from_secs(20))
-        .page()
-        .await
-        .unwrap();
+    let page = client.history("t").last(5).wait(Duration::from_secs(20)).page().await.unwrap();
     assert_eq!((page.events.len(), page.next, page.more), (0, None, false));
     assert_eq!(only(&server).path, "/topics/t?last=5&poll=20");
 }
@@ -84,15 +75,9 @@ async fn the_list_of_topics_and_one_of_them() {
 #[tokio::test]
 async fn policies_are_put_and_topics_and_schedules_removed() {
     let (server, client) = one(201, TOPIC).await;
-    client
-        .set_policy("t", &json!({"conflate": true}))
-        .await
-        .unwrap();
+    client.set_policy("t", &json!({"conflate": true})).await.unwrap();
     let seen = only(&server);
-    assert_eq!(
-        (seen.method.as_str(), seen.path.as_str()),
-        ("PUT", "/topics/t")
-    );
+    assert_eq!((seen.method.as_str(), seen.path.as_str()), ("PUT", "/topics/t"));
     assert_eq!(seen.body, br#"{"conflate":true}"#);
 
     let (server, client) = one(204, "").await;
@@ -114,10 +99,7 @@ async fn a_refusal_says_why() {
     assert_eq!(error.code(), Some(ErrorCode::TopicNotFound));
     assert!(!error.is_retryable());
     let text = error.to_string();
-    assert_eq!(
-        text,
-        "the server refused: there is no topic `t` (404 topic-not-found)"
-    );
+    assert_eq!(text, "the server refused: there is no topic `t` (404 topic-not-found)");
 }
 
 #[tokio::test]

@@ -29,10 +29,7 @@ impl Answer {
             head += &format!("{name}: {value}\r\n");
         }
         head += "\r\n";
-        Self {
-            parts: vec![head.into_bytes(), body.into()],
-            hold: false,
-        }
+        Self { parts: vec![head.into_bytes(), body.into()], hold: false }
     }
 
     /// Closes the connection without a word.
@@ -53,10 +50,7 @@ pub(crate) struct Seen {
 impl Seen {
     /// The value of a header; none if it was not sent.
     pub(crate) fn header(&self, name: &str) -> Option<String> {
-        let found = self
-            .headers
-            .iter()
-            .find(|(header, _)| header.eq_ignore_ascii_case(name));
+        let found = self.headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name));
         found.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
     }
 }
@@ -97,11 +91,7 @@ impl Server {
                 });
             }
         });
-        Self {
-            address,
-            seen,
-            task,
-        }
+        Self { address, seen, task }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -147,9 +137,7 @@ async fn request(socket: &mut TcpStream) -> std::io::Result<Seen> {
         }
     };
     let mut body = bytes.split_off(end + 4);
-    let mut lines = bytes[..end]
-        .split(|byte| *byte == b'\n')
-        .map(<[u8]>::trim_ascii);
+    let mut lines = bytes[..end].split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     let first = String::from_utf8_lossy(lines.next().unwrap()).into_owned();
     let mut words = first.split(' ').map(str::to_owned);
     let headers: Vec<(String, Vec<u8>)> = lines
@@ -160,15 +148,8 @@ async fn request(socket: &mut TcpStream) -> std::io::Result<Seen> {
         })
         .collect();
     let (method, path) = (words.next().unwrap(), words.next().unwrap());
-    let mut seen = Seen {
-        method,
-        path,
-        headers,
-        body: Vec::new(),
-    };
-    let length = seen
-        .header("content-length")
-        .map_or(0, |length| length.parse().unwrap());
+    let mut seen = Seen { method, path, headers, body: Vec::new() };
+    let length = seen.header("content-length").map_or(0, |length| length.parse().unwrap());
     while body.len() < length {
         if socket.read_buf(&mut body).await? == 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());

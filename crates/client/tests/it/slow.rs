@@ -17,10 +17,7 @@ const HEAD: &str =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
 
 fn block(sequence: u64, data: &str) -> Vec<u8> {
-    let id = Position {
-        epoch: "abcdefgh".parse().unwrap(),
-        sequence,
-    };
+    let id = Position { epoch: "abcdefgh".parse().unwrap(), sequence };
     let event = EventObject {
         id,
         topic: "t".into(),
@@ -34,32 +31,16 @@ fn block(sequence: u64, data: &str) -> Vec<u8> {
     };
     let (mut data, mut out) = (Vec::new(), Vec::new());
     event.write_to(&mut data);
-    Frame {
-        id: Some(id),
-        event: None,
-        retry_ms: None,
-        data: &data,
-    }
-    .encode(&mut out);
+    Frame { id: Some(id), event: None, retry_ms: None, data: &data }.encode(&mut out);
     out
 }
 
 fn subscribe(url: &str) -> Subscription {
-    Client::new(url)
-        .unwrap()
-        .subscribe()
-        .topic("t")
-        .open()
-        .unwrap()
+    Client::new(url).unwrap().subscribe().topic("t").open().unwrap()
 }
 
 async fn sequence(subscription: &mut Subscription) -> u64 {
-    match timeout(PATIENCE, subscription.next())
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap()
-    {
+    match timeout(PATIENCE, subscription.next()).await.unwrap().unwrap().unwrap() {
         Item::Event(event) => event.id.sequence,
         other => panic!("{other:?}"),
     }
@@ -100,18 +81,12 @@ async fn a_reader_that_takes_its_time_holds_the_server_back_and_loses_nothing() 
         before = sent.load(Ordering::Relaxed);
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    assert!(
-        before < SWALLOWED_BYTES_MAX,
-        "{before} bytes were taken from the server"
-    );
+    assert!(before < SWALLOWED_BYTES_MAX, "{before} bytes were taken from the server");
     for expected in 2..20_000 {
         assert_eq!(sequence(&mut subscription).await, expected);
     }
     drop(subscription);
-    timeout(PATIENCE, server)
-        .await
-        .expect("the server notices that its reader is gone")
-        .unwrap();
+    timeout(PATIENCE, server).await.expect("the server notices that its reader is gone").unwrap();
 }
 
 #[tokio::test]

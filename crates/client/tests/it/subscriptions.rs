@@ -24,13 +24,9 @@ fn event(said: &Value) -> EventObject<'static> {
     let mut object = said.clone();
     let members = object.as_object_mut().unwrap();
     members.entry("topic").or_insert("t".into());
-    members
-        .entry("time")
-        .or_insert("1970-01-01T00:00:00Z".into());
+    members.entry("time").or_insert("1970-01-01T00:00:00Z".into());
     let text = object.to_string();
-    serde_json::from_str::<EventObject<'_>>(&text)
-        .unwrap()
-        .into_owned()
+    serde_json::from_str::<EventObject<'_>>(&text).unwrap().into_owned()
 }
 
 fn part(part: &Value) -> Vec<u8> {
@@ -42,13 +38,7 @@ fn part(part: &Value) -> Vec<u8> {
     event.write_to(&mut data);
     let mut out = Vec::new();
     let name = event.event_type.as_deref();
-    Frame {
-        id: Some(event.id),
-        event: name,
-        retry_ms: None,
-        data: &data,
-    }
-    .encode(&mut out);
+    Frame { id: Some(event.id), event: name, retry_ms: None, data: &data }.encode(&mut out);
     out
 }
 
@@ -57,11 +47,7 @@ fn answer(connection: &Value) -> Answer {
         0 => Answer::none(),
         status => {
             let kind = json!({"Content-Type": "text/event-stream"});
-            let headers = connection
-                .get("headers")
-                .unwrap_or(&kind)
-                .as_object()
-                .unwrap();
+            let headers = connection.get("headers").unwrap_or(&kind).as_object().unwrap();
             let headers: Vec<(&str, &str)> = headers
                 .iter()
                 .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
@@ -69,9 +55,7 @@ fn answer(connection: &Value) -> Answer {
             Answer::new(u16::try_from(status).unwrap(), &headers, "")
         }
     };
-    answer
-        .parts
-        .extend(connection["body"].as_array().unwrap().iter().map(part));
+    answer.parts.extend(connection["body"].as_array().unwrap().iter().map(part));
     answer.hold = connection["then"] == "hold";
     answer
 }
@@ -97,12 +81,7 @@ fn subscribe(client: &Client, case: &Value) -> Subscribe {
     for topic in topics.as_array().unwrap() {
         subscribe = subscribe.topic(topic.as_str().unwrap());
     }
-    for pattern in case
-        .get("patterns")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
+    for pattern in case.get("patterns").and_then(Value::as_array).into_iter().flatten() {
         subscribe = subscribe.pattern(pattern.as_str().unwrap());
     }
     if let Some(said) = case.get("start") {
@@ -128,25 +107,13 @@ fn check_item(name: &str, item: &Item, expected: &Value) {
         Item::Event(found) => assert_eq!(found, &event(&expected["event"]), "{name}"),
         Item::Gap(gap) => {
             assert_eq!(gap.reason.as_str(), expected["gap"]["reason"], "{name}");
-            assert_eq!(
-                gap.requested,
-                expected["gap"]["requested"].as_str().unwrap(),
-                "{name}"
-            );
-            assert_eq!(
-                gap.resumes.to_string(),
-                expected["gap"]["resumes"],
-                "{name}"
-            );
+            assert_eq!(gap.requested, expected["gap"]["requested"].as_str().unwrap(), "{name}");
+            assert_eq!(gap.resumes.to_string(), expected["gap"]["resumes"], "{name}");
         }
         Item::End(end) => {
             assert_eq!(end.id.to_string(), expected["end"]["id"], "{name}");
             assert_eq!(end.reason.as_str(), expected["end"]["reason"], "{name}");
-            assert_eq!(
-                end.topic.as_deref(),
-                expected["end"]["topic"].as_str(),
-                "{name}"
-            );
+            assert_eq!(end.topic.as_deref(), expected["end"]["topic"].as_str(), "{name}");
         }
     }
 }
@@ -179,31 +146,17 @@ async fn run(case: &Value) {
     if case["outcome"] != "open" {
         let last = timeout(PATIENCE, subscription.next()).await.expect(name);
         assert_eq!(outcome(last), case["outcome"], "{name}");
-        assert!(
-            subscription.next().await.is_none(),
-            "{name}: something after the end"
-        );
+        assert!(subscription.next().await.is_none(), "{name}: something after the end");
     }
     let seen = server.seen();
     assert_eq!(seen.len(), connections.len(), "{name}: requests");
     for (request, connection) in seen.iter().zip(connections) {
         let expected = &connection["request"];
         assert_eq!(request.path, expected["path"], "{name}");
-        let method = expected
-            .get("method")
-            .and_then(Value::as_str)
-            .unwrap_or("GET");
+        let method = expected.get("method").and_then(Value::as_str).unwrap_or("GET");
         assert_eq!(request.method, method, "{name}");
-        assert_eq!(
-            request.header("accept").as_deref(),
-            Some("text/event-stream"),
-            "{name}"
-        );
-        assert_eq!(
-            request.header("cache-control").as_deref(),
-            Some("no-cache"),
-            "{name}"
-        );
+        assert_eq!(request.header("accept").as_deref(), Some("text/event-stream"), "{name}");
+        assert_eq!(request.header("cache-control").as_deref(), Some("no-cache"), "{name}");
         if let Some(id) = expected.get("last_event_id").and_then(Value::as_str) {
             let sent = request.header("last-event-id").unwrap_or_default();
             assert_eq!(sent, id, "{name}: the position");
@@ -217,10 +170,7 @@ async fn run(case: &Value) {
 
 #[tokio::test]
 async fn a_scripted_server_is_answered_as_each_case_says() {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../conformance/client/subscriptions.json"
-    );
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../conformance/client/subscriptions.json");
     let file: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let cases = file["cases"].as_array().unwrap();
     assert!(cases.len() >= 90, "cases have been lost: {}", cases.len());
@@ -255,12 +205,7 @@ async fn the_wait_that_a_server_asks_for_is_kept() {
     let announced = async {
         loop {
             let last = states.lock().unwrap().last().cloned();
-            if let Some(ConnectionState::Reconnecting {
-                wait,
-                attempt,
-                cause,
-            }) = last
-            {
+            if let Some(ConnectionState::Reconnecting { wait, attempt, cause }) = last {
                 return (wait, attempt, cause.to_string());
             }
             tokio::task::yield_now().await;
@@ -270,10 +215,7 @@ async fn the_wait_that_a_server_asks_for_is_kept() {
     assert!(wait >= Duration::from_secs(1_800), "{wait:?}");
     assert_eq!(attempt, 1);
     assert_eq!(cause, "the server refused for now: status 503");
-    assert!(matches!(
-        states.lock().unwrap()[0],
-        ConnectionState::Connecting
-    ));
+    assert!(matches!(states.lock().unwrap()[0], ConnectionState::Connecting));
     polling.abort();
 }
 
@@ -295,15 +237,9 @@ async fn a_server_that_is_not_there_yet_is_found_once_it_is() {
         .unwrap();
     let reading = tokio::spawn(async move { subscription.next().await.unwrap().unwrap() });
     let cause = timeout(PATIENCE, failures.recv()).await.unwrap().unwrap();
-    assert!(
-        cause.starts_with("the server cannot be reached: "),
-        "{cause}"
-    );
-    let server = Server::start_at(
-        address,
-        vec![stream(&[json!({"id": "abcdefgh-1", "data": "a"})])],
-    )
-    .await;
+    assert!(cause.starts_with("the server cannot be reached: "), "{cause}");
+    let server =
+        Server::start_at(address, vec![stream(&[json!({"id": "abcdefgh-1", "data": "a"})])]).await;
     let item = timeout(PATIENCE, reading).await.unwrap().unwrap();
     assert_eq!(item.position().to_string(), "abcdefgh-1");
     assert_eq!(server.seen().len(), 1);
@@ -314,31 +250,18 @@ async fn another_server_gets_the_position_but_neither_token_nor_headers() {
     let other = Server::start(vec![stream(&[json!({"id": "abcdefgh-5", "data": "e"})])]).await;
     let there = Answer::new(307, &[("Location", &format!("{}/x", other.url()))], "");
     let here = Server::start(vec![there]).await;
-    let client = Client::builder(&here.url())
-        .token("secret")
-        .header("X-Key", "secret")
-        .build()
-        .unwrap();
+    let client =
+        Client::builder(&here.url()).token("secret").header("X-Key", "secret").build().unwrap();
     let start = Start::After("abcdefgh-4".to_owned());
     let mut subscription = client.subscribe().topic("t").start(start).open().unwrap();
-    let item = timeout(PATIENCE, subscription.next())
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
+    let item = timeout(PATIENCE, subscription.next()).await.unwrap().unwrap().unwrap();
     assert_eq!(item.position().to_string(), "abcdefgh-5");
     let (here, other) = (here.seen(), other.seen());
-    assert_eq!(
-        here[0].header("authorization").as_deref(),
-        Some("Bearer secret")
-    );
+    assert_eq!(here[0].header("authorization").as_deref(), Some("Bearer secret"));
     assert_eq!(here[0].header("x-key").as_deref(), Some("secret"));
     assert_eq!(other[0].header("authorization"), None);
     assert_eq!(other[0].header("x-key"), None);
-    assert_eq!(
-        other[0].header("last-event-id").as_deref(),
-        Some("abcdefgh-4")
-    );
+    assert_eq!(other[0].header("last-event-id").as_deref(), Some("abcdefgh-4"));
 }
 
 #[tokio::test]
@@ -350,28 +273,14 @@ async fn a_token_is_asked_for_anew_at_each_connection() {
     let client = Client::builder(&server.url())
         .retry(RETRY)
         .token_source(move || {
-            format!(
-                "t{}",
-                count.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
-            )
+            format!("t{}", count.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
         })
         .build()
         .unwrap();
     let mut subscription = client.subscribe().topic("t").open().unwrap();
-    timeout(PATIENCE, subscription.next())
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
-    let tokens: Vec<_> = server
-        .seen()
-        .iter()
-        .map(|seen| seen.header("authorization"))
-        .collect();
-    assert_eq!(
-        tokens,
-        [Some("Bearer t0".to_owned()), Some("Bearer t1".to_owned())]
-    );
+    timeout(PATIENCE, subscription.next()).await.unwrap().unwrap().unwrap();
+    let tokens: Vec<_> = server.seen().iter().map(|seen| seen.header("authorization")).collect();
+    assert_eq!(tokens, [Some("Bearer t0".to_owned()), Some("Bearer t1".to_owned())]);
 }
 
 #[test]
@@ -384,11 +293,7 @@ fn what_cannot_be_asked_for_is_refused_before_anything_is_sent() {
     assert!(refused(client.subscribe().topic("a//b")));
     assert!(refused(client.subscribe().topic("a/*")));
     assert!(refused(client.subscribe().pattern("a*")));
-    assert!(refused(
-        (0..1_025).fold(client.subscribe(), |all, n| all.topic(n.to_string()))
-    ));
-    assert!(refused(
-        (0..65).fold(client.subscribe(), |all, n| all.pattern(n.to_string()))
-    ));
+    assert!(refused((0..1_025).fold(client.subscribe(), |all, n| all.topic(n.to_string()))));
+    assert!(refused((0..65).fold(client.subscribe(), |all, n| all.pattern(n.to_string()))));
     assert!(!refused(client.subscribe().topic("a").pattern("**")));
 }

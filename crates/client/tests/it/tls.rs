@@ -20,10 +20,7 @@ async fn server() -> (String, Vec<u8>) {
     let issuer = Issuer::new(authority, authority_key);
     let key = KeyPair::generate().unwrap();
     let names = vec!["localhost".to_owned()];
-    let certificate = CertificateParams::new(names)
-        .unwrap()
-        .signed_by(&key, &issuer)
-        .unwrap();
+    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -53,33 +50,16 @@ async fn server() -> (String, Vec<u8>) {
 #[tokio::test]
 async fn a_server_with_a_root_of_its_own_is_spoken_to_by_who_trusts_it() {
     let (url, root) = server().await;
-    let trusting = Client::builder(&url)
-        .root_certificate(root)
-        .build()
-        .unwrap();
-    assert!(
-        trusting
-            .history("t")
-            .page()
-            .await
-            .unwrap()
-            .events
-            .is_empty()
-    );
+    let trusting = Client::builder(&url).root_certificate(root).build().unwrap();
+    assert!(trusting.history("t").page().await.unwrap().events.is_empty());
 
-    let strict = Client::builder(&url)
-        .publish_attempts(1)
-        .retry(Duration::ZERO)
-        .build()
-        .unwrap();
+    let strict = Client::builder(&url).publish_attempts(1).retry(Duration::ZERO).build().unwrap();
     let error = strict.publish("t", "x").send().await.unwrap_err();
     assert!(matches!(error, RequestError::Connect(_)), "{error:?}");
 }
 
 #[test]
 fn a_root_that_is_none_is_refused() {
-    let client = Client::builder("https://localhost")
-        .root_certificate("no certificate")
-        .build();
+    let client = Client::builder("https://localhost").root_certificate("no certificate").build();
     assert!(matches!(client, Err(BuildError::Certificate(_))));
 }

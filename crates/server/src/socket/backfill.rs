@@ -260,14 +260,14 @@ impl Backfill {
         match wrote {
             Wrote::Gone => self.end(key),
             Wrote::All if subscriber.closing => self.end(key),
-            _ if step.caught_up && !subscriber.closing => self.to_shard(key),
+            _ if step.caught_up && !subscriber.closing => self.send_to_shard(key),
             Wrote::All => self.queue(key),
             Wrote::Part => {}
         }
     }
 
     /// It has everything: back to the live fan-out.
-    fn to_shard(&mut self, key: Key) {
+    fn send_to_shard(&mut self, key: Key) {
         if let Some(laggard) = self.laggards.remove(key) {
             let subscriber = laggard.subscriber;
             let _ = epoll::delete(&self.poll, &subscriber.fd);

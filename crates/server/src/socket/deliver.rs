@@ -161,7 +161,7 @@ impl Shard {
                         return Turn::UpToDate;
                     }
                     Reach::Behind => {
-                        self.to_backfill(key);
+                        self.send_to_backfill(key);
                         return Turn::Off;
                     }
                 }
@@ -223,7 +223,7 @@ impl Shard {
                 continue;
             };
             if !followed.live.gather(after, visible, view, now_ms, &mut gathered) {
-                return self.to_backfill(key);
+                return self.send_to_backfill(key);
             }
         }
         let span = gathered.take(visible, view.conflate);

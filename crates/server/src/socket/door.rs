@@ -93,9 +93,7 @@ fn body_len(head: &Head<'_>) -> Option<Option<usize>> {
                 length = Some(text.parse().ok()?);
             }
             10 if name.eq_ignore_ascii_case("connection") => {
-                if !value.eq_ignore_ascii_case(b"keep-alive") {
-                    return None;
-                }
+                value.eq_ignore_ascii_case(b"keep-alive").then_some(())?;
             }
             17 if name.eq_ignore_ascii_case("transfer-encoding") => return None,
             6 if name.eq_ignore_ascii_case("expect") => return None,

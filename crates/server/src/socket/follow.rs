@@ -39,8 +39,20 @@ pub(super) struct FollowTable {
     bell: Arc<Bell>,
     topics: HashMap<u64, Followed>,
     by_name: HashMap<Arc<str>, u64>,
-    /// Patterns followed, and by whom.
-    patterns: Vec<(Pattern, Framing, Vec<Key>)>,
+    /// Patterns with subscribers here.
+    patterns: Vec<FollowedPattern>,
+}
+
+/// A pattern with subscribers here.
+struct FollowedPattern {
+    pattern: Pattern,
+    framing: Framing,
+    keys: Vec<Key>,
+    /// What was visible when it began to be followed: of events after this the bell tells, of those
+    /// before it only the log.
+    since: u64,
+    /// Since when nobody follows it here; `u64::MAX` while somebody does.
+    empty_since_ms: u64,
 }
 
 impl FollowTable {
@@ -101,21 +113,17 @@ impl FollowTable {
     }
 
     /// Adds a subscriber of several topics: to those named, and to those that its patterns match and
-    /// that are known here already.
-    pub(super) fn join_many(&mut self, key: Key, selection: &Selection, framing: Framing) {
+    /// that are known here already. Returns the position that it must have for the bell to tell it
+    /// of all that it has not had: what became visible before a pattern was followed here may be of
+    /// a topic that nobody here knows.
+    pub(super) fn join_many(&mut self, key: Key, selection: &Selection, framing: Framing) -> u64 {
+        let mut needed = 0;
         for name in selection.topics() {
             let topic = self.follow(name.as_str(), framing);
             self.join_one_of_many(topic, key);
         }
         for pattern in selection.patterns() {
-            let same = |(p, f, _): &(Pattern, Framing, Vec<Key>)| p == pattern && *f == framing;
-            match self.patterns.iter_mut().find(|entry| same(entry)) {
-                Some((_, _, keys)) => keys.push(key),
-                None => {
-                    self.hub.attach_pattern(&self.bell, pattern.clone(), framing);
-                    self.patterns.push((pattern.clone(), framing, vec![key]));
-                }
-            }
+            needed = self.join_pattern(pattern, framing, key).max(needed);
             let matching =
                 |(_, followed): &(&u64, &Followed)| pattern.matches(followed.live.name());
             let known: Vec<u64> =
@@ -126,6 +134,26 @@ impl FollowTable {
                 self.join_one_of_many(topic, key);
             }
         }
+        needed
+    }
+
+    /// Adds a subscriber to a pattern; returns since when the pattern is followed here.
+    fn join_pattern(&mut self, pattern: &Pattern, framing: Framing, key: Key) -> u64 {
+        if let Some(followed) = self.patterns.iter_mut().find(|f| f.is(pattern, framing)) {
+            followed.keys.push(key);
+            followed.empty_since_ms = u64::MAX;
+            return followed.since;
+        }
+        self.hub.attach_pattern(&self.bell, pattern.clone(), framing);
+        let since = self.hub.rung();
+        self.patterns.push(FollowedPattern {
+            pattern: pattern.clone(),
+            framing,
+            keys: vec![key],
+            since,
+            empty_since_ms: u64::MAX,
+        });
+        since
     }
 
     fn join_one_of_many(&mut self, topic: u64, key: Key) {
@@ -157,8 +185,8 @@ impl FollowTable {
         let matching: Vec<(Framing, Vec<Key>)> = self
             .patterns
             .iter()
-            .filter(|(pattern, _, _)| pattern.matches(live.name()))
-            .map(|(_, framing, keys)| (*framing, keys.clone()))
+            .filter(|followed| followed.pattern.matches(live.name()))
+            .map(|followed| (followed.framing, followed.keys.clone()))
             .collect();
         let mut framings: Vec<Framing> = matching.iter().map(|&(framing, _)| framing).collect();
         framings.dedup();
@@ -182,7 +210,8 @@ impl FollowTable {
         followed.note_empty(now_ms);
     }
 
-    /// Takes a subscriber of several topics away.
+    /// Takes a subscriber of several topics away. Its patterns stay for a while too: whoever comes
+    /// back from the log needs them to have been followed since.
     pub(super) fn leave_many(
         &mut self,
         key: Key,
@@ -203,22 +232,32 @@ impl FollowTable {
         }
         self.topics.values_mut().for_each(leave);
         for pattern in selection.patterns() {
-            let same = |(p, f, _): &(Pattern, Framing, Vec<Key>)| p == pattern && *f == framing;
-            let Some(at) = self.patterns.iter().position(same) else {
+            let Some(followed) = self.patterns.iter_mut().find(|f| f.is(pattern, framing)) else {
                 continue;
             };
-            self.patterns[at].2.retain(|&other| other != key);
-            if self.patterns[at].2.is_empty() {
-                self.hub.detach_pattern(&self.bell, pattern, framing);
-                self.patterns.swap_remove(at);
+            followed.keys.retain(|&other| other != key);
+            if followed.keys.is_empty() {
+                followed.empty_since_ms = now_ms;
             }
         }
     }
 
-    /// Lets go of topics that nobody has followed for a while.
+    /// Lets go of topics and patterns that nobody has followed for a while.
     pub(super) fn let_go(&mut self, now_ms: u64) {
         let (hub, bell, by_name) = (&self.hub, &self.bell, &mut self.by_name);
+        // Patterns first: they would match again what is let go of after them.
+        self.patterns.retain(|followed| {
+            let stays = followed.empty_since_ms.saturating_add(LINGER_MS) > now_ms;
+            if !stays {
+                hub.detach_pattern(bell, &followed.pattern, followed.framing);
+            }
+            stays
+        });
         self.topics.retain(|_, followed| {
+            if followed.is_empty() && followed.empty_since_ms == u64::MAX {
+                // Followed for somebody who went to the log first, and may not come back.
+                followed.empty_since_ms = now_ms;
+            }
             if followed.queued || followed.empty_since_ms.saturating_add(LINGER_MS) > now_ms {
                 return true;
             }
@@ -231,9 +270,19 @@ impl FollowTable {
     }
 }
 
+impl FollowedPattern {
+    fn is(&self, pattern: &Pattern, framing: Framing) -> bool {
+        self.pattern == *pattern && self.framing == framing
+    }
+}
+
 impl Followed {
+    fn is_empty(&self) -> bool {
+        self.singles.is_empty() && self.many.is_empty()
+    }
+
     fn note_empty(&mut self, now_ms: u64) {
-        if self.singles.is_empty() && self.many.is_empty() {
+        if self.is_empty() {
             self.empty_since_ms = now_ms;
             self.selection = None;
         }

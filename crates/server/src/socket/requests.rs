@@ -63,10 +63,7 @@ impl Shard {
         round: &mut Option<Round<'h>>,
     ) {
         let mut scratch = std::mem::take(&mut self.scratch);
-        loop {
-            let Some(Conn::Requester(requester)) = self.conns.get(key) else {
-                break;
-            };
+        while let Some(Conn::Requester(requester)) = self.conns.get(key) {
             if requester.closing {
                 break;
             }
@@ -227,7 +224,7 @@ impl Shard {
                     }
                 }
                 _ => {
-                    self.to_hyper(key, rest.to_vec());
+                    self.give_to_hyper(key, rest.to_vec());
                     return (data.len(), false);
                 }
             }
@@ -439,7 +436,7 @@ impl Shard {
     }
 
     /// Gives a connection to hyper, with what was read of its next request.
-    fn to_hyper(&mut self, key: Key, initial: Vec<u8>) {
+    fn give_to_hyper(&mut self, key: Key, initial: Vec<u8>) {
         let Some(Conn::Requester(requester)) = self.conns.remove(key) else {
             return;
         };

@@ -144,9 +144,14 @@ impl Shard {
                 self.catch_up_with_tail(key, topic);
             }
             None => {
-                self.follows.join_many(key, &selection, framing);
+                let needed = self.follows.join_many(key, &selection, framing);
+                let mut after = 0;
                 if let Some(Conn::Seat(seat)) = self.conns.get_mut(key) {
                     seat.many = Some(Box::default());
+                    after = seat.subscriber.after;
+                }
+                if after < needed {
+                    return self.to_backfill(key);
                 }
                 self.catch_up_with_tails(key, &selection);
             }
@@ -159,11 +164,15 @@ impl Shard {
             return;
         };
         let (after, view) = (seat.subscriber.after, seat.subscriber.view);
+        let visible = self.app.hub.rung();
         let Some(followed) = self.follows.get_mut(topic) else {
             return;
         };
-        if followed.live.reach(after, self.visible, view, self.now_ms) == Reach::Nothing {
-            return;
+        match followed.live.reach(after, visible, view, self.now_ms) {
+            Reach::Nothing => return,
+            // Of what the bell has not told yet it may never tell: it was rung before it hung here.
+            _ if visible > self.visible => return self.to_backfill(key),
+            _ => {}
         }
         if followed.queued {
             followed.again = true;
@@ -176,6 +185,21 @@ impl Shard {
 
     pub(super) fn catch_up_with_tails(&mut self, key: Key, selection: &tidings_hub::Selection) {
         let topics = self.follows.matching(selection);
+        let visible = self.app.hub.rung();
+        let Some(Conn::Seat(seat)) = self.conns.get(key) else {
+            return;
+        };
+        let (after, view) = (seat.subscriber.after, seat.subscriber.view);
+        let untold = |topic: &u64| {
+            let live = self.follows.get(*topic).map(|followed| &followed.live);
+            live.is_some_and(|live| {
+                live.reach(after, visible, view, self.now_ms) != Reach::Nothing
+            })
+        };
+        if visible > self.visible && topics.iter().any(untold) {
+            // As for one topic; and the next event of another would move it past them.
+            return self.to_backfill(key);
+        }
         if let Some(Conn::Seat(Seat { many: Some(many), .. })) = self.conns.get_mut(key) {
             many.due.extend(topics);
             many.queued = true;
@@ -184,7 +208,7 @@ impl Shard {
     }
 
     /// Moves a subscriber to the thread that reads the log.
-    pub(super) fn to_backfill(&mut self, key: Key) {
+    pub(super) fn send_to_backfill(&mut self, key: Key) {
         if let Some(subscriber) = self.unseat(key) {
             let _ = epoll::delete(&self.poll, &subscriber.fd);
             self.app.backfills[self.number].send(Mail::Subscriber(Box::new(subscriber)));

@@ -204,6 +204,10 @@ impl Shard {
                         self.flush(key);
                     }
                     self.read(hub, key, intake, &mut round);
+                    if flags.contains(epoll::EventFlags::RDHUP) {
+                        // The end came with the last bytes: there will be no other edge for it.
+                        self.read(hub, key, intake, &mut round);
+                    }
                 }
                 _ => {}
             }
