@@ -151,7 +151,7 @@ impl Shard {
                     after = seat.subscriber.after;
                 }
                 if after < needed {
-                    return self.to_backfill(key);
+                    return self.send_to_backfill(key);
                 }
                 self.catch_up_with_tails(key, &selection);
             }
@@ -171,7 +171,7 @@ impl Shard {
         match followed.live.reach(after, visible, view, self.now_ms) {
             Reach::Nothing => return,
             // Of what the bell has not told yet it may never tell: it was rung before it hung here.
-            _ if visible > self.visible => return self.to_backfill(key),
+            _ if visible > self.visible => return self.send_to_backfill(key),
             _ => {}
         }
         if followed.queued {
@@ -198,7 +198,7 @@ impl Shard {
         };
         if visible > self.visible && topics.iter().any(untold) {
             // As for one topic; and the next event of another would move it past them.
-            return self.to_backfill(key);
+            return self.send_to_backfill(key);
         }
         if let Some(Conn::Seat(Seat { many: Some(many), .. })) = self.conns.get_mut(key) {
             many.due.extend(topics);
