@@ -1,0 +1,159 @@
+//! Live subscriptions as resources: listed with their lag, changed, ended.
+
+use serde_json::{Value, json};
+
+use crate::support::{DOORS, Server, until};
+
+fn listed(server: &Server, name: &str) -> Option<Value> {
+    let page = server.get("/connections").json();
+    let all = page["connections"].as_array().unwrap();
+    all.iter().find(|connection| connection["id"] == name).cloned()
+}
+
+fn patch(server: &Server, name: &str, body: &Value) -> crate::support::Reply {
+    let target = format!("/connections/{name}");
+    server.request("PATCH", &target, "", body.to_string().as_bytes())
+}
+
+#[test]
+fn connections_are_listed_as_they_are() {
+    let server = Server::start();
+    let id = server.publish("/topics/a", "1");
+    for door in DOORS {
+        let mut one = server.subscribe_with("/topics/a?last=1", door.headers());
+        let several = server.subscribe_with("/events?topic=b&topic=a&pattern=c/*", door.headers());
+        assert_eq!(one.next().id, id);
+        until("both to be live", || {
+            [&one, &several]
+                .iter()
+                .all(|stream| listed(&server, &stream.name()).is_some_and(|l| l["state"] == "live"))
+        });
+        let first = listed(&server, &one.name()).unwrap();
+        assert_eq!((&first["topics"], &first["patterns"]), (&json!(["a"]), &json!([])));
+        assert_eq!((&first["lag"], &first["events"]), (&json!(0), &json!(1)));
+        assert!(first["peer"].as_str().unwrap().starts_with("127.0.0.1:"));
+        let second = listed(&server, &several.name()).unwrap();
+        assert_eq!(second["topics"], json!(["a", "b"]));
+        assert_eq!(second["patterns"], json!(["c/*"]));
+        let name = one.name();
+        drop(one);
+        until("the one to be gone", || listed(&server, &name).is_none());
+    }
+    until("all to be gone", || server.get("/connections").json()["total"] == 0);
+}
+
+#[test]
+fn a_reader_that_is_behind_has_a_lag_until_it_has_read() {
+    let server = Server::start();
+    let mut slow = server.subscribe("/topics/t");
+    let data = "x".repeat(256 << 10);
+    for _ in 0..64 {
+        server.publish("/topics/t", &data);
+    }
+    until("a lag", || {
+        let found = listed(&server, &slow.name()).unwrap();
+        found["state"] != "live" && found["lag"].as_u64().unwrap() > 0
+    });
+    for _ in 0..64 {
+        assert_eq!(slow.next().data.len(), data.len());
+        slow.forget_raw();
+    }
+    until("no lag", || {
+        listed(&server, &slow.name()).is_some_and(|found| {
+            found["lag"] == 0 && found["state"] == "live" && found["events"] == 64
+        })
+    });
+}
+
+#[test]
+fn topics_are_added_and_removed_while_it_lives() {
+    let server = Server::start();
+    for door in DOORS {
+        let mut stream = server.subscribe_with("/topics/a", door.headers());
+        let name = stream.name();
+        for topic in ["a", "b"] {
+            server.publish(&format!("/topics/{topic}"), &format!("{topic}1"));
+        }
+        assert_eq!(stream.next().data, "a1");
+        let added = patch(&server, &name, &json!({"add": {"topics": ["b"], "patterns": ["c/*"]}}));
+        assert_eq!(added.status, 200, "{}", added.text());
+        let answer = added.json();
+        assert_eq!(answer["topics"], json!(["a", "b"]));
+        assert_eq!(answer["patterns"], json!(["c/*"]));
+        for topic in ["a", "b", "c/x", "d"] {
+            server.publish(&format!("/topics/{topic}"), &format!("{topic}2"));
+        }
+        // Not b1: it was before it was asked for.
+        assert_eq!(stream.data(3), ["a2", "b2", "c/x2"]);
+        let removed = patch(&server, &name, &json!({"remove": {"topics": ["a"]}}));
+        assert_eq!(removed.json()["topics"], json!(["b"]));
+        for topic in ["a", "b", "c/y"] {
+            server.publish(&format!("/topics/{topic}"), &format!("{topic}3"));
+        }
+        assert_eq!(stream.data(2), ["b3", "c/y3"]);
+        let whole = patch(&server, &name, &json!({"topics": ["d"]}));
+        assert_eq!(whole.json(), json!({"id": name, "topics": ["d"], "patterns": []}));
+        for topic in ["a", "b", "c/y", "d"] {
+            server.publish(&format!("/topics/{topic}"), &format!("{topic}4"));
+        }
+        assert_eq!(stream.next().data, "d4");
+    }
+}
+
+#[test]
+fn a_change_in_the_middle_of_catching_up_loses_nothing() {
+    let server = Server::start();
+    server.publish_numbers("a", 0..2_000);
+    for _ in 0..20 {
+        let mut stream = server.subscribe("/topics/a?earliest");
+        let changed = patch(&server, &stream.name(), &json!({"add": {"topics": ["b"]}}));
+        assert_eq!(changed.status, 200, "{}", changed.text());
+        let expect: Vec<String> = (0..2_000).map(|number| number.to_string()).collect();
+        assert_eq!(stream.data(2_000), expect);
+        server.publish("/topics/b", "b");
+        assert_eq!(stream.next().data, "b");
+        assert_eq!(server.request("DELETE", "/topics/b", "", b"").status, 204);
+    }
+}
+
+#[test]
+fn a_connection_is_ended_by_name() {
+    let server = Server::start();
+    for target in ["/topics/a", "/events?pattern=*"] {
+        let stream = server.subscribe(target);
+        let target = format!("/connections/{}", stream.name());
+        assert_eq!(server.request("DELETE", &target, "", b"").status, 204);
+        assert_eq!(stream.to_end(), []);
+        server.request("DELETE", &target, "", b"").problem(404, "connection-not-found");
+    }
+}
+
+#[test]
+fn bad_changes_are_refused_and_change_nothing() {
+    let server = Server::start();
+    let mut stream = server.subscribe("/topics/a");
+    let name = stream.name();
+    let many: Vec<String> = (0..1_025).map(|number| number.to_string()).collect();
+    for (body, code) in [
+        (json!({}), "invalid-request"),
+        (json!({"topics": []}), "invalid-request"),
+        (json!({"topics": ["b"], "add": {"topics": ["c"]}}), "invalid-request"),
+        (json!({"remove": {"topics": ["a"]}}), "invalid-request"),
+        (json!({"add": {"topics": ["/"]}}), "invalid-topic"),
+        (json!({"add": {"patterns": ["a*"]}}), "invalid-pattern"),
+        (json!({"topics": many}), "too-many-topics"),
+        (json!({"add": {"topic": ["b"]}}), "invalid-json"),
+        (json!([]), "invalid-json"),
+        (json!("b"), "invalid-json"),
+    ] {
+        patch(&server, &name, &body).problem(400, code);
+        assert_eq!(listed(&server, &name).unwrap()["topics"], json!(["a"]), "{body}");
+    }
+    for id in ["c0", "c999999", "7", "x", "c99999999999999999999", "c-1", "c+1"] {
+        patch(&server, id, &json!({"topics": ["b"]})).problem(404, "connection-not-found");
+        let target = format!("/connections/{id}");
+        server.request("DELETE", &target, "", b"").problem(404, "connection-not-found");
+    }
+    server.publish("/topics/a", "still");
+    assert_eq!(stream.next().data, "still");
+}

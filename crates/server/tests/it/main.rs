@@ -1,0 +1,18 @@
+//! The server as its clients see it: bytes in, bytes out, over real sockets.
+//!
+//! One module per topic. The tests speak raw TCP with a small HTTP reader of their own (`support`),
+//! so that every byte of the wire is looked at, and decode streams with the decoder that the
+//! clients use. Nothing waits for time to pass: what is to happen is waited for, with a bound.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod connections;
+mod history;
+mod operations;
+mod policies;
+mod publish;
+mod requests;
+mod schedules;
+mod stream;
+mod subscribe;
+mod support;
+mod wire;
