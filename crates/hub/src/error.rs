@@ -64,7 +64,8 @@ pub enum PublishError {
     /// The policy lets only an operator end the topic.
     #[error("only an operator may end this topic")]
     MayNotEnd,
-    /// `expect` did not hold. `newest` is the sequence of the topic's newest event; 0 if it has none.
+    /// `expect` did not hold. `newest` is the sequence of the topic's newest event; 0 if it has
+    /// none.
     #[error("the topic's newest event is not the expected one")]
     Unexpected {
         /// The topic's newest event.

@@ -1,8 +1,8 @@
 //! The hub: one log, the topics that are in use, and the order in which things become visible.
 //!
 //! Everything that changes the order or the set of followers happens under one lock, [`State`], so
-//! that "attach, then read what is visible" is one step as seen from a publish. Reads of the log and
-//! of the tails take no part in it.
+//! that "attach, then read what is visible" is one step as seen from a publish. Reads of the log
+//! and of the tails take no part in it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -230,8 +230,8 @@ impl Hub {
         }
     }
 
-    /// Follows every topic that matches, also those to come. The owner of the bell learns of a topic
-    /// when the bell is rung for it the first time.
+    /// Follows every topic that matches, also those to come. The owner of the bell learns of a
+    /// topic when the bell is rung for it the first time.
     pub fn attach_pattern(&self, bell: &Arc<Bell>, pattern: Pattern, framing: Framing) {
         let mut state = self.state.lock();
         state.patterns.push(PatternFollower { bell: bell.clone(), pattern, framing });

@@ -5,7 +5,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`publish`] | from a request into the log: conditions, idempotency, rounds that share one write |
+//! | [`publish`] | from a request into the log: conditions, repeats, rounds that share a write |
 //! | [`release`] | from durable to visible: acknowledged first, in one order |
 //! | [`fanout`] | tails of frames, bells, and catching up from the log |
 //! | [`start`] | where a subscription begins, and the gap that it is told of |
@@ -14,14 +14,15 @@
 //! | [`schedule`] | publishes for later |
 //! | [`keeper`](hub) | syncing, timers, retention, in three threads |
 //!
-//! Invariants: an event is visible only after it is as durable as all its topics ask, and only after
-//! every event with a smaller sequence is visible; nobody who has taken part in a publish waits for a
-//! subscriber; there is no queue per subscriber.
+//! Invariants: an event is visible only after it is as durable as all its topics ask, and only
+//! after every event with a smaller sequence is visible; nobody who has taken part in a publish
+//! waits for a subscriber; there is no queue per subscriber.
 
 pub mod error;
 pub mod fanout;
 pub mod hub;
 mod keeper;
+pub mod open;
 pub mod policy;
 pub mod publish;
 pub mod release;
@@ -33,11 +34,12 @@ pub mod topics;
 pub use error::{PublishError, StoreError, SubscribeError, TopicError};
 pub use fanout::{Backlog, Bell, Framing, Gathered, Live, Reach, Span, Step, View};
 pub use hub::{Clock, Counters, Hub, Options};
+pub use open::OpenError;
 pub use policy::{
     Durability, EndBy, PolicyRule, PolicyRules, Retain, TopicPolicy, TopicTtl, TtlMode,
 };
 pub use publish::{Accepted, Expect, NewEvent, Outcome, Producer, Publish, Published, Round};
 pub use selection::Selection;
 pub use start::{Gap, Start, Started};
-pub use tidings_log::ReadLimit;
+pub use tidings_log::{ReadLimit, Recovery, State as LogState, Status as LogStatus};
 pub use topics::{ForkOf, TopicDescription};

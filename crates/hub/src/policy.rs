@@ -1,8 +1,8 @@
 //! What a topic promises its users: how durably, how much, how long, and who may end it.
 //!
-//! A policy is set per topic or, by pattern, in the configuration; the first matching rule counts. A
-//! topic that was given a policy of its own keeps it; one that follows a rule follows it also when
-//! the configuration changes. What the log must know (retention, conflation, the class of
+//! A policy is set per topic or, by pattern, in the configuration; the first matching rule counts.
+//! A topic that was given a policy of its own keeps it; one that follows a rule follows it also
+//! when the configuration changes. What the log must know (retention, conflation, the class of
 //! durability) is handed to it typed, the rest travels as its opaque `extra`.
 
 use serde::{Deserialize, Serialize};

@@ -104,8 +104,8 @@ impl State {
 }
 
 impl Hub {
-    /// Shows a batch that was appended, or lets it wait its turn. `wait` is the batch that must be on
-    /// disk first; `topics` are those that it touches.
+    /// Shows a batch that was appended, or lets it wait its turn. `wait` is the batch that must be
+    /// on disk first; `topics` are those that it touches.
     pub(crate) fn appended(
         &self,
         state: &mut State,

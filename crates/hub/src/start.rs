@@ -67,8 +67,8 @@ impl Hub {
         Started { after, gap: None }
     }
 
-    /// The position after which a read up to and including `through` gives the last `count` events of
-    /// the selection there.
+    /// The position after which a read up to and including `through` gives the last `count` events
+    /// of the selection there.
     pub fn before_last(&self, backlog: &mut Backlog, count: u64, through: u64) -> u64 {
         let topics = backlog.topics(self);
         self.log.before_last(topics, count, through, self.now_ms()).min(through)
@@ -151,8 +151,8 @@ impl Hub {
 }
 
 /// Where a stream of so many topics goes on, and why there is a gap. One topic of which everything
-/// up to there is gone goes on behind it. With several topics, or with a hole in the middle, what is
-/// kept before must still be sent.
+/// up to there is gone goes on behind it. With several topics, or with a hole in the middle, what
+/// is kept before must still be sent.
 fn goes_on(topics: usize, missing: &log::Missing, after: u64) -> (u64, GapReason) {
     match missing.reason {
         log::Reason::Retention if topics == 1 => (missing.through, GapReason::Retention),

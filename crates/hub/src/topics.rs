@@ -124,8 +124,8 @@ impl Hub {
         Ok(log::Fork { source, through })
     }
 
-    /// Removes a topic and its events. Its followers stay and will get what a new topic of this name
-    /// brings.
+    /// Removes a topic and its events. Its followers stay and will get what a new topic of this
+    /// name brings.
     ///
     /// # Errors
     /// There is no such topic, others are forked from it, or the log refuses.

@@ -1,9 +1,10 @@
-//! How fast the log appends, beside a bare loop that writes the same number of bytes and calls fdatasync.
+//! How fast the log appends, beside a bare loop that writes the same number of bytes and calls
+//! fdatasync.
 //!
 //! `cargo run --release -p tidings-log --example append_rate -- <folder> [seconds per case]`
 //!
-//! Each case is a group of events that are made durable together: 1 = a lone publisher, 1,024 = that many publishers
-//! served by one group commit.
+//! Each case is a group of events that are made durable together: 1 = a lone publisher, 1,024 =
+//! that many publishers served by one group commit.
 
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
 

@@ -105,7 +105,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let status = log.status();
     let memory = resident_bytes() - before;
     println!(
-        "opened: {} events in {} segments, {} MiB, in {seconds:.2} s, {:.1} bytes of memory per event",
+        "opened: {} events in {} segments, {} MiB, in {seconds:.2} s, {:.1} bytes of memory each",
         status.retained_events,
         status.segments,
         status.disk_bytes >> 20,

@@ -5,7 +5,7 @@
 //! | 0 | 4 | magic `TDB1` |
 //! | 4 | 4 | length of the whole batch, a multiple of 8 |
 //! | 8 | 8 | number: 1 more than the batch before it, over the whole log |
-//! | 16 | 8 | synced-through: number of the newest batch known to be on the device when this one was written |
+//! | 16 | 8 | synced-through: the newest batch known to be on the device when this was written |
 //! | 24 | 8 | base sequence: the next sequence before this batch |
 //! | 32 | 8 | time, milliseconds since 1970 |
 //! | 40 | 4 | sequences that it spans: its events, as many as it had when it was first written |
@@ -13,8 +13,8 @@
 //! | 48 | 4 | CRC32 of bytes 0..48 and 52..56, seeded with the segment's salt |
 //! | 52 | 4 | CRC32 of the records' CRCs |
 //!
-//! The salt keeps a publisher from planting something inside an event that a repair could take for a batch, and bytes of
-//! an older file from being taken for this one's.
+//! The salt keeps a publisher from planting something inside an event that a repair could take for
+//! a batch, and bytes of an older file from being taken for this one's.
 
 use crate::codec::Reader;
 use crate::{limits, record};
@@ -36,7 +36,8 @@ pub(crate) struct BatchHeader {
 }
 
 impl BatchHeader {
-    /// Writes the header over the first bytes of `batch`, whose records' checksums, concatenated, are `crcs`.
+    /// Writes the header over the first bytes of `batch`, whose records' checksums, concatenated,
+    /// are `crcs`.
     pub(crate) fn encode(&self, batch: &mut [u8], salt: u32, crcs: &[u8]) {
         batch[..4].copy_from_slice(&BATCH_MAGIC);
         batch[4..8].copy_from_slice(&self.length.to_le_bytes());
@@ -84,7 +85,8 @@ fn header_crc(bytes: &[u8], salt: u32) -> u32 {
     hasher.finalize()
 }
 
-/// Reads the batch at the front of `bytes` if all of it is as it was written: header, every record, padding.
+/// Reads the batch at the front of `bytes` if all of it is as it was written: header, every record,
+/// padding.
 pub(crate) fn verify(bytes: &[u8], salt: u32) -> Option<BatchHeader> {
     let header = BatchHeader::decode(bytes, salt)?;
     let batch = bytes.get(..header.length as usize)?;
@@ -115,7 +117,8 @@ pub(crate) fn records<'a>(
     })
 }
 
-/// Finishes a batch whose records are in `bytes` behind room for the header: pads it and writes the header.
+/// Finishes a batch whose records are in `bytes` behind room for the header: pads it and writes the
+/// header.
 pub(crate) fn seal(bytes: &mut Vec<u8>, mut header: BatchHeader, salt: u32, crcs: &[u8]) {
     bytes.resize(bytes.len().next_multiple_of(BATCH_ALIGN), 0);
     header.length = u32::try_from(bytes.len()).expect("a batch is limited to 64 MiB");

@@ -1,7 +1,8 @@
-//! The checkpoint: the topic table as of some batch, written before a segment with control records may be deleted.
+//! The checkpoint: the topic table as of some batch, written before a segment with control records
+//! may be deleted.
 //!
-//! It is written beside its final name, synced and renamed, and then once more as a copy, because after the deletion it
-//! is the only place where those topics are defined.
+//! It is written beside its final name, synced and renamed, and then once more as a copy, because
+//! after the deletion it is the only place where those topics are defined.
 
 use std::io;
 
@@ -156,7 +157,8 @@ fn take_table(reader: &mut Reader<'_>, secret_check: u64) -> Option<Table> {
     let topics = reader.varint()?;
     for _ in 0..topics {
         let topic = take_topic(reader, same_secret)?;
-        // A fork always has a higher number than its source, and they are in the order of their numbers.
+        // A fork always has a higher number than its source, and they are in the order of their
+        // numbers.
         table.insert_topic(topic);
     }
     for _ in 0..reader.varint()? {

@@ -1,4 +1,5 @@
-//! Numbers and texts as bytes. Reading is total: whatever the bytes are, the answer is a value or `None`.
+//! Numbers and texts as bytes. Reading is total: whatever the bytes are, the answer is a value or
+//! `None`.
 
 /// Appends an unsigned LEB128 number, 1 to 10 bytes.
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {

@@ -1,5 +1,5 @@
-//! What a batch will change in the table, gathered while it is encoded (or decoded), in flat reusable buffers: no
-//! allocation per event.
+//! What a batch will change in the table, gathered while it is encoded (or decoded), in flat
+//! reusable buffers: no allocation per event.
 
 use crate::hash::Secret;
 use crate::index::{Tag, TagKind};
@@ -52,7 +52,8 @@ impl Collected {
         &self.tags[meta.tags.0 as usize..meta.tags.1 as usize]
     }
 
-    /// Notes an event whose record is at `offset` of the batch. `event.topics` goes with `ordinals`.
+    /// Notes an event whose record is at `offset` of the batch. `event.topics` goes with
+    /// `ordinals`.
     pub(crate) fn event(
         &mut self,
         secret: &Secret,

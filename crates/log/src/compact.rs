@@ -1,7 +1,9 @@
-//! Rewriting a segment that is mostly dead: the same records with the same sequences, without the dead ones.
+//! Rewriting a segment that is mostly dead: the same records with the same sequences, without the
+//! dead ones.
 //!
-//! The new file is written beside the old one, synced and renamed over it; its generation is one higher, which makes the
-//! old sidecar void. A crash at any point leaves either file whole, and a missing or void sidecar is rebuilt.
+//! The new file is written beside the old one, synced and renamed over it; its generation is one
+//! higher, which makes the old sidecar void. A crash at any point leaves either file whole, and a
+//! missing or void sidecar is rebuilt.
 
 use std::sync::Arc;
 
@@ -35,15 +37,16 @@ pub(crate) struct Rewrite {
     topics: NumberMap<TopicId, Kept>,
     contents: Contents,
     collected: Collected,
-    /// Expired live records of conflating topics: left out without having been removed by retention.
+    /// Expired live records of conflating topics: left out without having been removed by
+    /// retention.
     expired: Vec<(TopicId, u64)>,
     /// Bytes of the old file.
     file_bytes: u64,
 }
 
 impl Shared {
-    /// Prepares a sealed segment without its dead records, in memory. What they were is noted in the table, for the
-    /// checkpoint that must be stored before [`Shared::put_in_place`].
+    /// Prepares a sealed segment without its dead records, in memory. What they were is noted in
+    /// the table, for the checkpoint that must be stored before [`Shared::put_in_place`].
     pub(crate) fn rewrite(&self, id: u64, now_ms: u64) -> Result<Option<Rewrite>, MaintainError> {
         let (old, mut summary, file_bytes, damaged) = {
             let table = self.read();
@@ -97,7 +100,8 @@ impl Shared {
         Ok(Some(rewrite))
     }
 
-    /// Replaces the segment's files; the checkpoint has its control records. Returns the bytes given back.
+    /// Replaces the segment's files; the checkpoint has its control records. Returns the bytes
+    /// given back.
     pub(crate) fn put_in_place(&self, rewrite: Rewrite) -> Result<u64, MaintainError> {
         let id = rewrite.header.id;
         let file = replace(&*self.storage, &segment_name(id), &rewrite.bytes);
@@ -256,7 +260,8 @@ fn has(topic: &Topic, sequence: u64, ordinal: u64) -> bool {
 }
 
 impl Table {
-    /// Notes the newest of a topic's events that retention has removed and that a rewrite leaves out.
+    /// Notes the newest of a topic's events that retention has removed and that a rewrite leaves
+    /// out.
     fn forget_through(&mut self, id: TopicId, removed: u64) {
         if let Some(topic) = self.topics.get_mut(&id).filter(|_| removed > 0) {
             topic.note_removed(removed);

@@ -1,4 +1,5 @@
-//! One error enum per operation. An error never leaves half an effect: what failed did not happen, unless the log is
+//! One error enum per operation. An error never leaves half an effect: what failed did not happen,
+//! unless the log is
 //! `Failed`, and then nothing is accepted any more until it is opened again.
 
 use std::io;
@@ -127,11 +128,13 @@ pub enum ScheduleError {
     BatchFull,
 }
 
-/// Why an append failed. Nothing of the batch is in the log (or, when `Failed`, it may be found there after the log
-/// is opened again, exactly as after a crash), and its sequences are free again.
+/// Why an append failed. Nothing of the batch is in the log (or, when `Failed`, it may be found
+/// there after the log is opened again, exactly as after a crash), and its sequences are free
+/// again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// No room. Appending may be tried again; memory-durable events accepted before are still readable.
+    /// No room. Appending may be tried again; memory-durable events accepted before are still
+    /// readable.
     #[error("the disk is full")]
     DiskFull,
     /// The disk cannot be written. Appending may be tried again.
@@ -148,8 +151,9 @@ pub enum AppendError {
     Abandoned,
 }
 
-/// Why syncing failed. Permanent until the log is opened again: a failed fdatasync is never repeated, because the
-/// kernel may have dropped what it could not write and would call the second try a success.
+/// Why syncing failed. Permanent until the log is opened again: a failed fdatasync is never
+/// repeated, because the kernel may have dropped what it could not write and would call the second
+/// try a success.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the log has failed: {0}")]
 pub struct SyncError(pub String);

@@ -1,4 +1,5 @@
-//! What is appended and what is read back: an event, borrowed from the caller or from the read buffer, never owned.
+//! What is appended and what is read back: an event, borrowed from the caller or from the read
+//! buffer, never owned.
 
 use crate::TopicId;
 
@@ -10,7 +11,8 @@ pub enum Durability {
     /// Handed to the kernel: survives `kill -9`, not a power loss.
     #[default]
     Written,
-    /// On the device: survives a power loss, once [`Log::synced`](crate::Log::synced) has reached the batch.
+    /// On the device: survives a power loss, once [`Log::synced`](crate::Log::synced) has reached
+    /// the batch.
     Synced,
 }
 
@@ -50,9 +52,11 @@ pub struct Idempotency<'a> {
 /// One event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Event<'a> {
-    /// The canonical topic first, then alternates; 1 to [`EVENT_TOPICS_MAX`](crate::limits::EVENT_TOPICS_MAX).
+    /// The canonical topic first, then alternates; 1 to
+    /// [`EVENT_TOPICS_MAX`](crate::limits::EVENT_TOPICS_MAX).
     pub topics: &'a [TopicId],
-    /// Milliseconds since 1970. Stored times never go backwards: an earlier one is raised to its predecessor's.
+    /// Milliseconds since 1970. Stored times never go backwards: an earlier one is raised to its
+    /// predecessor's.
     pub time_ms: u64,
     /// The event's name, if it has one.
     pub event_type: Option<&'a str>,
@@ -64,7 +68,8 @@ pub struct Event<'a> {
     pub expires_ms: Option<u64>,
     /// For authorised subscribers only (the log just stores it).
     pub private: bool,
-    /// The last event of a stream. The log does not close the topic by itself: see `Writer::close_topic`.
+    /// The last event of a stream. The log does not close the topic by itself: see
+    /// `Writer::close_topic`.
     pub end: Option<End>,
     /// Duplicate detection by producer.
     pub producer: Option<Producer<'a>>,
@@ -98,11 +103,13 @@ pub struct Appended {
     pub first: u64,
     /// Sequence of the last event.
     pub last: u64,
-    /// Number of the batch: it is on the device when [`Log::synced`](crate::Log::synced) is at least this.
+    /// Number of the batch: it is on the device when [`Log::synced`](crate::Log::synced) is at
+    /// least this.
     pub batch: u64,
 }
 
-/// How much one read returns at most. At least one event is returned if there is one, whatever its size.
+/// How much one read returns at most. At least one event is returned if there is one, whatever its
+/// size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadLimit {
     /// Events.
@@ -114,7 +121,8 @@ pub struct ReadLimit {
 /// Where a read ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Resume after this sequence. At the end of the range it is `through` or the newest sequence, if smaller.
+    /// Resume after this sequence. At the end of the range it is `through` or the newest sequence,
+    /// if smaller.
     pub after: u64,
     /// A limit was reached: there may be more.
     pub more: bool,

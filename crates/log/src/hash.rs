@@ -1,5 +1,5 @@
-//! Hashing: the log's secret for texts that publishers choose (so that nobody can aim for collisions), and a hasher for
-//! tables whose keys are numbers or such hashes already.
+//! Hashing: the log's secret for texts that publishers choose (so that nobody can aim for
+//! collisions), and a hasher for tables whose keys are numbers or such hashes already.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};

@@ -1,8 +1,9 @@
-//! Where a topic's events are. For a sealed segment the memory holds one [`Run`] per topic, the entries stay in the
-//! sidecar file; for a segment that is not sealed yet the entries are in memory ([`OpenRun`]).
+//! Where a topic's events are. For a sealed segment the memory holds one [`Run`] per topic, the
+//! entries stay in the sidecar file; for a segment that is not sealed yet the entries are in memory
+//! ([`OpenRun`]).
 //!
-//! Within a run ordinals are dense: an entry's ordinal is the run's first plus its place. A hole (damage, an expired
-//! event that a rewrite left out) begins a new run.
+//! Within a run ordinals are dense: an entry's ordinal is the run's first plus its place. A hole
+//! (damage, an expired event that a rewrite left out) begins a new run.
 
 use std::io;
 use std::sync::Arc;
@@ -150,7 +151,8 @@ impl DiskRun {
         read.first().copied().ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
-    /// Index of the first entry with a sequence above `sequence`; `count` if there is none. Reads the sidecar.
+    /// Index of the first entry with a sequence above `sequence`; `count` if there is none. Reads
+    /// the sidecar.
     pub(crate) fn first_above(&self, sequence: u64) -> io::Result<u32> {
         if sequence < self.first {
             return Ok(0);

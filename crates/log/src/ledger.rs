@@ -1,5 +1,5 @@
-//! What makes a publish repeatable: idempotency keys, publishers' ids and producers, found by hash. All of it is bounded;
-//! the oldest is forgotten first.
+//! What makes a publish repeatable: idempotency keys, publishers' ids and producers, found by hash.
+//! All of it is bounded; the oldest is forgotten first.
 //!
 //! Cost in memory: about 100 bytes per idempotency key and 70 per publisher's id or producer.
 

@@ -1,14 +1,16 @@
 //! The append-only event log of Tidings: one sequence, all topics interleaved in segment files.
 //!
-//! An event's path through this crate: [`Writer::push`] encodes it into a [`Batch`], [`Writer::append`] writes the batch
-//! as one atomic unit and makes it readable, [`Log::sync`] puts it on the device, [`Log::read`] hands it out again,
-//! [`Log::maintain`] lets go of it when its topic's policy says so. [`open`] brings all of that back after a crash.
+//! An event's path through this crate: [`Writer::push`] encodes it into a [`Batch`],
+//! [`Writer::append`] writes the batch as one atomic unit and makes it readable, [`Log::sync`] puts
+//! it on the device, [`Log::read`] hands it out again, [`Log::maintain`] lets go of it when its
+//! topic's policy says so. [`open`] brings all of that back after a crash.
 //!
 //! What is promised:
 //! * A batch is in the log whole or not at all, also after a crash at any moment.
 //! * A sequence is given once in the life of an epoch, also after a power loss.
 //! * What was acknowledged at a durability is there after the crash that the durability covers.
-//! * What is missing can be asked for: [`Log::missing`] names what retention removed, a crash may have taken, or damage
+//! * What is missing can be asked for: [`Log::missing`] names what retention removed, a crash may
+//!   have taken, or damage
 //!   made unreadable.
 //! * No bytes on disk make the log panic, and damage never keeps the healthy part from being read.
 

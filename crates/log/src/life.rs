@@ -1,8 +1,9 @@
 //! The state file: which life this is, and which sequences it may give.
 //!
-//! It has two slots of 4,096 bytes, written in turn and synced, so that one of them is whole after any crash. Sequences
-//! are reserved in blocks before they are given; after an unclean end the next life starts above the reservation, so that
-//! no sequence is given twice even if a power loss took the events.
+//! It has two slots of 4,096 bytes, written in turn and synced, so that one of them is whole after
+//! any crash. Sequences are reserved in blocks before they are given; after an unclean end the next
+//! life starts above the reservation, so that no sequence is given twice even if a power loss took
+//! the events.
 
 use std::io;
 use std::sync::Arc;
@@ -154,7 +155,8 @@ impl LifeFile {
         Ok(LifeFile { file, life })
     }
 
-    /// Writes the next state into the other slot and syncs it. After an error the old one is still whole.
+    /// Writes the next state into the other slot and syncs it. After an error the old one is still
+    /// whole.
     pub(crate) fn store(&mut self, change: impl FnOnce(&mut Life)) -> io::Result<()> {
         let mut next = self.life;
         change(&mut next);

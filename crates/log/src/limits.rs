@@ -1,5 +1,5 @@
-//! Every bound of the log, named, with its unit. What is not bounded here is bounded by the caller's policy
-//! (what a topic keeps) or by the disk.
+//! Every bound of the log, named, with its unit. What is not bounded here is bounded by the
+//! caller's policy (what a topic keeps) or by the disk.
 
 /// Bytes of one segment file unless the options say otherwise.
 pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;

@@ -18,7 +18,8 @@ pub struct Options {
     pub segment_bytes: u64,
     /// Now, milliseconds since 1970.
     pub now_ms: u64,
-    /// Identifies this start of the machine; tells a killed process from a power loss. `None` = ask the system.
+    /// Identifies this start of the machine; tells a killed process from a power loss. `None` = ask
+    /// the system.
     pub boot_id: Option<[u8; 16]>,
     /// Fills the bytes with randomness; `false` if there is none.
     pub entropy: fn(&mut [u8]) -> bool,
@@ -53,7 +54,8 @@ pub struct Recovery {
     pub created: bool,
     /// The last life ended with `Writer::close`.
     pub clean: bool,
-    /// The state file was lost, so positions of former lives cannot be trusted: a new epoch was made.
+    /// The state file was lost, so positions of former lives cannot be trusted: a new epoch was
+    /// made.
     pub new_epoch: bool,
     /// Bytes of a torn tail that were dropped (never acknowledged as synced).
     pub dropped_bytes: u64,
@@ -132,7 +134,8 @@ pub struct Maintained {
     pub more: bool,
 }
 
-/// All reads of a log. Cheap to clone. No call waits for the writer's I/O; those that read the disk say so.
+/// All reads of a log. Cheap to clone. No call waits for the writer's I/O; those that read the disk
+/// say so.
 #[derive(Clone, Debug)]
 pub struct Log {
     shared: Arc<Shared>,
@@ -148,9 +151,10 @@ impl Log {
         &self.shared.epoch
     }
 
-    /// Puts everything that is written on the device and returns the number of the newest batch that is there now.
-    /// Blocks for an fdatasync; the writer goes on meanwhile. Several callers may call it, one works at a time. What is
-    /// still in the process (memory-durable batches) is not touched: see [`Writer::flush`].
+    /// Puts everything that is written on the device and returns the number of the newest batch
+    /// that is there now. Blocks for an fdatasync; the writer goes on meanwhile. Several callers
+    /// may call it, one works at a time. What is still in the process (memory-durable batches) is
+    /// not touched: see [`Writer::flush`].
     ///
     /// # Errors
     /// The log has failed, now or before.
@@ -185,11 +189,13 @@ impl Log {
         ids
     }
 
-    /// Hands out the events of `topics` with `after < sequence <= through`, in sequence order, each once even if it is
-    /// in several of the topics. Left out: expired at `now_ms`, removed by retention (age exactly at `now_ms`), trimmed,
-    /// superseded (conflation), damaged. Unknown topics have no events. Reads the disk.
+    /// Hands out the events of `topics` with `after < sequence <= through`, in sequence order, each
+    /// once even if it is in several of the topics. Left out: expired at `now_ms`, removed by
+    /// retention (age exactly at `now_ms`), trimmed, superseded (conflation), damaged. Unknown
+    /// topics have no events. Reads the disk.
     ///
-    /// Every event appended at whatever durability is readable; hold back what is not synced yet with `through`.
+    /// Every event appended at whatever durability is readable; hold back what is not synced yet
+    /// with `through`.
     ///
     /// # Errors
     /// The system could not read a file.
@@ -206,16 +212,17 @@ impl Log {
         self.shared.read_events(topics, after, through, limit, now_ms, visit)
     }
 
-    /// Whether a reader of the topic at `after` has missed something that existed: exactly when an event with a sequence
-    /// above `after` was removed by retention or trimming; and when a crash or damage may have taken one. Expired and
-    /// superseded events are not missing. May read a few index entries from disk.
+    /// Whether a reader of the topic at `after` has missed something that existed: exactly when an
+    /// event with a sequence above `after` was removed by retention or trimming; and when a crash
+    /// or damage may have taken one. Expired and superseded events are not missing. May read a few
+    /// index entries from disk.
     pub fn missing(&self, topic: TopicId, after: u64, now_ms: u64) -> Option<Missing> {
         self.shared.observe(now_ms);
         self.shared.missing(topic, after, now_ms)
     }
 
-    /// The position after which a read of `topics` up to and including `through` returns the last `n` of their readable
-    /// events there. May read the disk.
+    /// The position after which a read of `topics` up to and including `through` returns the last
+    /// `n` of their readable events there. May read the disk.
     pub fn before_last(&self, topics: &[TopicId], n: u64, through: u64, now_ms: u64) -> u64 {
         self.shared.observe(now_ms);
         // If the index cannot be read, the caller starts with what is new.
@@ -223,7 +230,8 @@ impl Log {
         position.unwrap_or_else(|_| self.newest().min(through))
     }
 
-    /// The position after which a read returns exactly the events with `time_ms` at or after this. May read the disk.
+    /// The position after which a read returns exactly the events with `time_ms` at or after this.
+    /// May read the disk.
     pub fn before_time(&self, time_ms: u64) -> u64 {
         self.shared.before_time(time_ms, 0).unwrap_or_else(|_| self.newest())
     }
@@ -233,9 +241,9 @@ impl Log {
         self.shared.read().newest
     }
 
-    /// The first sequence that this life (since `open`) gives. Positions at or above it that are not above
-    /// [`Log::newest`] are real; below it, those between [`Log::newest_before_this_life`] and this were never given or
-    /// are lost.
+    /// The first sequence that this life (since `open`) gives. Positions at or above it that are
+    /// not above [`Log::newest`] are real; below it, those between [`Log::newest_before_this_life`]
+    /// and this were never given or are lost.
     pub fn first_issued_this_life(&self) -> u64 {
         self.shared.first_issued
     }
@@ -245,7 +253,8 @@ impl Log {
         self.shared.newest_before
     }
 
-    /// The request made before with this key, if it is remembered (24 hours before `now`, one million keys).
+    /// The request made before with this key, if it is remembered (24 hours before `now`, one
+    /// million keys).
     pub fn idempotent(&self, topic: TopicId, key: &str) -> Option<Repeated> {
         let hash = self.shared.secret.hash(TagKind::Idempotency, topic, key);
         let table = self.shared.read();
@@ -261,7 +270,8 @@ impl Log {
         Some((produced.epoch, produced.sequence))
     }
 
-    /// The sequence of the newest event of the topic that the publisher gave this id, if it is still kept.
+    /// The sequence of the newest event of the topic that the publisher gave this id, if it is
+    /// still kept.
     pub fn publisher_id(&self, topic: TopicId, id: &str) -> Option<u64> {
         let hash = self.shared.secret.hash(TagKind::PublisherId, topic, id);
         let found = self.shared.read().ledger.publisher_id(hash)?;
@@ -280,9 +290,10 @@ impl Log {
         self.shared.status()
     }
 
-    /// One bounded round of housekeeping: seals full segments, applies age and bytes retention, deletes segments without
-    /// live events, rewrites those that are mostly dead, extends the reservation. To be called every second from a thread
-    /// of its own; never blocks the writer for longer than an index update.
+    /// One bounded round of housekeeping: seals full segments, applies age and bytes retention,
+    /// deletes segments without live events, rewrites those that are mostly dead, extends the
+    /// reservation. To be called every second from a thread of its own; never blocks the writer for
+    /// longer than an index update.
     ///
     /// # Errors
     /// The round could not be finished; the log goes on unless it has failed.

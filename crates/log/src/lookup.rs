@@ -1,5 +1,6 @@
-//! Positions in a topic: what is removed, what an ordinal's sequence is, where a time begins. Each question is prepared
-//! under the table's lock and, if the answer is in a sidecar, finished without it.
+//! Positions in a topic: what is removed, what an ordinal's sequence is, where a time begins. Each
+//! question is prepared under the table's lock and, if the answer is in a sidecar, finished without
+//! it.
 
 use std::io;
 
@@ -33,8 +34,9 @@ impl Table {
 }
 
 impl Shared {
-    /// Everything of the topic (not of what it begins with) up to this sequence is removed at `now_ms`. A floor at or
-    /// below `hint` may be answered too low: readers who are past it need not know it exactly.
+    /// Everything of the topic (not of what it begins with) up to this sequence is removed at
+    /// `now_ms`. A floor at or below `hint` may be answered too low: readers who are past it need
+    /// not know it exactly.
     pub(crate) fn floor(&self, id: TopicId, now_ms: u64, hint: u64) -> io::Result<u64> {
         let (floor, count_floor, age) = {
             let table = self.read();
@@ -96,7 +98,8 @@ impl Shared {
         Ok(levels)
     }
 
-    /// The newest own event that is in the index with an ordinal below this; 0 if none. See `floor` for `hint`.
+    /// The newest own event that is in the index with an ordinal below this; 0 if none. See `floor`
+    /// for `hint`.
     fn newest_below_ordinal(&self, id: TopicId, ordinal: u64, hint: u64) -> io::Result<u64> {
         let step = {
             let table = self.read();
@@ -191,7 +194,8 @@ impl Shared {
         }
     }
 
-    /// The newest own event at or below `sequence`, whether it is still in the index or was removed; 0 if none.
+    /// The newest own event at or below `sequence`, whether it is still in the index or was
+    /// removed; 0 if none.
     pub(crate) fn newest_through(&self, id: TopicId, sequence: u64) -> io::Result<u64> {
         let step = {
             let table = self.read();
@@ -231,7 +235,8 @@ impl Shared {
         }
     }
 
-    /// The last sequence before the first event with a time at or after `time_ms`. See `floor` for `hint`.
+    /// The last sequence before the first event with a time at or after `time_ms`. See `floor` for
+    /// `hint`.
     pub(crate) fn before_time(&self, time_ms: u64, hint: u64) -> io::Result<u64> {
         let (segment, last) = {
             let table = self.read();

@@ -1,8 +1,8 @@
-//! One round of housekeeping, off the append path: flush, seal, let go of what policies no longer keep, delete and rewrite
-//! segments. Every step is bounded; what is left over is the next round's.
+//! One round of housekeeping, off the append path: flush, seal, let go of what policies no longer
+//! keep, delete and rewrite segments. Every step is bounded; what is left over is the next round's.
 //!
-//! Before a segment is deleted or rewritten a checkpoint is stored, because the segment's control records and what is
-//! known of its removed events would be gone with it.
+//! Before a segment is deleted or rewritten a checkpoint is stored, because the segment's control
+//! records and what is known of its removed events would be gone with it.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -171,7 +171,8 @@ impl Shared {
         }
     }
 
-    /// The ordinal of the first entry above the topic's floor or `floor`, if that is worth a look into its first run.
+    /// The ordinal of the first entry above the topic's floor or `floor`, if that is worth a look
+    /// into its first run.
     fn front_ordinal(&self, id: TopicId, floor: u64) -> io::Result<u64> {
         let floor = {
             let table = self.read();
@@ -293,17 +294,18 @@ impl Shared {
     }
 }
 
-/// Less than half of what a rewrite could leave out or keep is live. (Headers do not count: of small records they are
-/// half of the file, and a rewrite would not make them fewer.)
+/// Less than half of what a rewrite could leave out or keep is live. (Headers do not count: of
+/// small records they are half of the file, and a rewrite would not make them fewer.)
 fn is_sparse(state: &SegmentState, now_ms: u64) -> bool {
-    // Once the last expiring record has expired they are all dead. Those that retention had removed before are counted
-    // twice then, which at worst makes a rewrite early.
+    // Once the last expiring record has expired they are all dead. Those that retention had removed
+    // before are counted twice then, which at worst makes a rewrite early.
     let expired = if state.expired_at <= now_ms { state.expiring_bytes } else { 0 };
     state.live_bytes.saturating_sub(expired) < state.total_bytes / 2
 }
 
 impl Table {
-    /// Counts the topic's removed entries as dead: whole runs are forgotten, of the first run left those below `front`.
+    /// Counts the topic's removed entries as dead: whole runs are forgotten, of the first run left
+    /// those below `front`.
     fn settle(&mut self, id: TopicId, front: u64) {
         let Some(topic) = self.topics.get_mut(&id) else {
             return;
@@ -314,7 +316,8 @@ impl Table {
         let front = front.max(topic.count_floor());
         while let Some(piece) = topic.piece(0) {
             let gone = piece.last() <= topic.floor || piece.end_ordinal() <= front;
-            // An open run goes into the sidecar first, dead or not: the newest removed event must be known after a restart.
+            // An open run goes into the sidecar first, dead or not: the newest removed event must
+            // be known after a restart.
             if !gone || matches!(piece, Piece::Open(_)) {
                 break;
             }

@@ -1,7 +1,8 @@
 //! Reading: plan under the lock, merge by sequence, fetch neighbours together, hand out.
 //!
-//! Each topic (each level of its chain of forks) is a [`Cursor`] over its index entries. A plan is bounded: a cursor that
-//! did not get all of its topic's entries has a horizon, and the merge stops at the lowest one and plans again.
+//! Each topic (each level of its chain of forks) is a [`Cursor`] over its index entries. A plan is
+//! bounded: a cursor that did not get all of its topic's entries has a horizon, and the merge stops
+//! at the lowest one and plans again.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -371,7 +372,8 @@ impl Reading<'_> {
         let (segment, start) = (&first.segment, first.offset);
         buffer.clear();
         buffer.resize((end - start) as usize, 0);
-        // What is still in the process ends the newest segment. Once it was not there it is in the file.
+        // What is still in the process ends the newest segment. Once it was not there it is in the
+        // file.
         let on_disk = {
             let table = self.shared.read();
             let newest = table.segments.keys().next_back() == Some(&segment.header.id);

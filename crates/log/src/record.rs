@@ -1,7 +1,9 @@
-//! Records: the smallest unit with a checksum of its own, so that a single one read from the middle of a file proves
-//! itself. An event or a control record (a change to the topic table that is atomic with the events around it).
+//! Records: the smallest unit with a checksum of its own, so that a single one read from the middle
+//! of a file proves itself. An event or a control record (a change to the topic table that is
+//! atomic with the events around it).
 //!
-//! Layout: CRC32 (4), length including these 8 bytes (4), kind (1), fields. The CRC covers all that follows it.
+//! Layout: CRC32 (4), length including these 8 bytes (4), kind (1), fields. The CRC covers all that
+//! follows it.
 
 use crate::codec::{Reader, put_bytes, put_option, put_varint};
 use crate::{
@@ -46,7 +48,8 @@ pub(crate) enum Record<'a> {
     Control(Control<'a>),
 }
 
-/// An event as stored; `event.topics` is empty here, the topics are read with [`EventRecord::topics`].
+/// An event as stored; `event.topics` is empty here, the topics are read with
+/// [`EventRecord::topics`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct EventRecord<'a> {
     pub(crate) sequence: u64,

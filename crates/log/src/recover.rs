@@ -1,8 +1,8 @@
 //! Opening a log: what is on disk becomes the table, whatever state a crash left it in.
 //!
-//! Checkpoint, then segment by segment in order: a sealed one from its sidecar, any other from its own bytes. What a
-//! crash tore off is cut, what damage took is noted; only then is anything written, and every write can be interrupted
-//! and repeated with the same outcome.
+//! Checkpoint, then segment by segment in order: a sealed one from its sidecar, any other from its
+//! own bytes. What a crash tore off is cut, what damage took is noted; only then is anything
+//! written, and every write can be interrupted and repeated with the same outcome.
 
 use std::io;
 use std::sync::Arc;
@@ -28,7 +28,8 @@ mod replay;
 
 const BOOT_ID_FILE: &str = "/proc/sys/kernel/random/boot_id";
 
-/// Opens the log in `storage`, creating it if the folder is empty. Blocks; writes and syncs a few small records.
+/// Opens the log in `storage`, creating it if the folder is empty. Blocks; writes and syncs a few
+/// small records.
 ///
 /// # Errors
 /// See [`OpenError`]. Damaged or torn files are no error: see [`Recovery`].
@@ -204,7 +205,8 @@ impl Found {
         storage.sync_dir().map_err(open_error("syncing the folder"))
     }
 
-    /// Cuts the newest segment where the log ends and syncs what was never synced. Returns whether it can be written to.
+    /// Cuts the newest segment where the log ends and syncs what was never synced. Returns whether
+    /// it can be written to.
     fn cut(&mut self, clean: bool, storage: &dyn Storage) -> Result<bool, OpenError> {
         let count = self.segments.len();
         let mut resume = false;

@@ -1,10 +1,11 @@
-//! Reading a segment without its sidecar, and judging what is found: which invalid bytes are a torn tail (nobody was told
-//! that they are on the device) and which are damage (somebody was).
+//! Reading a segment without its sidecar, and judging what is found: which invalid bytes are a torn
+//! tail (nobody was told that they are on the device) and which are damage (somebody was).
 //!
-//! Batches are numbered over the whole log and each says which number was known to be on the device when it was written.
-//! The highest such number anywhere, S, divides: a batch that is missing or invalid with a number up to S is damage and is
-//! stepped over; with a higher one it is where the log ends, together with everything after it, because writes after the
-//! last sync may have reached the device in any order.
+//! Batches are numbered over the whole log and each says which number was known to be on the device
+//! when it was written. The highest such number anywhere, S, divides: a batch that is missing or
+//! invalid with a number up to S is damage and is stepped over; with a higher one it is where the
+//! log ends, together with everything after it, because writes after the last sync may have reached
+//! the device in any order.
 
 use crate::Damage;
 use crate::batch::{self, BATCH_ALIGN, BATCH_MAGIC, BatchHeader};
@@ -196,7 +197,8 @@ impl Judge<'_> {
         true
     }
 
-    /// Batches of a rewritten segment have holes in their numbers: only bytes between them tell of damage.
+    /// Batches of a rewritten segment have holes in their numbers: only bytes between them tell of
+    /// damage.
     fn rewritten(&mut self, index: usize, header: &SegmentHeader, scan: &Scan) {
         let mut end = DATA_START;
         let mut sequence = header.base_sequence.saturating_sub(1);
@@ -222,7 +224,8 @@ impl Judge<'_> {
         self.verdict.damaged.push(Damage { segment, topic: None, first, last, bytes });
     }
 
-    /// Goes on to the batch `number` at `offset`: anything between it and the last one is missing. False if the log ends.
+    /// Goes on to the batch `number` at `offset`: anything between it and the last one is missing.
+    /// False if the log ends.
     fn reach(&mut self, index: usize, number: u64, base: u64, offset: u32) -> bool {
         let last = self.number.unwrap_or(0);
         if number <= last + 1 {

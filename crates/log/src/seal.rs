@@ -1,4 +1,5 @@
-//! Sealing: a segment that is full and on the device gets its sidecar, and its entries leave the memory.
+//! Sealing: a segment that is full and on the device gets its sidecar, and its entries leave the
+//! memory.
 //!
 //! Segments are sealed in order, oldest first: a topic's sealed runs come before its open ones.
 
@@ -27,7 +28,8 @@ pub(crate) struct Unfinished {
 }
 
 impl Shared {
-    /// Writes the sidecar of a segment that nothing is written to any more and that is on the device.
+    /// Writes the sidecar of a segment that nothing is written to any more and that is on the
+    /// device.
     pub(crate) fn seal(&self, id: u64) -> Result<(), MaintainError> {
         let Some(mut unfinished) = self.read().unfinished(id) else {
             return Ok(());
@@ -36,7 +38,8 @@ impl Shared {
             let table = self.read();
             table.gather_runs(id, topics, &mut unfinished.contents);
         }
-        // Topics that have been deleted by now are left out: that must not be lost in a crash that the sidecar survives.
+        // Topics that have been deleted by now are left out: that must not be lost in a crash that
+        // the sidecar survives.
         let newest_batch = self.read().newest_batch;
         self.sync_through(newest_batch)?;
         let handle = unfinished.handle;

@@ -1,7 +1,8 @@
 //! Segment files: the header, the names, and the open handle that readers share.
 //!
-//! The first 4,096 bytes hold the header twice (at 0 and at 2,048), because without its salt nothing in the file can be
-//! verified. Batches follow from 4,096 on; what is preallocated and not written yet reads as zeros.
+//! The first 4,096 bytes hold the header twice (at 0 and at 2,048), because without its salt
+//! nothing in the file can be verified. Batches follow from 4,096 on; what is preallocated and not
+//! written yet reads as zeros.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -11,7 +12,8 @@ use crate::index::Entry;
 use crate::storage::{File, read_exact_at};
 
 const MAGIC: [u8; 8] = *b"TDNGSEG1";
-/// Newest format of a segment, its batches and records that this program reads, and the one that it writes.
+/// Newest format of a segment, its batches and records that this program reads, and the one that it
+/// writes.
 pub(crate) const FORMAT_VERSION: u32 = 1;
 /// Offset of the first batch.
 pub(crate) const DATA_START: u32 = 4096;

@@ -1,6 +1,7 @@
 //! What the writer, the readers and the background rounds of one open log have in common.
 //!
-//! Lock order: `maintaining`, `syncing`, `life`, `flushing`, `table`. The table's lock is never held during I/O.
+//! Lock order: `maintaining`, `syncing`, `life`, `flushing`, `table`. The table's lock is never
+//! held during I/O.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -194,7 +195,8 @@ impl Shared {
             self.storage.sync_dir()?;
         }
         let mut unsynced = self.unsynced();
-        // The newest one goes on being written to; one that was added meanwhile was not in `segments`.
+        // The newest one goes on being written to; one that was added meanwhile was not in
+        // `segments`.
         let done = segments.len().saturating_sub(1);
         let grew = unsynced.segments.len() > segments.len();
         unsynced.segments.drain(..done);
@@ -229,7 +231,8 @@ impl Shared {
 
     /// Ends the life: `newest` is its last sequence if it ends cleanly.
     pub(crate) fn end(&self, clean_newest: Option<u64>) -> io::Result<()> {
-        // Waits for a round of maintenance to end: after this nothing writes to the folder any more.
+        // Waits for a round of maintenance to end: after this nothing writes to the folder any
+        // more.
         let _maintaining = self.maintaining.lock().unwrap_or_else(PoisonError::into_inner);
         let _syncing = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut life = self.life.lock().unwrap_or_else(PoisonError::into_inner);

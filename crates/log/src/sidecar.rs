@@ -1,7 +1,9 @@
-//! The index file beside a sealed segment: everything that opening would otherwise have to scan for.
+//! The index file beside a sealed segment: everything that opening would otherwise have to scan
+//! for.
 //!
-//! It is written once, beside the final name, synced and renamed, and only for a segment that is on the device. It is
-//! never trusted further than its checksum and its segment's salt and generation go: otherwise it is rebuilt.
+//! It is written once, beside the final name, synced and renamed, and only for a segment that is on
+//! the device. It is never trusted further than its checksum and its segment's salt and generation
+//! go: otherwise it is rebuilt.
 
 use std::io;
 use std::sync::Arc;
@@ -102,7 +104,8 @@ pub(crate) fn controls(bytes: &[u8]) -> impl Iterator<Item = ListedControl<'_>> 
     })
 }
 
-/// The file's bytes and where the on-demand parts are in it: (bytes, runs as they will be found when loaded).
+/// The file's bytes and where the on-demand parts are in it: (bytes, runs as they will be found
+/// when loaded).
 pub(crate) fn encode(
     header: &SegmentHeader,
     secret_check: u64,

@@ -1,5 +1,6 @@
-//! The table behind the lock: all topics, all segments, timers, damage. A batch is applied here after it was written, and
-//! again, by the same code, when the log is opened: that is why both end in the same state.
+//! The table behind the lock: all topics, all segments, timers, damage. A batch is applied here
+//! after it was written, and again, by the same code, when the log is opened: that is why both end
+//! in the same state.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,7 +42,8 @@ pub(crate) struct SegmentState {
     /// Entries of live topics above their floors as far as they are settled, and their bytes.
     pub(crate) live_entries: u64,
     pub(crate) live_bytes: u64,
-    /// The same of all entries that it had when it was written or rewritten, and its control records.
+    /// The same of all entries that it had when it was written or rewritten, and its control
+    /// records.
     pub(crate) total_bytes: u64,
     /// `None` once it is sealed.
     pub(crate) unsealed: Option<Box<Unsealed>>,
@@ -81,7 +83,8 @@ impl SegmentState {
 /// From which position on nothing was lost in a crash, per durability.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Risk {
-    /// First sequence of the newest life that began after memory-durable events may have been lost; 0 = never.
+    /// First sequence of the newest life that began after memory-durable events may have been lost;
+    /// 0 = never.
     pub(crate) memory: u64,
     /// The same for written ones.
     pub(crate) written: u64,
@@ -107,8 +110,8 @@ pub(crate) struct Table {
     pub(crate) last_segment: u64,
     /// Control records up to this batch are in the checkpoint and not applied again.
     pub(crate) covers: u64,
-    /// Written to the kernel by the next flush; they belong at `pending_at` of the newest segment. Readers copy under the
-    /// lock, so the writer is the only one who holds on to it.
+    /// Written to the kernel by the next flush; they belong at `pending_at` of the newest segment.
+    /// Readers copy under the lock, so the writer is the only one who holds on to it.
     pub(crate) pending: Arc<Vec<u8>>,
     pub(crate) pending_at: u32,
 }

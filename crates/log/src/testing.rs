@@ -1,9 +1,11 @@
-//! A disk in memory that can crash, tear and fail on demand, for this crate's tests, its fuzz targets and those of the
-//! crates above. Not for production: everything is under one lock and nothing is ever given back.
+//! A disk in memory that can crash, tear and fail on demand, for this crate's tests, its fuzz
+//! targets and those of the crates above. Not for production: everything is under one lock and
+//! nothing is ever given back.
 //!
-//! Each file has a live image (what a process reads) and a durable one (what is left after a power loss), with the writes
-//! in between cut into sectors; the folder has the same for its names. A crash stops the disk in the middle of one
-//! operation; [`CrashStorage::after_kill`] and [`CrashStorage::after_power_loss`] then give disks to open again.
+//! Each file has a live image (what a process reads) and a durable one (what is left after a power
+//! loss), with the writes in between cut into sectors; the folder has the same for its names. A
+//! crash stops the disk in the middle of one operation; [`CrashStorage::after_kill`] and
+//! [`CrashStorage::after_power_loss`] then give disks to open again.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -147,7 +149,8 @@ impl CrashStorage {
         CrashStorage { disk: Arc::new(Mutex::new(next)) }
     }
 
-    /// The disk after a power loss: of what was not synced, any part may be there. `kept` percent of it is.
+    /// The disk after a power loss: of what was not synced, any part may be there. `kept` percent
+    /// of it is.
     pub fn after_power_loss(&self, choices: &mut Choices, kept: u64) -> CrashStorage {
         let disk = self.disk();
         let mut names = disk.durable_names.clone();
@@ -411,7 +414,8 @@ impl File for MemoryFile {
     }
 }
 
-/// Fuzz target: decodes `bytes` as a record, as they are and behind a right checksum. What decodes must encode to the same.
+/// Fuzz target: decodes `bytes` as a record, as they are and behind a right checksum. What decodes
+/// must encode to the same.
 pub fn check_record(bytes: &[u8]) {
     record::decode(bytes);
     let Ok(length) = u32::try_from(bytes.len() + 8) else {
@@ -442,8 +446,8 @@ pub fn check_record(bytes: &[u8]) {
     }
 }
 
-/// Fuzz target: opens a log whose only segment has these bytes behind a right header, and whose sidecar, state file and
-/// checkpoint are cut from them, too.
+/// Fuzz target: opens a log whose only segment has these bytes behind a right header, and whose
+/// sidecar, state file and checkpoint are cut from them, too.
 pub fn check_segment(bytes: &[u8]) {
     let header = SegmentHeader {
         id: 1,

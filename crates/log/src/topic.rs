@@ -6,7 +6,8 @@ use crate::{Durability, End};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicId(pub u32);
 
-/// How much of a topic is kept. `None` = no limit of that kind; an event goes when any limit says so.
+/// How much of a topic is kept. `None` = no limit of that kind; an event goes when any limit says
+/// so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Retention {
     /// Newest events. For a conflating topic: newest live records, that is, keys.
@@ -20,7 +21,8 @@ pub struct Retention {
 /// A topic's policy as far as the log takes part in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// The durability that the topic's events usually get: what a crash may have cost it (`Reason::Crash`).
+    /// The durability that the topic's events usually get: what a crash may have cost it
+    /// (`Reason::Crash`).
     pub durability: Durability,
     /// How much is kept.
     pub retention: Retention,
@@ -67,11 +69,13 @@ pub struct TopicInfo {
     pub closed: Option<End>,
     /// What it begins with.
     pub forked_from: Option<Fork>,
-    /// Sequence of the oldest event that is kept, inherited ones included. Age counts from the last maintenance.
+    /// Sequence of the oldest event that is kept, inherited ones included. Age counts from the last
+    /// maintenance.
     pub oldest: Option<u64>,
     /// Sequence of the newest event it ever had, inherited ones included; 0 if none.
     pub newest: u64,
-    /// Events kept (conflating: live records), inherited ones included. Expired events that were not removed yet count.
+    /// Events kept (conflating: live records), inherited ones included. Expired events that were
+    /// not removed yet count.
     pub count: u64,
     /// Stored bytes of its own kept events, as of the last maintenance for what was removed.
     pub bytes: u64,

@@ -1,6 +1,7 @@
 //! One topic as the table holds it: counters, floors and where its events are.
 //!
-//! Two numbers say what is gone. `floor`: every event with a sequence up to it is removed, whatever is still on disk.
+//! Two numbers say what is gone. `floor`: every event with a sequence up to it is removed, whatever
+//! is still on disk.
 //! `removed_last`: the newest removed event that the index no longer knows. Both only rise.
 
 use std::collections::{BTreeMap, VecDeque};

@@ -1,7 +1,7 @@
 //! The appending half of a log: encode, write, make readable, in that order.
 //!
-//! Everything an append may change is changed after the write succeeded. What pushes assume meanwhile (ordinals, new
-//! topics' numbers) is kept here and taken back when the append fails.
+//! Everything an append may change is changed after the write succeeded. What pushes assume
+//! meanwhile (ordinals, new topics' numbers) is kept here and taken back when the append fails.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -95,15 +95,17 @@ struct Head {
     source: Option<TopicId>,
 }
 
-/// The only way to append: there is one per log. Fills one batch at a time: the first push into an empty batch abandons
-/// what another one had collected. Dropping it without [`Writer::close`] is an unclean end, as if the process were killed.
+/// The only way to append: there is one per log. Fills one batch at a time: the first push into an
+/// empty batch abandons what another one had collected. Dropping it without [`Writer::close`] is an
+/// unclean end, as if the process were killed.
 #[derive(Debug)]
 pub struct Writer {
     shared: Arc<Shared>,
     segment_bytes: u64,
     entropy: fn(&mut [u8]) -> bool,
     heads: NumberMap<TopicId, Head>,
-    /// Ordinals are taken back to these when a batch is abandoned: (topic, head before it; `None` = created in it).
+    /// Ordinals are taken back to these when a batch is abandoned: (topic, head before it; `None` =
+    /// created in it).
     undo: Vec<(TopicId, Option<Head>)>,
     turn: u64,
     next_topic: u32,
@@ -275,9 +277,10 @@ impl Writer {
         if batch.room(bytes) { Ok(()) } else { Err(EventError::BatchFull) }
     }
 
-    /// Writes the batch and makes it readable. `Memory` leaves the bytes in the process, `Written` hands everything so far
-    /// to the kernel, `Synced` does the same and the caller then waits until [`Log::synced`](crate::Log::synced) has reached
-    /// [`Appended::batch`]. The batch is empty afterwards, also on error.
+    /// Writes the batch and makes it readable. `Memory` leaves the bytes in the process, `Written`
+    /// hands everything so far to the kernel, `Synced` does the same and the caller then waits
+    /// until [`Log::synced`](crate::Log::synced) has reached [`Appended::batch`]. The batch is
+    /// empty afterwards, also on error.
     ///
     /// # Errors
     /// Nothing of the batch is in the log.
@@ -444,8 +447,8 @@ impl Writer {
             Ok(file)
         };
         let file = create().map_err(|error| {
-            // Without this a full disk would be left with an empty file; if it cannot be removed, the next try or the
-            // next start replaces it.
+            // Without this a full disk would be left with an empty file; if it cannot be removed,
+            // the next try or the next start replaces it.
             let _ = shared.storage.remove(&name);
             shared.append_error("creating a segment", &error)
         })?;
@@ -466,8 +469,8 @@ impl Writer {
         self.next_sequence
     }
 
-    /// Writes and syncs everything and ends this life cleanly. `Log` handles go on reading; the folder is free.
-    /// Appends are refused from now on; closing again does nothing.
+    /// Writes and syncs everything and ends this life cleanly. `Log` handles go on reading; the
+    /// folder is free. Appends are refused from now on; closing again does nothing.
     ///
     /// # Errors
     /// The end is unclean, as after a crash.

@@ -1,7 +1,8 @@
-//! Logs written by every released format version can be read: `tests/golden/v1` is one of version 1.
+//! Logs written by every released format version can be read: `tests/golden/v1` is one of version
+//! 1.
 //!
-//! The golden files were written once, by `TIDINGS_LOG_GOLDEN=write cargo test -p tidings-log --test compat`. They are never
-//! written again: a new format version gets a folder of its own.
+//! The golden files were written once, by `TIDINGS_LOG_GOLDEN=write cargo test -p tidings-log
+//! --test compat`. They are never written again: a new format version gets a folder of its own.
 
 #![allow(clippy::unwrap_used, reason = "a test ends with the first surprise")]
 

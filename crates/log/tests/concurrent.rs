@@ -1,5 +1,6 @@
-//! One writer, several readers, syncs and maintenance at the same time: every reader sees every event once, in order,
-//! with its data, however segments are sealed, rewritten and deleted under it.
+//! One writer, several readers, syncs and maintenance at the same time: every reader sees every
+//! event once, in order, with its data, however segments are sealed, rewritten and deleted under
+//! it.
 
 #![allow(clippy::unwrap_used, reason = "a test ends with the first surprise")]
 

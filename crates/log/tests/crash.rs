@@ -1,9 +1,9 @@
-//! Crashes: the disk stops at every single operation of a workload, the process is killed or the power lost (any part of
-//! what was not synced may be there), and the log is opened again.
+//! Crashes: the disk stops at every single operation of a workload, the process is killed or the
+//! power lost (any part of what was not synced may be there), and the log is opened again.
 //!
-//! What must hold each time: what was acknowledged is there as far as its durability goes; what is there is a prefix of
-//! what was appended, batch by batch, and agrees with the model; no sequence is given twice; loss is reported; a second
-//! recovery finds the same.
+//! What must hold each time: what was acknowledged is there as far as its durability goes; what is
+//! there is a prefix of what was appended, batch by batch, and agrees with the model; no sequence
+//! is given twice; loss is reported; a second recovery finds the same.
 
 #![allow(clippy::unwrap_used, reason = "a test ends with the first surprise")]
 
@@ -26,7 +26,8 @@ fn options(now_ms: u64, boot: u8) -> Options {
     Options { segment_bytes: limits::SEGMENT_BYTES_MIN, now_ms, boot_id, ..Options::default() }
 }
 
-/// What happened before the crash: after the batch with number N of this list the log was `models[N]`.
+/// What happened before the crash: after the batch with number N of this list the log was
+/// `models[N]`.
 struct History {
     models: Vec<Model>,
     /// How many batches were acknowledged as handed to the kernel, and as on the device.

@@ -1,4 +1,5 @@
-//! Disks that are full, read-only, failing or damaged: a clear error, nothing half done, the healthy part readable.
+//! Disks that are full, read-only, failing or damaged: a clear error, nothing half done, the
+//! healthy part readable.
 
 #![allow(clippy::unwrap_used, reason = "a test ends with the first surprise")]
 

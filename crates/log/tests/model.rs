@@ -1,4 +1,5 @@
-//! Random changes to a log and to a naive model of it; everything that can be asked is compared after each step.
+//! Random changes to a log and to a naive model of it; everything that can be asked is compared
+//! after each step.
 
 #![allow(clippy::unwrap_used, reason = "a test ends with the first surprise")]
 

@@ -1,5 +1,5 @@
-//! The fuzz harness on stable: arbitrary and damaged bytes in every file never make the log panic, and what it then hands
-//! out are events that were written.
+//! The fuzz harness on stable: arbitrary and damaged bytes in every file never make the log panic,
+//! and what it then hands out are events that were written.
 
 #![allow(clippy::unwrap_used, reason = "a test ends with the first surprise")]
 

@@ -9,9 +9,9 @@
 //! | `error` | the one place where errors become HTTP |
 //! | `metrics` | what is counted |
 //!
-//! A request's path: `socket/door` judges its first bytes; a publish goes `http/publish` → the hub's
-//! round → its answer; a subscription goes `http/subscribe` → `socket/shard`, and from then on is a
-//! place in a table that `socket/deliver` writes to.
+//! A request's path: `socket/door` judges its first bytes; a publish goes `http/publish` → the
+//! hub's round → its answer; a subscription goes `http/subscribe` → `socket/shard`, and from then
+//! on is a place in a table that `socket/deliver` writes to.
 
 mod app;
 pub mod config;

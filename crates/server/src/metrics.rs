@@ -158,7 +158,7 @@ impl Metrics {
         set(&self.log_events, log.retained_events);
         set(&self.log_bytes, log.disk_bytes);
         set(&self.log_segments, log.segments);
-        set(&self.log_healthy, u64::from(log.state == tidings_log::State::Healthy));
+        set(&self.log_healthy, u64::from(log.state == tidings_hub::LogState::Healthy));
         set(&self.tails_bytes, app.hub.tails_bytes() as u64);
         set(&self.scheduled, app.hub.scheduled() as u64);
         let mut text = String::new();

@@ -1,8 +1,9 @@
 //! From a configuration to a running server, and to its end.
 //!
-//! The end is designed: readiness fails first; subscriptions close one by one over the drain's time,
-//! so that those who come back do not come all at once; requests in hand are answered; whatever is
-//! left after the grace time ends; then the log is closed, so that the next start finds it in order.
+//! The end is designed: readiness fails first; subscriptions close one by one over the drain's
+//! time, so that those who come back do not come all at once; requests in hand are answered;
+//! whatever is left after the grace time ends; then the log is closed, so that the next start finds
+//! it in order.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -13,7 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
-use tidings_hub::{Hub, Options, PolicyRules, StoreError, TopicPolicy};
+use tidings_hub::{Hub, OpenError, Options, PolicyRules, StoreError, TopicPolicy};
 use tokio::sync::mpsc;
 
 use crate::app::{App, HANDED_MAX};
@@ -46,23 +47,15 @@ pub enum RunError {
         /// Why not.
         source: std::io::Error,
     },
-    /// The data folder cannot be made or read.
-    #[error("cannot use the data folder {folder}: {source}; choose another with --data-dir")]
-    Folder {
-        /// Which.
-        folder: String,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// The log in the data folder cannot be opened.
-    #[error("cannot open the data folder {folder}: {source}")]
+    /// The data folder cannot be opened.
+    #[error("the data folder {folder}: {source}; choose another with --data-dir")]
     Open {
         /// Which.
         folder: String,
         /// Why not.
-        source: tidings_log::OpenError,
+        source: OpenError,
     },
-    /// The log refuses its first writes, or its last.
+    /// The log refuses its last writes.
     #[error("the log: {0}")]
     Log(#[from] StoreError),
     /// The system refuses threads, descriptors or timers.
@@ -88,11 +81,7 @@ pub(crate) fn run_until(
 ) -> Result<(), RunError> {
     raise_descriptor_limit();
     let folder = config.data_dir.display().to_string();
-    let hub = open_hub(&config).map_err(|error| match error {
-        OpenHubError::Open(source) => RunError::Open { folder, source },
-        OpenHubError::Folder(source) => RunError::Folder { folder, source },
-        OpenHubError::Log(error) => RunError::Log(error),
-    })?;
+    let hub = open_hub(&config).map_err(|source| RunError::Open { folder, source })?;
     let address = config.listen;
     let listener =
         Arc::new(listen(address).map_err(|source| RunError::Listen { address, source })?);
@@ -119,50 +108,14 @@ pub(crate) fn run_until(
     Ok(hub.close()?)
 }
 
-enum OpenHubError {
-    Folder(std::io::Error),
-    Open(tidings_log::OpenError),
-    Log(StoreError),
-}
-
-fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenHubError> {
-    let storage = tidings_log::FileStorage::new(&config.data_dir).map_err(OpenHubError::Folder)?;
-    let options = tidings_log::Options {
-        segment_bytes: config.log.segment_bytes,
-        now_ms: now_ms(),
-        ..tidings_log::Options::default()
-    };
-    let opened = tidings_log::open(Arc::new(storage), options).map_err(OpenHubError::Open)?;
-    report(&opened.recovery);
+fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
     let default = TopicPolicy { durability: config.durability, ..TopicPolicy::default() };
     let options = Options {
         rules: PolicyRules { rules: config.policies.clone(), default },
         event_bytes_max: config.limits.event_bytes,
         clock: Arc::new(now_ms),
     };
-    Hub::open(opened, options).map_err(OpenHubError::Log)
-}
-
-/// Says what opening the log found, if it is worth a word.
-fn report(recovery: &tidings_log::Recovery) {
-    if recovery.dropped_bytes > 0 {
-        tracing::warn!(
-            bytes = recovery.dropped_bytes,
-            batches = recovery.dropped_batches,
-            "an unfinished write at the log's end was dropped; nothing acknowledged as synced was in it"
-        );
-    }
-    for damage in &recovery.damaged {
-        tracing::error!(
-            segment = damage.segment,
-            first = damage.first,
-            last = damage.last,
-            "the log is damaged; subscribers who pass these sequences are told of a gap"
-        );
-    }
-    if recovery.new_epoch {
-        tracing::warn!("the log's state file was lost: ids of before are unknown now");
-    }
+    Hub::open_folder(&config.data_dir, config.log.segment_bytes, options)
 }
 
 fn now_ms() -> u64 {

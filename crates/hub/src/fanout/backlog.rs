@@ -52,8 +52,8 @@ pub struct Step {
 }
 
 impl Backlog {
-    /// The backlog of a selection. Of a subscription that begins, [`Hub::start`] says what it misses;
-    /// of one that has fallen behind, the first step does.
+    /// The backlog of a selection. Of a subscription that begins, [`Hub::start`] says what it
+    /// misses; of one that has fallen behind, the first step does.
     #[must_use]
     pub fn new(selection: Arc<Selection>) -> Self {
         Self {

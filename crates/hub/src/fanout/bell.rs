@@ -1,7 +1,7 @@
 //! The doorbell: which topics of a group of subscribers have news.
 //!
-//! One bell belongs to one thread (or one waiting request), not to one subscriber, so a publish to a
-//! topic with ten thousand followers on one thread rings once. It only collects; what is due is
+//! One bell belongs to one thread (or one waiting request), not to one subscriber, so a publish to
+//! a topic with ten thousand followers on one thread rings once. It only collects; what is due is
 //! then read from the tails.
 
 use std::collections::HashSet;

@@ -158,7 +158,8 @@ impl Live {
     }
 
     /// Appends to `due` what is due to a subscriber of several topics, frame by frame, so that the
-    /// topics can be merged. `false`, with nothing appended, if the position is older than the tail.
+    /// topics can be merged. `false`, with nothing appended, if the position is older than the
+    /// tail.
     #[must_use]
     pub fn gather(
         &self,

@@ -2,7 +2,8 @@
 //!
 //! When ten thousand clients reconnect at once they want the same events. The first to arrive reads
 //! and encodes a span; whoever stands anywhere inside it is served a slice of it. Only spans of one
-//! topic that hold nothing that can expire or be superseded are kept, so a kept span is never stale.
+//! topic that hold nothing that can expire or be superseded are kept, so a kept span is never
+//! stale.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

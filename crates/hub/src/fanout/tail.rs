@@ -230,8 +230,8 @@ impl Tail {
         (start, usize::try_from(self.entries[last].end - self.base).unwrap_or(0))
     }
 
-    /// The place of the first entry after a position. Nearly everybody stands near the end, so a few
-    /// steps from there find it without touching what is older.
+    /// The place of the first entry after a position. Nearly everybody stands near the end, so a
+    /// few steps from there find it without touching what is older.
     fn first_after(&self, after: u64) -> usize {
         let len = self.entries.len();
         for back in 0..len.min(STEPS_FROM_END) {

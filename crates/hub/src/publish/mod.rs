@@ -1,9 +1,9 @@
 //! From a publisher's request into the log and, once it is durable, in front of the subscribers.
 //!
-//! **Durable, then acknowledged, then visible**, in that order, in [`Round::flush`](round): the batch is
-//! appended, the outcomes are set, the frames are released. A round collects the requests that are
-//! at hand and appends them together, so that one write serves many; it never waits for company.
-//! Requests in one round that depend on each other (the same topic, and one of them has a
+//! **Durable, then acknowledged, then visible**, in that order, in [`Round::flush`](round): the
+//! batch is appended, the outcomes are set, the frames are released. A round collects the requests
+//! that are at hand and appends them together, so that one write serves many; it never waits for
+//! company. Requests in one round that depend on each other (the same topic, and one of them has a
 //! condition) are appended one after the other.
 
 use std::borrow::Cow;

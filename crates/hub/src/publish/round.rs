@@ -1,5 +1,5 @@
-//! A round: requests that are at hand are appended together, so that one write serves many. It never
-//! waits for company.
+//! A round: requests that are at hand are appended together, so that one write serves many. It
+//! never waits for company.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -79,7 +79,8 @@ impl<'h> Round<'h> {
         }
     }
 
-    /// Takes a request. Its outcome is at the returned place of what [`commit`](Self::commit) gives.
+    /// Takes a request. Its outcome is at the returned place of what [`commit`](Self::commit)
+    /// gives.
     pub fn publish(&mut self, request: &Publish<'_>) -> usize {
         let at = self.outcomes.len();
         let conditional = is_conditional(request);

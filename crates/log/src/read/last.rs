@@ -1,6 +1,7 @@
 //! Counting back from the newest event: where the last N of a set of topics begin.
 //!
-//! Each level gives its newest entries; if expired ones among them leave too few, each gives four times as many.
+//! Each level gives its newest entries; if expired ones among them leave too few, each gives four
+//! times as many.
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;

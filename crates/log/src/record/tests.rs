@@ -77,9 +77,13 @@ fn every_single_flipped_bit_is_noticed() {
 }
 
 proptest! {
-    /// Decoding is total: arbitrary bytes behind a right checksum give a value or nothing, never a panic.
+    /// Decoding is total: arbitrary bytes behind a right checksum give a value or nothing, never a
+    /// panic.
     #[test]
-    fn any_bytes_are_decoded_without_panic(mut bytes in proptest::collection::vec(any::<u8>(), 8..200), kind in 0_u8..12) {
+    fn any_bytes_are_decoded_without_panic(
+        mut bytes in proptest::collection::vec(any::<u8>(), 8..200),
+        kind in 0_u8..12,
+    ) {
         if let Some(byte) = bytes.get_mut(8) {
             *byte = kind;
         }

@@ -1,4 +1,5 @@
-//! Building the table: a sealed segment from its sidecar, any other batch by batch, as if it were appended now.
+//! Building the table: a sealed segment from its sidecar, any other batch by batch, as if it were
+//! appended now.
 
 use std::io;
 

@@ -1,3 +1,5 @@
+//! What a scan makes of whole, torn and damaged segments.
+
 use super::*;
 use crate::batch::{BATCH_HEADER, seal};
 use crate::record::{Control, encode_control};

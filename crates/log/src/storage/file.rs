@@ -1,5 +1,5 @@
-//! Files of the operating system: positioned reads and writes, no memory map (a damaged page would be a signal, not
-//! an error), an exclusive lock on a lock file.
+//! Files of the operating system: positioned reads and writes, no memory map (a damaged page would
+//! be a signal, not an error), an exclusive lock on a lock file.
 
 use std::fs;
 use std::io;
@@ -112,8 +112,8 @@ impl File for OpenFile {
 
     fn allocate(&self, length: u64) -> io::Result<()> {
         match rustix::fs::fallocate(&self.0, FallocateFlags::empty(), 0, length) {
-            // Some file systems cannot preallocate. A sparse file of that length does: writes may then run out of
-            // room one by one, which is reported as such.
+            // Some file systems cannot preallocate. A sparse file of that length does: writes may
+            // then run out of room one by one, which is reported as such.
             Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => self.0.set_len(length),
             other => Ok(other?),
         }

@@ -1,5 +1,5 @@
-//! The disk, behind a dozen methods: so that a crash, a full disk and a torn sector are values in a test. There are two
-//! implementations, [`FileStorage`] and the tests' `CrashStorage`.
+//! The disk, behind a dozen methods: so that a crash, a full disk and a torn sector are values in a
+//! test. There are two implementations, [`FileStorage`] and the tests' `CrashStorage`.
 
 mod file;
 
@@ -73,8 +73,8 @@ pub trait File: Send + Sync {
     /// What the system says.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
-    /// Reserves space and sets the length, so that later writes cannot run out of room and `sync` need not commit a
-    /// new length. What was not written reads as zeros.
+    /// Reserves space and sets the length, so that later writes cannot run out of room and `sync`
+    /// need not commit a new length. What was not written reads as zeros.
     ///
     /// # Errors
     /// What the system says.
@@ -111,7 +111,8 @@ pub(crate) fn read_all(file: &dyn File) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Replaces a file by one with these bytes, at once and durably: written beside it, synced, renamed.
+/// Replaces a file by one with these bytes, at once and durably: written beside it, synced,
+/// renamed.
 pub(crate) fn replace(
     storage: &dyn Storage,
     name: &str,

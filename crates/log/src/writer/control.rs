@@ -1,12 +1,13 @@
-//! Changes to topics and timers: they travel in the same batches as events, hence are atomic with them.
+//! Changes to topics and timers: they travel in the same batches as events, hence are atomic with
+//! them.
 
 use super::{Batch, Head, Writer};
 use crate::record::{self, Control};
 use crate::{End, Fork, NewTopic, Policy, ScheduleError, TopicError, TopicId, limits};
 
 impl Writer {
-    /// Creates a topic with the batch. The number may be used at once in the same batch; it is forgotten if the append
-    /// fails or the batch is abandoned.
+    /// Creates a topic with the batch. The number may be used at once in the same batch; it is
+    /// forgotten if the append fails or the batch is abandoned.
     ///
     /// # Errors
     /// The name is taken or unusable, or the fork is impossible.
@@ -126,7 +127,8 @@ impl Writer {
         settled.max(floor).max(here)
     }
 
-    /// Ends a topic: later pushes to it are refused. An event with `end` set does not do this by itself.
+    /// Ends a topic: later pushes to it are refused. An event with `end` set does not do this by
+    /// itself.
     ///
     /// # Errors
     /// The change is refused; the batch is as it was.
@@ -147,7 +149,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Removes the topic's events with sequences up to and including `through` (those of this batch too).
+    /// Removes the topic's events with sequences up to and including `through` (those of this batch
+    /// too).
     ///
     /// # Errors
     /// The change is refused; the batch is as it was.
@@ -188,7 +191,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Stores a timer: [`Log::schedules`](crate::Log::schedules) lists it until [`Writer::unschedule`]. Returns its id.
+    /// Stores a timer: [`Log::schedules`](crate::Log::schedules) lists it until
+    /// [`Writer::unschedule`]. Returns its id.
     ///
     /// # Errors
     /// The timer is refused; the batch is as it was.

@@ -329,7 +329,8 @@ impl Model {
                 kept.any(|event| event.sequence == sequence)
             };
             match real {
-                // An id may have been used again; when the newest of its events is gone, an older one may be found.
+                // An id may have been used again; when the newest of its events is gone, an older
+                // one may be found.
                 Some(sequence) => assert!(sequences.contains(&sequence) && kept(sequence)),
                 None => {
                     let newest = sequences.last().copied().unwrap_or(0);

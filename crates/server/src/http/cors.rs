@@ -6,8 +6,9 @@ use crate::dates::EXPOSED;
 use crate::head::Head;
 use crate::reply::Reply;
 
-/// The value of `Access-Control-Allow-Origin`, if the request has an origin that may read the answer.
-/// It is echoed only when it was listed; in `dev`, which only this machine reaches, everybody may.
+/// The value of `Access-Control-Allow-Origin`, if the request has an origin that may read the
+/// answer. It is echoed only when it was listed; in `dev`, which only this machine reaches,
+/// everybody may.
 pub(crate) fn allowed(app: &App, head: &Head<'_>) -> Option<String> {
     let origin = std::str::from_utf8(head.bytes("origin")?).ok()?;
     let listed = app.config.cors_origins.iter().find(|listed| *listed == origin || *listed == "*");

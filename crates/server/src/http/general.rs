@@ -1,8 +1,8 @@
 //! The general door: hyper takes every request that the fast door leaves, on any connection.
 //!
-//! When a request turns out to be a subscription, its socket is taken out of hyper again: the handler
-//! leaves what was asked in a cell and never answers; the connection's future sees the cell, is taken
-//! apart, and the bare socket goes to a shard. Nothing was written on it by then.
+//! When a request turns out to be a subscription, its socket is taken out of hyper again: the
+//! handler leaves what was asked in a cell and never answers; the connection's future sees the
+//! cell, is taken apart, and the bare socket goes to a shard. Nothing was written on it by then.
 
 use std::convert::Infallible;
 use std::future::poll_fn;

@@ -27,15 +27,15 @@ pub(super) fn ready(app: &App) -> Result<Reply, ApiError> {
     }
     let log = app.hub.log_status();
     match log.state {
-        tidings_log::State::Healthy => {
+        tidings_hub::LogState::Healthy => {
             let answer = json!({"status": "ready", "damaged_ranges": log.damaged.len()});
             Ok(Reply::json(200, &answer))
         }
-        tidings_log::State::Failed { why } => Err(ApiError::new(
+        tidings_hub::LogState::Failed { why } => Err(ApiError::new(
             ErrorCode::LogFailed,
             format!("the log has failed ({why}); mend the disk and start the server again"),
         )),
-        tidings_log::State::Closed => Err(ApiError::draining()),
+        tidings_hub::LogState::Closed => Err(ApiError::draining()),
     }
 }
 

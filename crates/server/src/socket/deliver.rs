@@ -1,9 +1,9 @@
 //! Delivery: what is due goes to each socket in one write.
 //!
-//! Topics with news wait in line. A slice takes the first, writes to so many of its subscribers, and
-//! then the loop looks for requests before it goes on; so publishes are taken while a large topic is
-//! being delivered, and a subscriber whose turn comes later gets everything up to that moment in one
-//! write. A lone event is written at once to everybody.
+//! Topics with news wait in line. A slice takes the first, writes to so many of its subscribers,
+//! and then the loop looks for requests before it goes on; so publishes are taken while a large
+//! topic is being delivered, and a subscriber whose turn comes later gets everything up to that
+//! moment in one write. A lone event is written at once to everybody.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The fast door: which requests this loop takes itself.
 //!
-//! It takes only what it fully understands. Anything that is unusual, wrong or merely long is left to
-//! hyper, which gets the same bytes, so there is one answer to bad requests and no second HTTP
+//! It takes only what it fully understands. Anything that is unusual, wrong or merely long is left
+//! to hyper, which gets the same bytes, so there is one answer to bad requests and no second HTTP
 //! implementation to keep safe. Parsing the head is httparse's, as it is in hyper.
 
 use crate::head::{Head, Headers};

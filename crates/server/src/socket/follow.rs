@@ -112,10 +112,10 @@ impl FollowTable {
         *selection = followed.selection.get_or_insert_with(|| selection.clone()).clone();
     }
 
-    /// Adds a subscriber of several topics: to those named, and to those that its patterns match and
-    /// that are known here already. Returns the position that it must have for the bell to tell it
-    /// of all that it has not had: what became visible before a pattern was followed here may be of
-    /// a topic that nobody here knows.
+    /// Adds a subscriber of several topics: to those named, and to those that its patterns match
+    /// and that are known here already. Returns the position that it must have for the bell to tell
+    /// it of all that it has not had: what became visible before a pattern was followed here may be
+    /// of a topic that nobody here knows.
     pub(super) fn join_many(&mut self, key: Key, selection: &Selection, framing: Framing) -> u64 {
         let mut needed = 0;
         for name in selection.topics() {

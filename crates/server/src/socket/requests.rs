@@ -215,7 +215,8 @@ impl Shard {
                 (Verdict::Subscribe { len }, Some(head)) => {
                     used += len;
                     match subscription(&self.app, &head) {
-                        // What follows the request is not looked at: the connection is a stream now.
+                        // What follows the request is not looked at: the connection is a stream
+                        // now.
                         Ok(asked) => {
                             intake.subscribing.push((key, asked));
                             return (data.len(), false);

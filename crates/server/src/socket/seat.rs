@@ -1,5 +1,5 @@
-//! A subscriber's place in the live fan-out: how it gets one, and how it moves to the thread that reads
-//! the log and back.
+//! A subscriber's place in the live fan-out: how it gets one, and how it moves to the thread that
+//! reads the log and back.
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -192,9 +192,7 @@ impl Shard {
         let (after, view) = (seat.subscriber.after, seat.subscriber.view);
         let untold = |topic: &u64| {
             let live = self.follows.get(*topic).map(|followed| &followed.live);
-            live.is_some_and(|live| {
-                live.reach(after, visible, view, self.now_ms) != Reach::Nothing
-            })
+            live.is_some_and(|live| live.reach(after, visible, view, self.now_ms) != Reach::Nothing)
         };
         if visible > self.visible && topics.iter().any(untold) {
             // As for one topic; and the next event of another would move it past them.

@@ -1,8 +1,8 @@
 //! A shard: one thread, one epoll loop, a table of sockets.
 //!
 //! One turn of the loop: take what has come (requests into one round, appended together and
-//! answered), take the mail, put topics with news in line, deliver a slice. It sleeps only when there
-//! is nothing of all that.
+//! answered), take the mail, put topics with news in line, deliver a slice. It sleeps only when
+//! there is nothing of all that.
 
 use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
