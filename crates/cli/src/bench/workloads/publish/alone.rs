@@ -6,7 +6,7 @@ use std::thread;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::figures;
-use super::store::{Drawn, Events, Store};
+use super::store::{Disk, Drawn, Events, Store};
 use crate::bench::clock::now_ns;
 use crate::bench::histogram::Histogram;
 use crate::bench::pinned;
@@ -16,6 +16,8 @@ use crate::bench::{Bench, BenchError};
 
 /// Events of one commit at most.
 const GROUP_MAX: usize = 1_024;
+/// Groups that wait for the device at most.
+const GROUPS_UNDER_WAY: usize = 2;
 /// The part of the measured time that is run before it.
 const WARM_UP: u64 = 5;
 
@@ -104,29 +106,59 @@ pub(super) fn closed_loop(
     })
 }
 
-/// The writer: takes what has come, commits it, answers.
+/// The writer: takes what has come and appends it. The bare loop's groups are on the device then;
+/// the log's wait for a thread that does nothing else, as in the hub, so the next group is encoded
+/// while the device works.
 fn write(
     store: &mut Store,
     incoming: &Receiver<Request>,
     answers: &SyncSender<Vec<u32>>,
 ) -> Result<Written, BenchError> {
     let (start, cpu) = (now_ns(), thread_cpu_ns());
-    // An answer to nobody: the store is open.
-    let mut open = answers.send(Vec::new()).is_ok();
-    while open {
-        // Ends when the publishers have gone.
-        let Ok(first) = incoming.recv() else { break };
-        let mut group = vec![first.publisher];
-        store.push(first.event)?;
-        while group.len() < GROUP_MAX {
-            let Ok(next) = incoming.try_recv() else { break };
-            store.push(next.event)?;
-            group.push(next.publisher);
+    let (appended, to_reach) = sync_channel(GROUPS_UNDER_WAY);
+    let disk_ns = thread::scope(|scope| {
+        let disk = store.disk().map(|disk| scope.spawn(move || reach(&disk, &to_reach, answers)));
+        // An answer to nobody: the store is open.
+        let mut open = answers.send(Vec::new()).is_ok();
+        while open {
+            // Ends when the publishers have gone.
+            let Ok(first) = incoming.recv() else { break };
+            let mut group = vec![first.publisher];
+            store.push(first.event)?;
+            while group.len() < GROUP_MAX {
+                let Ok(next) = incoming.try_recv() else { break };
+                store.push(next.event)?;
+                group.push(next.publisher);
+            }
+            open = match store.append()? {
+                None => answers.send(group).is_ok(),
+                Some(batch) => appended.send((batch, group)).is_ok(),
+            };
         }
-        store.commit()?;
-        open = answers.send(group).is_ok();
+        drop(appended);
+        match disk.map(thread::ScopedJoinHandle::join) {
+            None => Ok(0),
+            Some(Ok(ended)) => ended,
+            Some(Err(_)) => Err(BenchError::Workload("the disk's thread panicked".to_owned())),
+        }
+    })?;
+    let cpu_ns = thread_cpu_ns() - cpu + disk_ns;
+    Ok(Written { cpu_ns, elapsed_ns: now_ns() - start })
+}
+
+/// Answers each group once it is on the device; returns the thread's CPU time.
+fn reach(
+    disk: &Disk,
+    groups: &Receiver<(u64, Vec<u32>)>,
+    answers: &SyncSender<Vec<u32>>,
+) -> Result<u64, BenchError> {
+    for (batch, group) in groups {
+        disk.reach(batch)?;
+        if answers.send(group).is_err() {
+            break;
+        }
     }
-    Ok(Written { cpu_ns: thread_cpu_ns() - cpu, elapsed_ns: now_ns() - start })
+    Ok(thread_cpu_ns())
 }
 
 /// The publishers: each publishes again as soon as it is answered. Returns the delays and how long

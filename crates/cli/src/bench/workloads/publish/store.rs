@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tidings_log::{
-    Batch, Durability, Event, FileStorage, NewTopic, Opened, Options, Policy, TopicId, Writer,
+    Batch, Durability, Event, FileStorage, Log, NewTopic, Opened, Options, Policy, TopicId, Writer,
 };
 
 use crate::bench::BenchError;
@@ -62,19 +62,51 @@ impl Store {
 
     /// Writes the group and returns once it is on the device.
     pub(super) fn commit(&mut self) -> Result<(), BenchError> {
+        if let Some(batch) = self.append()? {
+            self.disk().expect("what is appended is the log's").reach(batch)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the group. The bare loop's is on the device then; the log's is once its disk has
+    /// reached the returned batch.
+    pub(super) fn append(&mut self) -> Result<Option<u64>, BenchError> {
         match &mut self.to {
-            To::Bare(file) => file.commit().map_err(|error| BenchError::Io("the bare loop", error)),
+            To::Bare(file) => {
+                file.commit().map_err(|error| BenchError::Io("the bare loop", error))?;
+                Ok(None)
+            }
             To::Log { opened, batch, .. } => {
                 let appended = opened.writer.append(batch, Durability::Synced);
-                let number = appended.map_err(log_error)?.batch;
-                let synced = opened.log.sync().map_err(log_error)?;
-                if synced < number {
-                    let text = format!("batch {number} is not on the device, only {synced}");
-                    return Err(BenchError::Log(text));
-                }
-                Ok(())
+                Ok(Some(appended.map_err(log_error)?.batch))
             }
         }
+    }
+
+    /// The log's way to the device, for a thread of its own.
+    pub(super) fn disk(&self) -> Option<Disk> {
+        match &self.to {
+            To::Bare(_) => None,
+            To::Log { opened, .. } => Some(Disk(opened.log.clone())),
+        }
+    }
+}
+
+/// Puts what the log has written on the device.
+pub(super) struct Disk(Log);
+
+impl Disk {
+    /// Returns once this batch is on the device.
+    pub(super) fn reach(&self, batch: u64) -> Result<(), BenchError> {
+        if self.0.synced() >= batch {
+            return Ok(());
+        }
+        let synced = self.0.sync().map_err(log_error)?;
+        if synced < batch {
+            let text = format!("batch {batch} is not on the device, only {synced}");
+            return Err(BenchError::Log(text));
+        }
+        Ok(())
     }
 }
 
