@@ -41,6 +41,10 @@ const FIELDS_MAX: usize = 100;
 /// Bytes of a request's target.
 const TARGET_BYTES_MAX: usize = 8 << 10;
 
+/// Bytes of a body that are read after it turned out to be too large: as large again as the usual
+/// limit. They are held until then, which is no more than a body that is wanted.
+const DISCARDED_BYTES_MAX: usize = tidings_frame::limits::REQUEST_BODY_BYTES_MAX;
+
 /// hyper's own floor for its buffer.
 const HYPER_BUFFER_MIN: usize = 8 << 10;
 
@@ -132,10 +136,14 @@ async fn respond(
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     let head = Head::new(parts.method.as_str(), target, Headers::Map(&parts.headers));
     let origin = cors::allowed(app, &head);
+    let mut unread = false;
     let outcome = match checked(&parts, target) {
         Err(error) => Err(error),
         Ok(()) => match read_body(app, &parts.headers, body).await {
-            Err(error) => Err(error),
+            Err(error) => {
+                unread = true;
+                Err(error)
+            }
             Ok(body) => answer(app, &head, &body).await,
         },
     };
@@ -148,7 +156,9 @@ async fn respond(
         Ok(Outcome::Reply(reply)) => reply,
         Err(error) => {
             tracing::debug!(%peer, code = %error.problem.code, "a request was refused");
-            Reply::from(error)
+            let reply = Reply::from(error);
+            // Where the next request would begin is not known.
+            if unread { reply.with("connection", "close") } else { reply }
         }
     };
     response(cors::expose(reply, origin))
@@ -170,7 +180,7 @@ fn checked(parts: &http::request::Parts, target: &str) -> Result<(), ApiError> {
 async fn read_body(
     app: &App,
     headers: &http::HeaderMap,
-    body: Incoming,
+    mut body: Incoming,
 ) -> Result<Bytes, ApiError> {
     let limit = app.config.limits.body_bytes;
     let too_large = || {
@@ -182,13 +192,24 @@ async fn read_body(
     if length.and_then(|length| length.parse::<u64>().ok()).is_some_and(|l| l > limit as u64) {
         return Err(too_large());
     }
-    let collected = Limited::new(body, limit).collect();
+    let collected = Limited::new(&mut body, limit).collect();
     match tokio::time::timeout(app.config.limits.body_timeout, collected).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            discard(app, body).await;
+            Err(too_large())
+        }
         Ok(Err(error)) => Err(ApiError::new(ErrorCode::InvalidRequest, error.to_string())),
         Err(_) => Err(ApiError::new(ErrorCode::Timeout, "the body did not come in time")),
     }
+}
+
+/// Reads on for a while what is not wanted: a client that is still sending when its connection is
+/// closed loses the answer too.
+async fn discard(app: &App, body: Incoming) {
+    let rest = Limited::new(body, DISCARDED_BYTES_MAX).collect();
+    // Whatever comes of it, the answer is the same.
+    let _ = tokio::time::timeout(app.config.limits.body_timeout, rest).await;
 }
 
 fn response(reply: Reply) -> hyper::Response<Full<Bytes>> {
