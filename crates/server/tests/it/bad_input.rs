@@ -414,7 +414,8 @@ fn who_is_too_slow_is_told_and_let_go() {
         &b"G"[..],
         b"GET /healthz HTTP/1.1\r\nHost: h\r\n",
         b"POST /topics/t HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n12345",
-        b"POST /topics/t HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 10\r\n\r\n12345",
+        b"POST /topics/t HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\
+          Content-Length: 10\r\n\r\n12345",
         b"POST /publish HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n123",
     ] {
         let mut conn = server.connect();
