@@ -179,6 +179,7 @@ impl Tail {
 
     pub(crate) fn push(&mut self, info: FrameInfo, frame: &[u8], bytes_max: usize) {
         debug_assert!(info.sequence > self.newest(), "frames come in the log's order");
+        self.make_room(frame.len(), bytes_max);
         self.bytes.extend_from_slice(frame);
         self.special += usize::from(info.is_special());
         let end = self.base + self.bytes.len() as u64;
@@ -186,7 +187,10 @@ impl Tail {
         while self.len() > bytes_max && self.entries.len() > 1 {
             self.forget_oldest();
         }
-        self.compact();
+        // Each byte is moved at most once on average.
+        if self.dead > 0 && self.dead >= self.len() {
+            self.compact();
+        }
     }
 
     /// Forgets frames that became visible before `time_ms`.
@@ -198,8 +202,9 @@ impl Tail {
             self.bytes = Vec::new();
             self.base += self.dead as u64;
             self.dead = 0;
+        } else if self.dead > 0 && self.dead >= self.len() {
+            self.compact();
         }
-        self.compact();
     }
 
     fn forget_oldest(&mut self) {
@@ -210,15 +215,29 @@ impl Tail {
         }
     }
 
-    /// Moves the living bytes to the front once they are the smaller part, so that each byte is
-    /// moved at most once on average.
-    fn compact(&mut self) {
-        if self.dead > 0 && self.dead >= self.len() {
-            self.bytes.copy_within(self.dead.., 0);
-            self.bytes.truncate(self.len());
-            self.base += self.dead as u64;
-            self.dead = 0;
+    /// Grows the buffer by doubling, but to no more than half above the limit: what is forgotten makes
+    /// room for what comes.
+    fn make_room(&mut self, frame: usize, bytes_max: usize) {
+        if self.bytes.len() + frame <= self.bytes.capacity() {
+            return;
         }
+        let most = bytes_max + bytes_max / 2;
+        if self.dead >= bytes_max / 4 {
+            self.compact();
+        }
+        let wanted = self.bytes.len() + frame;
+        if wanted > self.bytes.capacity() {
+            let doubled = wanted.max(self.bytes.capacity() * 2).min(most.max(wanted));
+            self.bytes.reserve_exact(doubled - self.bytes.len());
+        }
+    }
+
+    /// Moves the living bytes to the front.
+    fn compact(&mut self) {
+        self.bytes.copy_within(self.dead.., 0);
+        self.bytes.truncate(self.len());
+        self.base += self.dead as u64;
+        self.dead = 0;
     }
 
     fn range(&self, first: usize, last: usize) -> (usize, usize) {
@@ -374,7 +393,7 @@ mod tests {
         for sequence in 1..=100 {
             tail.push(info(sequence), &[b'x'; 10], 55);
             assert!(tail.len() <= 55);
-            assert!(tail.bytes.len() <= 2 * 55 + 10);
+            assert!(tail.bytes.capacity() <= 2 * 55 + 10);
         }
         assert_eq!(tail.reach(94, 100, VIEW, 0), Reach::Behind);
         assert_eq!(due(&tail, 95, 100, VIEW).2, 5);
