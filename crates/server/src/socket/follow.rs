@@ -81,7 +81,29 @@ impl FollowTable {
             }
         }
         let live = self.hub.attach(&self.bell, name, framing);
-        self.insert(live, vec![framing])
+        let topic = self.insert(live, vec![framing]);
+        self.join_those_with_patterns(topic);
+        topic
+    }
+
+    /// Adds those whose patterns match a topic that is new here, whoever it was that brought it.
+    fn join_those_with_patterns(&mut self, topic: u64) {
+        let Some(name) = self.topics.get(&topic).map(|followed| followed.live.name().clone())
+        else {
+            return;
+        };
+        let matching: Vec<(Framing, Vec<Key>)> = self
+            .patterns
+            .iter()
+            .filter(|followed| followed.pattern.matches(&name))
+            .map(|followed| (followed.framing, followed.keys.clone()))
+            .collect();
+        for (framing, keys) in matching {
+            self.follow(&name, framing);
+            for key in keys {
+                self.join_one_of_many(topic, key);
+            }
+        }
     }
 
     fn insert(&mut self, live: Arc<Live>, framings: Vec<Framing>) -> u64 {
@@ -182,18 +204,14 @@ impl FollowTable {
         if self.topics.contains_key(&topic) {
             return topic;
         }
-        let matching: Vec<(Framing, Vec<Key>)> = self
-            .patterns
-            .iter()
-            .filter(|followed| followed.pattern.matches(live.name()))
-            .map(|followed| (followed.framing, followed.keys.clone()))
-            .collect();
-        let mut framings: Vec<Framing> = matching.iter().map(|&(framing, _)| framing).collect();
+        // The bell was hung there by the hub, for the framings of the patterns.
+        let matches = |followed: &&FollowedPattern| followed.pattern.matches(live.name());
+        let framings = self.patterns.iter().filter(matches).map(|followed| followed.framing);
+        let mut framings: Vec<Framing> = framings.collect();
+        framings.sort_unstable();
         framings.dedup();
         self.insert(live.clone(), framings);
-        for key in matching.into_iter().flat_map(|(_, keys)| keys) {
-            self.join_one_of_many(topic, key);
-        }
+        self.join_those_with_patterns(topic);
         topic
     }
 
