@@ -260,6 +260,7 @@ impl Hub {
         for live in lives {
             live.forget_before(before);
         }
+        self.spans.trim();
     }
 
     /// Sequence of the topic's newest event, 0 if it has none.

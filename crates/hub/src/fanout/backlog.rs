@@ -9,6 +9,7 @@ use tidings_frame::{EventObject, Position};
 use tidings_log::{ReadLimit, StoredEvent, TopicId};
 
 use super::frame::{Framed, View};
+use super::spans::Reader;
 use super::tail::{SPAN_BYTES_MAX, Span};
 use crate::error::StoreError;
 use crate::hub::Hub;
@@ -30,6 +31,8 @@ pub struct Backlog {
     scanned: u32,
     /// Up to where the subscriber was told that events of a topic are missing.
     told: HashMap<TopicId, u64>,
+    /// Held while it reads spans, which are kept for as many readers as there are.
+    reader: Option<Reader>,
 }
 
 /// What the frames of a topic need to know of it.
@@ -63,6 +66,7 @@ impl Backlog {
             version: None,
             scanned: 0,
             told: HashMap::new(),
+            reader: None,
         }
     }
 
@@ -127,6 +131,7 @@ impl Backlog {
     /// # Errors
     /// When the log cannot be read; the position is still right and the step can be tried again.
     pub fn step(&mut self, hub: &Hub, after: u64, view: View) -> Result<Step, StoreError> {
+        self.reader.get_or_insert_with(|| hub.spans.reader());
         let through = hub.visible();
         // After `through`: a topic whose first event is visible by now is in the count.
         let topics = self.topics(hub).to_vec();

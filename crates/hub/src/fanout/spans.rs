@@ -18,6 +18,9 @@ use super::tail::Span;
 /// Bytes of spans kept at most: what a reconnect storm reads while it lasts.
 pub(crate) const KEPT_SPANS_BYTES_MAX: usize = 32 << 20;
 
+/// Bytes of spans kept for each reader at most. A lone reader has little use for what it has read.
+pub(crate) const KEPT_SPANS_BYTES_EACH: usize = 128 << 10;
+
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     topic: TopicId,
@@ -46,13 +49,41 @@ struct Inner {
 
 /// The kept spans of a hub.
 #[derive(Default)]
-pub(crate) struct Spans(Mutex<Inner>);
+pub(crate) struct Spans {
+    inner: Mutex<Inner>,
+    /// Counts its clones: each reader holds one.
+    readers: Reader,
+}
+
+/// Somebody who is catching up.
+pub(crate) type Reader = Arc<()>;
 
 impl Spans {
+    /// Registers a reader for as long as it holds what is returned.
+    pub(crate) fn reader(&self) -> Reader {
+        self.readers.clone()
+    }
+
+    /// Lets go of what is kept for readers that have caught up.
+    pub(crate) fn trim(&self) {
+        self.shrink(&mut self.inner.lock());
+    }
+
+    fn shrink(&self, inner: &mut Inner) {
+        let readers = Arc::strong_count(&self.readers) - 1;
+        let most = KEPT_SPANS_BYTES_MAX.min(readers.saturating_mul(KEPT_SPANS_BYTES_EACH));
+        while inner.bytes > most {
+            let Some(oldest) = inner.order.pop_front() else { break };
+            if let Some(gone) = inner.spans.remove(&oldest) {
+                inner.bytes -= gone.bytes.len();
+            }
+        }
+    }
+
     /// What is due after `after`, if a kept span covers that position.
     pub(crate) fn find(&self, topic: TopicId, view: View, after: u64) -> Option<Span> {
         let kept = {
-            let inner = self.0.lock();
+            let inner = self.inner.lock();
             let (key, kept) = inner.spans.range(..=Key { topic, view, after }).next_back()?;
             if key.topic != topic || key.view != view || kept.last <= after {
                 return None;
@@ -87,20 +118,13 @@ impl Spans {
             end: span.end,
             since_ms: span.since_ms,
         };
-        let mut inner = self.0.lock();
+        let mut inner = self.inner.lock();
         inner.bytes += kept.bytes.len();
         match inner.spans.insert(key, Arc::new(kept)) {
             Some(old) => inner.bytes -= old.bytes.len(),
             None => inner.order.push_back(key),
         }
-        while inner.bytes > KEPT_SPANS_BYTES_MAX {
-            let Some(oldest) = inner.order.pop_front() else {
-                break;
-            };
-            if let Some(gone) = inner.spans.remove(&oldest) {
-                inner.bytes -= gone.bytes.len();
-            }
-        }
+        self.shrink(&mut inner);
     }
 }
 
@@ -118,6 +142,7 @@ mod tests {
     #[test]
     fn serves_whoever_stands_inside() {
         let spans = Spans::default();
+        let _reader = spans.reader();
         spans.keep(TopicId(1), VIEW, 10, &span(b"aabbcc", 30), vec![(11, 0), (20, 2), (30, 4)]);
         let found = |topic, after| {
             spans
@@ -135,13 +160,17 @@ mod tests {
     #[test]
     fn keeps_no_more_than_its_bound() {
         let spans = Spans::default();
+        let readers: Vec<Reader> = (0..1_000).map(|_| spans.reader()).collect();
         let big = Bytes::from(vec![0; 1 << 20]);
         for after in 0..100 {
             let span = Span { bytes: big.clone(), ..span(b"", after + 1) };
             spans.keep(TopicId(1), VIEW, after, &span, vec![(after + 1, 0)]);
         }
-        assert!(spans.0.lock().bytes <= KEPT_SPANS_BYTES_MAX);
+        assert!(spans.inner.lock().bytes <= KEPT_SPANS_BYTES_MAX);
         assert!(spans.find(TopicId(1), VIEW, 0).is_none());
         assert!(spans.find(TopicId(1), VIEW, 99).is_some());
+        drop(readers);
+        spans.trim();
+        assert_eq!(spans.inner.lock().bytes, 0, "nothing is kept for nobody");
     }
 }
