@@ -244,11 +244,15 @@ proptest! {
 }
 
 #[test]
-fn nothing_is_visible_before_it_is_as_durable_as_asked() {
+fn nobody_is_told_before_it_is_as_durable_as_asked_and_acknowledged() {
     let hub = TestHub::new();
+    let bell = Bell::new(hub.visible(), || {});
+    for name in ["synced/y", "a"] {
+        hub.attach(&bell, name, VIEW.framing);
+    }
     for round in 0..50 {
         let data = round.to_string();
-        let before = hub.visible();
+        let before = hub.rung();
         let mut publishes = hub.round();
         publishes.publish(&one(&[event("synced/y", &data)]));
         publishes.publish(&one(&[event("a", &data)]));
@@ -256,17 +260,17 @@ fn nothing_is_visible_before_it_is_as_durable_as_asked() {
         let wait = outcomes[0].as_ref().unwrap().wait.unwrap();
         assert_eq!(outcomes[1].as_ref().unwrap().wait, None, "written is acknowledged at once");
         let (seen, was) = std::sync::mpsc::sync_channel(1);
-        let watched = hub.hub.clone();
-        let here = std::thread::current().id();
+        let (here, rung) = (std::thread::current().id(), bell.clone());
         let look = move |_| {
             let at_once = std::thread::current().id() == here;
-            seen.send((at_once, watched.visible())).unwrap();
+            seen.send((at_once, rung.take(&mut Vec::new()))).unwrap();
         };
         hub.when_synced(wait, Box::new(look));
-        let (at_once, visible) = was.recv().unwrap();
-        // Acknowledged first: unless the disk was there before the question, nobody has been shown
-        // it at that moment.
-        assert!(at_once || visible == before);
-        until(|| hub.visible() == before + 2);
+        let (at_once, told) = was.recv().unwrap();
+        // Acknowledged first: unless the disk was there before the question, nobody has been told at
+        // that moment, not even of the event that only had to be written.
+        assert!(at_once || told == before);
+        until(|| hub.rung() == before + 2);
+        assert_eq!(bell.take(&mut Vec::new()), before + 2);
     }
 }
