@@ -70,6 +70,13 @@ pub(crate) struct Unreleased {
     callbacks: VecDeque<(u64, Synced)>,
 }
 
+impl Unreleased {
+    /// Whether this batch, or one before it that goes to disk with it, is not shown yet.
+    fn holds(&self, batch: u64) -> bool {
+        self.waiting.iter().any(|waiting| waiting.batch.is_some_and(|waits| waits <= batch))
+    }
+}
+
 /// Bells to ring for what has just become visible.
 #[derive(Default)]
 pub(crate) struct Release {
@@ -155,7 +162,10 @@ impl Hub {
     /// Calls back once `batch` is on disk: at once if it is already.
     pub fn when_synced(&self, batch: u64, callback: Synced) {
         let mut state = self.state.lock();
-        if self.log.synced() >= batch {
+        // Synced and not shown yet: whoever shows it calls back, so that nobody is acknowledged what
+        // cannot be read yet.
+        let shown = !state.unreleased.holds(batch);
+        if shown && self.log.synced() >= batch {
             drop(state);
             return callback(Ok(()));
         }
@@ -195,12 +205,13 @@ impl Hub {
             };
             release.show(&mut waiting.frames);
             release.events += waiting.events;
+            // A tail that begins here begins after all that is appended: what waits behind this was
+            // encoded for those who followed then.
+            let newest = state.writer.next_sequence() - 1;
             for name in &waiting.topics {
                 if state.learn(self, name) {
-                    state
-                        .live_of(self, name, waiting.last)
-                        .iter()
-                        .for_each(|live| release.note(live));
+                    let live = state.live_of(self, name, newest);
+                    live.iter().for_each(|live| release.note(live));
                 }
             }
             state.visible = waiting.last.max(state.visible);

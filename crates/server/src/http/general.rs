@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -92,7 +93,10 @@ async fn converse(
     let io = Rewound { initial: handed.initial.into(), stream: TcpStream::from_std(stream)? };
     let cell: Cell = Arc::default();
     let (app_of_service, cell_of_service, peer) = (app.clone(), cell.clone(), handed.peer);
+    let asked_once = Arc::new(AtomicBool::new(false));
+    let asks = asked_once.clone();
     let service = service_fn(move |request| {
+        asks.store(true, Ordering::Relaxed);
         let (app, cell) = (app_of_service.clone(), cell_of_service.clone());
         // Boxed, because a connection can be taken apart only if it can be moved.
         Box::pin(async move { Ok::<_, Infallible>(respond(&app, request, &cell, peer).await) })
@@ -105,18 +109,25 @@ async fn converse(
         .half_close(true)
         .serve_connection(TokioIo::new(io), service);
     let mut drained = pin!(app.drained());
-    let mut draining = false;
+    let (mut draining, mut told) = (false, false);
     let ended = poll_fn(|context| {
-        if !draining && drained.as_mut().poll(context).is_ready() {
-            draining = true;
+        loop {
+            // While a subscription waits in its handler the connection is not done, so this does not
+            // shut down a socket that is to live on. `poll_without_shutdown` would also be done
+            // before the last answer is out.
+            let ended = Pin::new(&mut connection).poll(context);
+            if let Some(asked) = cell.lock().take() {
+                return Poll::Ready(Ok(Some(asked)));
+            }
+            draining = draining || drained.as_mut().poll(context).is_ready();
+            // Not before the first request has come in: hyper would hang up on a load balancer
+            // that asks whether we are ready.
+            if told || !draining || !asked_once.load(Ordering::Relaxed) {
+                return ended.map_ok(|()| None);
+            }
+            told = true;
             Pin::new(&mut connection).graceful_shutdown();
         }
-        // Without shutting the socket down: it may have to live on as a stream.
-        let ended = connection.poll_without_shutdown(context);
-        if let Some(asked) = cell.lock().take() {
-            return Poll::Ready(Ok(Some(asked)));
-        }
-        ended.map_ok(|()| None)
     })
     .await?;
     let Some(asked) = ended else { return Ok(None) };

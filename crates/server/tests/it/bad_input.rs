@@ -48,7 +48,8 @@ impl Watch {
     fn check_answer(&self, case: &str, mut conn: Conn, expect: &Expect) {
         match expect {
             Problem(status, code) => {
-                conn.reply().problem(*status, code);
+                let reply = conn.try_reply();
+                reply.unwrap_or_else(|| panic!("{case}: no answer")).problem(*status, code);
             }
             Refused => {
                 let reply = conn.try_reply();
@@ -249,7 +250,7 @@ fn what_is_too_large() {
     }
     let body = vec![b' '; (8 << 20) + 1];
     // Said before it is sent: refused without waiting for it.
-    for length in ["8388609", "99999999999", "18446744073709551615"] {
+    for length in ["8388609", "99999999999", "9223372036854775807"] {
         for (method, target) in [("POST", "/topics/t"), ("POST", "/publish"), ("PUT", "/topics/t")]
         {
             let head = format!(
@@ -320,6 +321,7 @@ fn requests_that_are_no_http() {
         with("Content-Length: 0x1\r\n\r\nx"),
         with("Content-Length: \r\n\r\nx"),
         with("Content-Length: 99999999999999999999999\r\n\r\nx"),
+        with("Content-Length: 18446744073709551615\r\n\r\nx"),
         with("Content-Length: 1\r\nContent-Length: 2\r\n\r\nxy"),
         with("Content-Length: 1, 2\r\n\r\nxy"),
         with("Transfer-Encoding: gzip\r\n\r\nx"),

@@ -123,7 +123,7 @@ fn a_connection_is_ended_by_name() {
         let stream = server.subscribe(target);
         let target = format!("/connections/{}", stream.name());
         assert_eq!(server.request("DELETE", &target, "", b"").status, 204);
-        assert_eq!(stream.to_end(), []);
+        assert_eq!(stream.until_end(), []);
         server.request("DELETE", &target, "", b"").problem(404, "connection-not-found");
     }
 }

@@ -5,13 +5,19 @@
 //! clients use. Nothing waits for time to pass: what is to happen is waited for, with a bound.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod bad_input;
 mod connections;
+mod drain;
 mod history;
 mod operations;
+mod order;
 mod policies;
 mod publish;
 mod requests;
+mod resume;
+mod scale;
 mod schedules;
+mod slow;
 mod stream;
 mod subscribe;
 mod support;

@@ -175,3 +175,27 @@ fn a_body_of_any_size_up_to_the_limit_is_stored_whole() {
         }
     }
 }
+
+#[test]
+fn the_last_answer_of_a_connection_arrives_whole_however_slowly_it_is_read() {
+    let server = Server::start();
+    for _ in 0..3 {
+        server.publish("/topics/t", &"x".repeat(1 << 20));
+    }
+    for headers in ["Connection: close\r\n", ""] {
+        let mut conn = server.connect();
+        let headers = format!("Accept: application/json\r\n{headers}");
+        conn.ask("GET", "/topics/t?earliest", &headers, b"");
+        conn.half_close();
+        // It does not fit into the sockets' buffers, and nobody reads until the server is stuck.
+        crate::support::until("the answer to be as far as it gets", || {
+            let mut bytes = vec![0; 8 << 20];
+            let before = conn.socket().peek(&mut bytes).unwrap();
+            std::thread::yield_now();
+            conn.socket().peek(&mut bytes).unwrap() == before && before > 1_000
+        });
+        let page = conn.reply().json();
+        assert_eq!(page["events"].as_array().unwrap().len(), 3);
+        assert_eq!(conn.rest(), b"");
+    }
+}

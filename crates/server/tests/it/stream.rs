@@ -1,10 +1,11 @@
 //! A subscription: its bytes, and the events that the clients' decoder makes of them.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use tidings_frame::sse_decode::Decoder;
 
-use crate::support::{Conn, Reply};
+use crate::support::{Conn, PATIENCE, Reply};
 
 /// An event as an `EventSource` would see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +88,10 @@ impl Stream {
 
     /// The next event; none if the stream ends.
     pub(crate) fn try_next(&mut self) -> Option<Event> {
+        // Heartbeats are no sign that it will come.
+        let deadline = Instant::now() + PATIENCE;
         loop {
+            assert!(Instant::now() < deadline, "no event came, only {} comments", self.comments());
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
             }
@@ -120,7 +124,7 @@ impl Stream {
     }
 
     /// Everything up to the end of the stream.
-    pub(crate) fn to_end(mut self) -> Vec<Event> {
+    pub(crate) fn until_end(mut self) -> Vec<Event> {
         let mut all = Vec::new();
         while let Some(event) = self.try_next() {
             all.push(event);

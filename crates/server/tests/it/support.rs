@@ -245,7 +245,10 @@ pub(crate) struct Reply {
 
 impl Conn {
     pub(crate) fn to(address: SocketAddr) -> Self {
-        let socket = TcpStream::connect(address).unwrap();
+        Self::over(TcpStream::connect(address).unwrap())
+    }
+
+    pub(crate) fn over(socket: TcpStream) -> Self {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_write_timeout(Some(PATIENCE)).unwrap();
         socket.set_nodelay(true).unwrap();
@@ -263,7 +266,8 @@ impl Conn {
     }
 
     pub(crate) fn half_close(&self) {
-        self.socket.shutdown(Shutdown::Write).unwrap();
+        // The server may have hung up already.
+        let _ = self.socket.shutdown(Shutdown::Write);
     }
 
     pub(crate) fn socket(&self) -> &TcpStream {

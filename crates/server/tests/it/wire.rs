@@ -229,7 +229,7 @@ fn an_end_is_said_and_closes_the_stream_of_that_topic_alone() {
             server.publish("/topics/u", "3");
             assert_eq!(several.next().data, "3");
             // From the log it is said and closed in the same way.
-            let late = server.subscribe_with("/topics/t?earliest", door.headers()).to_end();
+            let late = server.subscribe_with("/topics/t?earliest", door.headers()).until_end();
             let kinds: Vec<&str> = late.iter().map(|event| event.kind.as_str()).collect();
             assert_eq!(kinds, ["message", "message", "end"]);
         }
@@ -255,7 +255,7 @@ fn who_has_had_the_end_is_told_not_to_come_again() {
         assert_eq!(reply.header("connection"), Some("close"));
         let again =
             server.subscribe_with(&format!("/topics/t?lastEventId={first}"), door.headers());
-        let kinds: Vec<String> = again.to_end().into_iter().map(|event| event.kind).collect();
+        let kinds: Vec<String> = again.until_end().into_iter().map(|event| event.kind).collect();
         assert_eq!(kinds, ["end"]);
         // Live only: there is nothing to come.
         let mut conn = server.connect();
