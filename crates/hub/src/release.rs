@@ -162,8 +162,8 @@ impl Hub {
     /// Calls back once `batch` is on disk: at once if it is already.
     pub fn when_synced(&self, batch: u64, callback: Synced) {
         let mut state = self.state.lock();
-        // Synced and not shown yet: whoever shows it calls back, so that nobody is acknowledged what
-        // cannot be read yet.
+        // Synced and not shown yet: whoever shows it calls back, so that nobody is acknowledged
+        // what cannot be read yet.
         let shown = !state.unreleased.holds(batch);
         if shown && self.log.synced() >= batch {
             drop(state);
@@ -217,7 +217,8 @@ impl Hub {
             state.visible = waiting.last.max(state.visible);
         }
         let result = result.map(|_| ());
-        // Whoever is acknowledged may read at once what it has published; the bells ring after that.
+        // Whoever is acknowledged may read at once what it has published; the bells ring after
+        // that.
         self.visible.store(state.visible, Ordering::Release);
         for (_, callback) in callbacks {
             callback(result.clone());

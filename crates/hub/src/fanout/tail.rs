@@ -218,8 +218,8 @@ impl Tail {
         }
     }
 
-    /// Grows the buffer by doubling, but to no more than half above the limit: what is forgotten makes
-    /// room for what comes.
+    /// Grows the buffer by doubling, but to no more than half above the limit: what is forgotten
+    /// makes room for what comes.
     fn make_room(&mut self, frame: usize, bytes_max: usize) {
         if self.bytes.len() + frame <= self.bytes.capacity() {
             return;

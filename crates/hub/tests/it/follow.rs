@@ -267,8 +267,8 @@ fn nobody_is_told_before_it_is_as_durable_as_asked_and_acknowledged() {
         };
         hub.when_synced(wait, Box::new(look));
         let (at_once, told) = was.recv().unwrap();
-        // Acknowledged first: unless the disk was there before the question, nobody has been told at
-        // that moment, not even of the event that only had to be written.
+        // Acknowledged first: unless the disk was there before the question, nobody has been told
+        // at that moment, not even of the event that only had to be written.
         assert!(at_once || told == before);
         until(|| hub.rung() == before + 2);
         assert_eq!(bell.take(&mut Vec::new()), before + 2);

@@ -112,8 +112,8 @@ async fn converse(
     let (mut draining, mut told) = (false, false);
     let ended = poll_fn(|context| {
         loop {
-            // While a subscription waits in its handler the connection is not done, so this does not
-            // shut down a socket that is to live on. `poll_without_shutdown` would also be done
+            // While a subscription waits in its handler the connection is not done, so this does
+            // not shut down a socket that is to live on. `poll_without_shutdown` would also be done
             // before the last answer is out.
             let ended = Pin::new(&mut connection).poll(context);
             if let Some(asked) = cell.lock().take() {
