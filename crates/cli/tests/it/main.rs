@@ -3,6 +3,7 @@
 
 mod bench;
 mod config;
+mod durability;
 mod help;
 mod pages;
 mod program;

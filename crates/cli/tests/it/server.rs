@@ -46,13 +46,17 @@ impl Server {
     }
 
     /// Ends the server without a warning, as a crash would, and starts it again on the same port.
-    pub(crate) fn crash_and_restart(mut self) -> Self {
+    pub(crate) fn crash_and_restart(self) -> Self {
+        self.crash().restart()
+    }
+
+    /// Ends the server without a warning.
+    pub(crate) fn crash(mut self) -> Crashed {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         let listen = self.url.trim_start_matches("http://").to_owned();
         let empty = tempfile::tempdir().unwrap();
-        let folder = std::mem::replace(&mut self.folder, empty);
-        Self::start_in(folder, &listen)
+        Crashed { folder: std::mem::replace(&mut self.folder, empty), listen }
     }
 
     /// Runs the program against this server.
@@ -77,6 +81,18 @@ impl Server {
         let id = self.child.id().to_string();
         let status = std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap();
         assert!(status.success());
+    }
+}
+
+/// What a crash has left: a folder, and the port that clients know.
+pub(crate) struct Crashed {
+    folder: tempfile::TempDir,
+    listen: String,
+}
+
+impl Crashed {
+    pub(crate) fn restart(self) -> Server {
+        Server::start_in(self.folder, &self.listen)
     }
 }
 
