@@ -233,7 +233,8 @@ fn what_a_memory_topic_loses_is_told() {
             });
             assert!(more, "the stream ended: {events:?}");
         }
-        // Its own id was lost, so a resume after it says so; if it was not, there is nothing to say.
+        // Its own id was lost, so a resume after it says so; if it was not, there is nothing to
+        // say.
         assert_eq!(events.iter().any(|(_, kind, _)| kind == "gap"), was_lost, "{events:?}");
         if was_lost {
             let notice: Value = serde_json::from_str(&events[0].2).unwrap();
