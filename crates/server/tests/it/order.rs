@@ -148,3 +148,38 @@ fn a_subscription_begins_no_later_than_its_head() {
         assert_eq!(stream.next().id, reply.json()["id"].as_str().unwrap(), "{target}");
     }
 }
+
+#[test]
+fn a_pattern_that_is_new_here_misses_no_topic_that_is_new_too() {
+    const PAIRS: usize = 12;
+    let server = Server::with(|config| config.io_threads = 2);
+    for round in 0..60 {
+        // Somebody follows one of the topics already: its tail reaches far back, so what comes of
+        // it later would carry a newcomer past what is not known here.
+        let known = format!("/topics/r{round}/known");
+        let followers = [server.subscribe(&known), server.subscribe(&known)];
+        let first = server.publish(&known, "first");
+        let ids = std::thread::scope(|scope| {
+            let (server, known) = (&server, &known);
+            let publisher = scope.spawn(move || {
+                let publish = |target: &str| {
+                    let reply = server.request("POST", target, DOORS[1].headers(), b"x");
+                    reply.json()["id"].as_str().unwrap().to_owned()
+                };
+                let pair = |at| [publish(&format!("/topics/r{round}/{at}")), publish(known)];
+                (0..PAIRS).flat_map(pair).collect::<Vec<_>>()
+            });
+            let target = format!("/events?pattern=r{round}/*&lastEventId={first}");
+            let mut streams = [server.subscribe(&target), server.subscribe(&target)];
+            let got = streams.each_mut().map(|stream| {
+                let events = stream.take(2 * PAIRS);
+                events.into_iter().map(|event| event.id).collect::<Vec<_>>()
+            });
+            let ids = publisher.join().unwrap();
+            assert_eq!(got, [ids.clone(), ids.clone()], "round {round}");
+            ids
+        });
+        drop(followers);
+        assert_eq!(ids.len(), 2 * PAIRS);
+    }
+}
