@@ -52,6 +52,14 @@ pub(crate) struct Arguments {
     /// Threads that write to subscribers
     #[arg(long, value_name = "NUMBER")]
     io_threads: Option<String>,
+    /// Stand in front of this LLM API (http://host:port/v1) at /v1, so that its answers survive
+    /// dropped connections; may be given once
+    #[arg(long, value_name = "URL")]
+    llm: Option<String>,
+    /// Share one stream among any number of clients: /stream=http://host:port/stream; may be
+    /// repeated
+    #[arg(long, value_name = "PATH=URL")]
+    relay: Vec<String>,
     /// Origins of web pages that may use the server, with commas between; * for any
     #[arg(long, value_name = "LIST")]
     cors_origins: Option<String>,
@@ -67,11 +75,17 @@ impl Arguments {
             ("server.heartbeat", "--heartbeat", &self.heartbeat),
             ("server.io_threads", "--io-threads", &self.io_threads),
             ("server.cors_origins", "--cors-origins", &self.cors_origins),
+            (config::LLM_FLAG, "--llm", &self.llm),
         ]
         .into_iter()
         .filter_map(|(path, name, value)| {
             value.as_ref().map(|value| Flag { path, name, value: value.clone() })
         })
+        .chain(self.relay.iter().map(|value| Flag {
+            path: config::SHARED_FLAG,
+            name: "--relay",
+            value: value.clone(),
+        }))
         .collect()
     }
 

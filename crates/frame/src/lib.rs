@@ -34,10 +34,11 @@ pub mod topic;
 pub use error_code::ErrorCode;
 pub use event::{End, EventObject, GapNotice, GapReason};
 pub use names::{
-    NameError, check_event_type, check_idempotency_key, check_key, check_publisher_id,
+    NameError, check_event_type, check_foreign_event_type, check_idempotency_key, check_key,
+    check_publisher_id,
 };
 pub use pattern::{Pattern, PatternError};
 pub use position::{Epoch, Position, PositionError};
 pub use problem::Problem;
 pub use time::{Time, TimeError};
-pub use topic::{TopicName, TopicNameError};
+pub use topic::{TopicName, TopicNameError, is_internal};

@@ -56,6 +56,16 @@ pub fn check_event_type(text: &str) -> Result<(), NameError> {
     Ok(())
 }
 
+/// Checks an event type that another server chose: as [`check_event_type`], but the reserved types
+/// are let through, because the readers of that server's stream listen for them already.
+///
+/// # Errors
+///
+/// The first rule that `text` breaks.
+pub fn check_foreign_event_type(text: &str) -> Result<(), NameError> {
+    check(text, EVENT_TYPE_BYTES_MAX)
+}
+
 /// The type that is worth sending: none for `message`, which every decoder assumes anyway.
 #[must_use]
 pub fn sent_event_type(text: &str) -> Option<&str> {

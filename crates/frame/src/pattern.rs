@@ -14,7 +14,9 @@ use crate::topic::{self, TopicNameError};
 ///
 /// A segment `*` stands for exactly one segment; a last segment `**` stands for one or more;
 /// every other segment stands for itself. `chat/*` matches `chat/a` but neither `chat` nor
-/// `chat/a/b`; `chat/**` matches both `chat/a` and `chat/a/b`; `**` matches every topic.
+/// `chat/a/b`; `chat/**` matches both `chat/a` and `chat/a/b`; `**` matches every topic, except
+/// the server's own: as in MQTT (version 5.0, section 4.7.2) a wildcard that begins a pattern
+/// matches no name that begins with `$`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Pattern(Box<str>);
 
@@ -55,6 +57,9 @@ impl Pattern {
     /// Whether the topic called `name` is meant. Linear in the length of `name`; never allocates.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
+        if self.0.starts_with('*') && crate::topic::is_internal(name) {
+            return false;
+        }
         let mut segments = name.split('/');
         for wanted in self.0.split('/') {
             match (wanted, segments.next()) {

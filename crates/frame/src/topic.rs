@@ -55,6 +55,13 @@ pub(crate) fn is_control(character: char) -> bool {
     character.is_control() || matches!(character, '\u{2028}' | '\u{2029}')
 }
 
+/// Whether a topic is the server's own: its name begins with `$`. Nobody but the server publishes
+/// to it, no list shows it, and no pattern matches it that begins with a wildcard.
+#[must_use]
+pub fn is_internal(name: &str) -> bool {
+    name.starts_with('$')
+}
+
 /// The checks that names and patterns share.
 pub(crate) fn check(text: &str) -> Result<(), TopicNameError> {
     if text.is_empty() {

@@ -61,6 +61,9 @@ pub enum PublishError {
         /// How.
         end: End,
     },
+    /// The topic is one of the server's own.
+    #[error("names that begin with $ are the server's own; publish to another topic")]
+    Internal,
     /// The policy lets only an operator end the topic.
     #[error("only an operator may end this topic")]
     MayNotEnd,

@@ -184,6 +184,7 @@ fn with_request<R>(payload: &[u8], publish: impl FnOnce(&Publish<'_>) -> R) -> O
         idempotency_key: stored.idempotency_key.as_deref(),
         at_ms: None,
         operator: stored.operator,
+        relay: false,
     }))
 }
 

@@ -5,8 +5,36 @@
 //! survives dropped connections, reloads, second devices and slow readers, with no change to either
 //! side. Nothing here listens: the server brings the requests.
 //!
+//! An answer's way is the order of these modules:
+//!
 //! | module | holds |
 //! |---|---|
+//! | [`relays`] | where the server comes in: a request begins an answer, or finds its own |
+//! | [`answer`], `answers` | what is known of an answer, and the ways to find one |
+//! | `ledger` | what of that outlives the process |
+//! | [`capability`] | who may read and stop one |
+//! | [`outgoing`], `upstream` | the request as the upstream gets it, and the way there |
+//! | `generation` | the task that reads the upstream |
 //! | [`dialect`] | what an answer looks like on the wire of each API, without I/O |
+//! | `store` | from there into the hub, and back |
+//! | [`readers`] | who reads, and when nobody does |
+//! | [`config`], [`metrics`] | settings and counters |
 
+pub mod answer;
+mod answers;
+pub mod capability;
+pub mod config;
 pub mod dialect;
+mod generation;
+mod ledger;
+pub mod metrics;
+pub mod outgoing;
+pub mod readers;
+pub mod relays;
+mod store;
+mod upstream;
+
+pub use answer::{Answer, Known, Phase, Plain};
+pub use capability::Right;
+pub use readers::{Lease, Readers};
+pub use relays::{Ask, AskError, Found, Relays, StartError, policies};

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tidings_frame::ErrorCode;
 use tidings_hub::Hub;
+use tidings_relay::Relays;
 use tokio::sync::{Notify, mpsc};
 
 use crate::config::Config;
@@ -22,6 +23,8 @@ pub(crate) struct App {
     pub(crate) hub: Arc<Hub>,
     pub(crate) config: Config,
     pub(crate) metrics: Metrics,
+    /// The LLM relays, if there are any.
+    pub(crate) relays: Option<Arc<Relays>>,
     /// Letterboxes of the shards, and of the backfill thread that goes with each.
     pub(crate) shards: Vec<Arc<Mailbox>>,
     pub(crate) backfills: Vec<Arc<Mailbox>>,
@@ -47,6 +50,7 @@ impl App {
     pub(crate) fn new(
         hub: Arc<Hub>,
         config: Config,
+        relays: Option<Arc<Relays>>,
         hyper: mpsc::Sender<Handed>,
     ) -> std::io::Result<Self> {
         let letterboxes = || -> std::io::Result<Vec<Arc<Mailbox>>> {
@@ -55,7 +59,8 @@ impl App {
         Ok(Self {
             shards: letterboxes()?,
             backfills: letterboxes()?,
-            metrics: Metrics::new(),
+            metrics: Metrics::new(relays.as_deref()),
+            relays,
             next_connection: AtomicU64::new(1),
             connections: AtomicUsize::new(0),
             hyper,

@@ -2,7 +2,9 @@
 //! second.
 
 use tidings_frame::Position;
+use tidings_hub::Framing;
 
+use crate::http::subscribe::Subscribe;
 use crate::reply::Reply;
 
 /// Writes heads of responses; remembers the date.
@@ -16,8 +18,8 @@ pub(crate) struct Dates {
 pub(crate) const EVERY_ANSWER: [(&str, &str); 1] = [("x-content-type-options", "nosniff")];
 
 /// What a script of an allowed origin may read besides the safelisted headers.
-pub(crate) const EXPOSED: &str =
-    "last-event-id, tidings-connection, tidings-next, tidings-more, tidings-gap, retry-after, link";
+pub(crate) const EXPOSED: &str = "last-event-id, tidings-connection, tidings-next, tidings-more, tidings-gap, tidings-topic, \
+     tidings-stop, retry-after, link, x-request-id";
 
 impl Dates {
     /// The present date as HTTP writes it (RFC 9110, section 5.6.7).
@@ -78,7 +80,7 @@ impl Dates {
     /// The head of an event stream, and a first comment so that proxies and `onopen` react at once.
     ///
     /// The stream ends with its connection, so there is no length and no chunking: a write is the
-    /// frames and nothing else.
+    /// frames and nothing else. An answer's frames are chunks by themselves.
     ///
     /// `after` is the position it begins after. A client that is cut before its first event resumes
     /// there, if it can read headers.
@@ -86,9 +88,10 @@ impl Dates {
         &mut self,
         connection: u64,
         after: Position,
-        origin: Option<&str>,
+        asked: &Subscribe,
         now_ms: u64,
     ) -> Vec<u8> {
+        let (framing, opening) = (asked.view.framing, asked.opening.as_deref());
         let mut out = Vec::with_capacity(384);
         start(200, &mut out);
         field("content-type", "text/event-stream", &mut out);
@@ -98,8 +101,16 @@ impl Dates {
         field("date", self.date(now_ms), &mut out);
         field("tidings-connection", &connection_name(connection), &mut out);
         field("last-event-id", &after.to_string(), &mut out);
-        self.common(origin, &mut out);
-        out.extend_from_slice(b"\r\n:\n");
+        if framing == Framing::Answer {
+            field("transfer-encoding", "chunked", &mut out);
+        }
+        for (name, value) in opening.into_iter().flat_map(|opening| &opening.fields) {
+            field(name, value, &mut out);
+        }
+        self.common(asked.origin.as_deref(), &mut out);
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(framing.heartbeat());
+        out.extend_from_slice(opening.map_or(&[], |opening| &opening.first));
         out
     }
 
@@ -161,6 +172,9 @@ fn number(mut number: usize, digits: &mut [u8; 20]) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use tidings_frame::TopicName;
+    use tidings_hub::{Selection, Start, View};
+
     use super::*;
 
     fn text(bytes: &[u8]) -> &str {
@@ -182,8 +196,14 @@ mod tests {
 
     #[test]
     fn a_stream_has_no_length_and_begins_with_a_comment() {
-        let head =
-            Dates::default().stream(7, "abcdefgh-5".parse().unwrap(), Some("https://a.example"), 0);
+        let asked = Subscribe {
+            selection: Selection::one(TopicName::new("a").unwrap()).into(),
+            start: Start::Live,
+            view: View { framing: Framing::Plain, private: false, conflate: false },
+            origin: Some("https://a.example".to_owned()),
+            opening: None,
+        };
+        let head = Dates::default().stream(7, "abcdefgh-5".parse().unwrap(), &asked, 0);
         let head = text(&head);
         assert!(head.ends_with("\r\n\r\n:\n"));
         assert!(head.contains("tidings-connection: c7\r\nlast-event-id: abcdefgh-5\r\n"));

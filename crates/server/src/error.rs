@@ -6,6 +6,7 @@
 
 use tidings_frame::{ErrorCode, Position, Problem};
 use tidings_hub::{Hub, PublishError, StoreError, SubscribeError, TopicError};
+use tidings_relay::AskError;
 
 /// An error as the client will see it.
 #[derive(Debug)]
@@ -65,7 +66,7 @@ pub(crate) fn publish(hub: &Hub, error: PublishError) -> ApiError {
         PublishError::Ended { end } => {
             return ApiError::new(ErrorCode::TopicClosed, detail).with("end", end.as_str());
         }
-        PublishError::MayNotEnd => ErrorCode::Forbidden,
+        PublishError::MayNotEnd | PublishError::Internal => ErrorCode::Forbidden,
         PublishError::Unexpected { newest } => {
             let newest =
                 (newest > 0).then(|| Position { epoch: hub.epoch(), sequence: newest }.to_string());
@@ -83,6 +84,27 @@ pub(crate) fn publish(hub: &Hub, error: PublishError) -> ApiError {
         PublishError::TooFarAhead { .. } => ErrorCode::InvalidParameter,
     };
     ApiError::new(code, detail)
+}
+
+/// Says why an answer was not begun. SDKs of the API look for `error`.
+pub(crate) fn ask(hub: &Hub, error: AskError) -> ApiError {
+    let detail = error.to_string();
+    let code = match &error {
+        AskError::KeyUsed => ErrorCode::IdempotencyMismatch,
+        AskError::TooMany { .. } | AskError::Budget { .. } => ErrorCode::RateLimited,
+        AskError::Store(_) => ErrorCode::LogFailed,
+    };
+    let retry_after = match error {
+        AskError::Store(error) => return publish(hub, error),
+        AskError::Budget { again_ms, .. } => Some(again_ms.div_ceil(1_000).max(1)),
+        _ => None,
+    };
+    let told = serde_json::json!({"message": &detail, "type": code.code(), "code": code.code()});
+    let mut error = ApiError::new(code, detail).with("error", told);
+    if let Some(seconds) = retry_after {
+        error.header = Some(("retry-after", seconds.to_string()));
+    }
+    error
 }
 
 impl From<SubscribeError> for ApiError {

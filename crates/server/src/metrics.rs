@@ -9,6 +9,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use tidings_relay::Relays;
+
 use crate::app::App;
 
 /// What a shard has done since it last told.
@@ -43,7 +45,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(relays: Option<&Relays>) -> Self {
         let mut registry = Registry::with_prefix("tidings");
         let metrics = Self {
             published: Counter::default(),
@@ -110,6 +112,9 @@ impl Metrics {
         }
         let help = "Time from visible to written, of the last subscriber of each slice";
         registry.register_with_unit("delivery", help, Unit::Seconds, metrics.delivery.clone());
+        if let Some(relays) = relays {
+            relays.metrics.register(&mut registry);
+        }
         Self { registry, ..metrics }
     }
 

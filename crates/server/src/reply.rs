@@ -1,5 +1,7 @@
 //! What a route answers, before a door puts it on its connection.
 
+use std::borrow::Cow;
+
 use tidings_frame::problem::PROBLEM_MEDIA_TYPE;
 
 use crate::error::ApiError;
@@ -10,7 +12,7 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     /// Empty for none.
     pub(crate) media: &'static str,
-    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) headers: Vec<(Cow<'static, str>, String)>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -29,8 +31,12 @@ impl Reply {
         Self::new(status, "", Vec::new())
     }
 
-    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
+    pub(crate) fn with(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Into<String>,
+    ) -> Self {
+        self.headers.push((name.into(), value.into()));
         self
     }
 }

@@ -15,6 +15,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 use tidings_hub::{Hub, OpenError, Options, PolicyRules, StoreError, TopicPolicy};
+use tidings_relay::{Relays, StartError};
 use tokio::sync::mpsc;
 
 use crate::app::{App, HANDED_MAX};
@@ -55,6 +56,9 @@ pub enum RunError {
         /// Why not.
         source: OpenError,
     },
+    /// A relay cannot start.
+    #[error(transparent)]
+    Relay(#[from] StartError),
     /// The log refuses its last writes.
     #[error("the log: {0}")]
     Log(#[from] StoreError),
@@ -86,7 +90,8 @@ pub(crate) fn run_until(
     let listener =
         Arc::new(listen(address).map_err(|source| RunError::Listen { address, source })?);
     let (hyper, handed) = mpsc::channel(HANDED_MAX);
-    let app = Arc::new(App::new(hub.clone(), config, hyper)?);
+    let relays = start_relays(&hub, &config)?;
+    let app = Arc::new(App::new(hub.clone(), config, relays, hyper)?);
     let threads = start_threads(&app, &listener)?;
     let bound = TcpListener::from(listener.try_clone()?).local_addr()?;
     drop(listener);
@@ -108,10 +113,19 @@ pub(crate) fn run_until(
     Ok(hub.close()?)
 }
 
+fn start_relays(hub: &Arc<Hub>, config: &Config) -> Result<Option<Arc<Relays>>, StartError> {
+    if config.llm_relays.is_empty() {
+        return Ok(None);
+    }
+    Relays::start(hub.clone(), &config.data_dir, config.llm_relays.clone()).map(Some)
+}
+
 fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
     let default = TopicPolicy { durability: config.durability, ..TopicPolicy::default() };
+    let mut rules = tidings_relay::policies(&config.llm_relays, config.durability);
+    rules.extend_from_slice(&config.policies);
     let options = Options {
-        rules: PolicyRules { rules: config.policies.clone(), default },
+        rules: PolicyRules { rules, default },
         event_bytes_max: config.limits.event_bytes,
         clock: Arc::new(now_ms),
     };

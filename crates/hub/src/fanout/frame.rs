@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use tidings_frame::api::EndNotice;
 use tidings_frame::names::sent_event_type;
-use tidings_frame::sse_encode::{Frame, encode_end_notice};
+use tidings_frame::sse_encode::{Frame, HEARTBEAT, encode_end_notice};
 use tidings_frame::{End, EventObject, Position};
 
 /// How an event is written for a subscriber.
@@ -15,15 +15,48 @@ pub enum Framing {
     Plain,
     /// An SSE block whose data is the JSON event object, which also tells topic, time and key.
     Envelope,
+    /// As `Plain`, but nothing that Tidings itself says, and each block is an HTTP chunk (RFC 9112,
+    /// section 7.1): what an API's own clients expect. They take every block for part of the
+    /// answer, and only the missing last chunk tells them that a connection broke.
+    Answer,
 }
 
 /// All framings, in the order of [`Framing::index`].
-pub(crate) const FRAMINGS: [Framing; 2] = [Framing::Plain, Framing::Envelope];
+pub(crate) const FRAMINGS: [Framing; 3] = [Framing::Plain, Framing::Envelope, Framing::Answer];
+
+/// Digits of a chunk's size, as many as the largest event needs; leading zeros are allowed.
+const CHUNK_SIZE_DIGITS: usize = 8;
+
+/// The chunk that ends a chunked body.
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 impl Framing {
     pub(crate) const fn index(self) -> usize {
         self as usize
     }
+
+    /// A comment, which keeps a silent stream open.
+    #[must_use]
+    pub const fn heartbeat(self) -> &'static [u8] {
+        match self {
+            Self::Plain | Self::Envelope => HEARTBEAT,
+            // The same in a chunk. One line end: with two, clients that know the last id dispatch
+            // an event of no data.
+            Self::Answer => b"2\r\n:\n\r\n",
+        }
+    }
+}
+
+/// Appends what `write` appends, as one chunk.
+fn chunk(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let begin = out.len();
+    out.extend_from_slice(&[b'0'; CHUNK_SIZE_DIGITS]);
+    out.extend_from_slice(b"\r\n");
+    let body = out.len();
+    write(out);
+    let size = format!("{:0width$x}", out.len() - body, width = CHUNK_SIZE_DIGITS);
+    out[begin..begin + CHUNK_SIZE_DIGITS].copy_from_slice(size.as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// What a subscriber may see and wants to skip.
@@ -59,19 +92,25 @@ impl Framed<'_> {
         let event_type = self.event_type.and_then(sent_event_type);
         if self.end.is_none() || !self.data.is_empty() {
             let data = match framing {
-                Framing::Plain if self.binary => Cow::Owned(
+                Framing::Plain | Framing::Answer if self.binary => Cow::Owned(
                     base64::engine::general_purpose::STANDARD.encode(self.data).into_bytes(),
                 ),
-                Framing::Plain => Cow::Borrowed(self.data),
+                Framing::Plain | Framing::Answer => Cow::Borrowed(self.data),
                 Framing::Envelope => {
                     let mut object = Vec::with_capacity(self.data.len() + 128);
                     self.object().write_to(&mut object);
                     Cow::Owned(object)
                 }
             };
-            Frame { id: Some(self.id), event: event_type, retry_ms: None, data: &data }.encode(out);
+            let frame = Frame { id: Some(self.id), event: event_type, retry_ms: None, data: &data };
+            match framing {
+                Framing::Answer => chunk(out, |out| frame.encode(out)),
+                Framing::Plain | Framing::Envelope => frame.encode(out),
+            }
         }
-        if let Some(reason) = self.end {
+        if self.end.is_some() && framing == Framing::Answer {
+            out.extend_from_slice(LAST_CHUNK);
+        } else if let Some(reason) = self.end {
             let topic = (framing == Framing::Envelope).then_some(Cow::Borrowed(self.topic));
             encode_end_notice(self.id, &EndNotice { reason, topic }, out);
         }

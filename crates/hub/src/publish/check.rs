@@ -4,7 +4,8 @@ use tidings_frame::limits::{
     BATCH_EVENTS_MAX, EVENT_TOPICS_MAX, PRODUCER_ID_BYTES_MAX, SCHEDULE_AHEAD_MAX,
 };
 use tidings_frame::{
-    NameError, TopicName, check_event_type, check_idempotency_key, check_key, check_publisher_id,
+    NameError, TopicName, check_event_type, check_foreign_event_type, check_idempotency_key,
+    check_key, check_publisher_id, is_internal,
 };
 
 use super::{Accepted, Expect, NewEvent, Outcome, Producer, Publish, Published, Round, topics_of};
@@ -36,10 +37,11 @@ impl Round<'_> {
                 return Err(PublishError::Ended { end });
             }
         }
-        request.events.iter().try_for_each(|event| self.check_event(event, request.operator))
+        request.events.iter().try_for_each(|event| self.check_event(event, request))
     }
 
-    fn check_event(&self, event: &NewEvent<'_>, operator: bool) -> Result<(), PublishError> {
+    fn check_event(&self, event: &NewEvent<'_>, request: &Publish<'_>) -> Result<(), PublishError> {
+        let &Publish { operator, relay, .. } = request;
         let limit = self.hub.event_bytes_max;
         if event.data.len() > limit {
             return Err(PublishError::TooLarge { bytes: event.data.len(), limit });
@@ -48,7 +50,8 @@ impl Round<'_> {
             return Err(PublishError::TooManyTopics { limit: EVENT_TOPICS_MAX });
         }
         if let Some(event_type) = &event.event_type {
-            named("type", check_event_type(event_type))?;
+            let check = if relay { check_foreign_event_type } else { check_event_type };
+            named("type", check(event_type))?;
         }
         if let Some(key) = &event.key {
             named("key", check_key(key))?;
@@ -64,6 +67,9 @@ impl Round<'_> {
         }
         let mut binary = false;
         for (place, name) in topics_of(event).enumerate() {
+            if is_internal(name) && !relay {
+                return Err(PublishError::Internal);
+            }
             // A name that is known has been checked when it became known.
             let Some(topic) = self.state.topics.get(&**name) else {
                 TopicName::new(name)?;

@@ -78,6 +78,9 @@ pub struct Publish<'a> {
     pub at_ms: Option<u64>,
     /// Whether the publisher may do what only operators may.
     pub operator: bool,
+    /// Whether the relay publishes: to the server's own topics too, and with whatever event types
+    /// its upstream has.
+    pub relay: bool,
 }
 
 /// A request that was accepted.

@@ -9,8 +9,11 @@ use serde::Deserialize;
 use tidings_frame::Pattern;
 use tidings_hub::policy::{Durability, PolicyRule, Retain, TopicPolicy, TopicTtl, TtlMode};
 
+use tidings_relay::config::{LlmConfig, SharedConfig};
+
 use super::layers::Layers;
 use super::raw::{Raw, Retain as RawRetain, Topics};
+use super::relay;
 
 /// How the server was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +112,10 @@ pub struct Config {
     pub policies: Vec<PolicyRule>,
     /// Origins of web pages that may use the server; `*` is any.
     pub cors_origins: Vec<String>,
+    /// Relays in front of LLM APIs.
+    pub llm_relays: Vec<LlmConfig>,
+    /// Relays of streams that many share.
+    pub shared_relays: Vec<SharedConfig>,
 }
 
 /// What to add when `tidings serve` is started without a word about who may do what.
@@ -139,6 +146,7 @@ pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
         .enumerate()
         .filter_map(|(index, topics)| policy(topics, index, raw.server.durability, layers))
         .collect();
+    let relays = relay::check(raw.relay, mode, layers);
     let doors = raw.anonymous.unwrap_or_default();
     Config {
         mode,
@@ -168,6 +176,8 @@ pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
         drain: Drain { jitter: raw.drain.jitter.0, grace: raw.drain.grace.0 },
         policies,
         cors_origins: raw.server.cors_origins,
+        llm_relays: relays.llm,
+        shared_relays: relays.shared,
     }
 }
 
@@ -195,7 +205,7 @@ fn number(value: u64) -> usize {
 }
 
 /// Adds a problem with the source of the value, or of the list it stands in.
-fn complain(layers: &mut Layers, path: &str, message: String) {
+pub(super) fn complain(layers: &mut Layers, path: &str, message: String) {
     let list = path.rsplit_once('[').map_or(path, |(list, _)| list);
     let leaf = layers.leaves.get(path).or_else(|| layers.leaves.get(list));
     let source = leaf.map(|leaf| leaf.source.clone());

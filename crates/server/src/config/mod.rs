@@ -13,6 +13,7 @@ mod checked;
 mod layers;
 mod raw;
 mod reference;
+mod relay;
 mod schema;
 mod source;
 mod units;
@@ -26,6 +27,8 @@ use serde_json::Value;
 
 pub use checked::{Anonymous, Config, Drain, Limits, LogConfig, Mode};
 pub use layers::ENVIRONMENT_PREFIX;
+pub(crate) use relay::on_disconnect;
+pub use relay::{LLM_FLAG, SHARED_FLAG};
 pub use source::{ConfigError, Problem, Source};
 pub use tidings_hub::policy::{
     Durability, EndBy, PolicyRule, Retain, TopicPolicy, TopicTtl, TtlMode,
@@ -120,7 +123,9 @@ pub fn load(
     }
     layers.add_environment(Raw::FIELDS, environment);
     for flag in flags {
-        layers.add_flag(Raw::FIELDS, flag);
+        if !relay::add_flag(&mut layers, flag) {
+            layers.add_flag(Raw::FIELDS, flag);
+        }
     }
     let config = match serde_json::from_value::<Raw>(layers.document(Raw::FIELDS)) {
         Ok(raw) => Some(checked::check(raw, mode, &mut layers)),

@@ -90,6 +90,9 @@ section! {
         /// The policies of topics by pattern; the first rule whose pattern matches a topic is the
         /// one that counts. Only in the file, not in the environment.
         topics: Vec<Topics> = Kind::Sections(Topics::FIELDS), Preset::Nothing;
+        /// Upstreams whose streams become topics: LLM APIs, and programs that speak SSE. Only in
+        /// the file and as flags (`--llm`, `--relay`), not in the environment.
+        relay: Vec<Relay> = Kind::Sections(Relay::FIELDS), Preset::Nothing;
     }
 }
 
@@ -207,4 +210,83 @@ section! {
         /// Keep everything; without the other bounds.
         forever: Option<bool> = Kind::Flag, Preset::None;
     }
+}
+
+section! {
+    /// A relay in front of an upstream.
+    Relay {
+        /// `llm`: an API in the manner of OpenAI or Anthropic; each streamed answer is a topic.
+        /// `shared`: one stream that many clients follow as one topic.
+        kind: Option<RelayKind> = Kind::Choice(&["llm", "shared"]), Preset::None;
+        /// Names it in metrics and messages; as its path if not given.
+        name: Option<String> = Kind::Text, Preset::None;
+        /// Where clients reach it: `/v1`, `/stream`.
+        path: Option<String> = Kind::Text, Preset::None;
+        /// What is asked: `http://host:port/v1` (the rest of the path is appended), or the URL of
+        /// the stream.
+        upstream: Option<String> = Kind::Text, Preset::None;
+        /// Asked in turn when the upstream fails before it has said anything (llm).
+        fallbacks: Option<Vec<String>> = Kind::Texts, Preset::None;
+        /// The environment variable with the key that the upstreams are sent instead of the
+        /// client's (llm).
+        api_key_env: Option<String> = Kind::Text, Preset::None;
+        /// Header fields that are added to requests: `Name: value`.
+        add_headers: Option<Vec<String>> = Kind::Texts, Preset::None;
+        /// Names of the client's header fields that are not passed on (llm).
+        remove_headers: Option<Vec<String>> = Kind::Texts, Preset::None;
+        /// Paths below `path` that are passed on, `*` at the end for anything (llm). If not given,
+        /// those that ask a model.
+        allow: Option<Vec<String>> = Kind::Texts, Preset::None;
+        /// Whether the upstream's host name may resolve to a private address. An address that is
+        /// written as one, and localhost, always may.
+        allow_private: Option<bool> = Kind::Flag, Preset::None;
+        /// Times a request is sent again to an upstream that cannot be reached (llm; 1).
+        retries: Option<u64> = Kind::Count(0, 10), Preset::None;
+        /// Whether chat completions are always asked for their usage (llm; true).
+        count_usage: Option<bool> = Kind::Flag, Preset::None;
+        /// What happens to an answer that nobody reads any more (llm): `continue`, `cancel`, or
+        /// `cancel-after=30s`.
+        on_disconnect: Option<String> = Kind::Text, Preset::None;
+        /// Longest time until the upstream answers at all (llm; 10m).
+        answer_timeout: Option<Length> = Kind::Length(secs(1), secs(3_600)), Preset::None;
+        /// Time after which a client gets its stream although the upstream has not answered (llm;
+        /// 10s).
+        patience: Option<Length> = Kind::Length(secs(0), secs(3_600)), Preset::None;
+        /// Longest silence of the upstream within an answer (llm; 2m).
+        idle_timeout: Option<Length> = Kind::Length(secs(1), secs(3_600)), Preset::None;
+        /// Longest time for one answer (llm; 1h).
+        runtime_max: Option<Length> = Kind::Length(secs(1), secs(86_400)), Preset::None;
+        /// Most bytes of one answer (llm; 64MiB).
+        answer_bytes: Option<Size> = Kind::Size(KIB, GIB), Preset::None;
+        /// How long an answer can be read again (llm; 1d).
+        keep: Option<Length> = Kind::Length(secs(60), secs(YEAR)), Preset::None;
+        /// Answers that one caller may have running at a time (llm).
+        concurrent_max: Option<u64> = Kind::Count(1, 1_000_000), Preset::None;
+        /// Tokens that one caller may use in `tokens_window` (llm).
+        tokens_max: Option<u64> = Kind::Count(1, u64::MAX >> 1), Preset::None;
+        /// The time over which tokens are counted (llm; 1d).
+        tokens_window: Option<Length> = Kind::Length(secs(60), secs(YEAR)), Preset::None;
+        /// Where the AI SDK's `useChat` posts (llm): `/api/chat`.
+        chat_path: Option<String> = Kind::Text, Preset::None;
+        /// The model that `useChat` talks to; the first that the upstream lists if not given (llm).
+        chat_model: Option<String> = Kind::Text, Preset::None;
+        /// The topic of a shared stream; its path without the slash if not given (shared).
+        topic: Option<String> = Kind::Text, Preset::None;
+        /// How long the upstream is read on after the last client has gone (shared; 30s).
+        grace: Option<Length> = Kind::Length(secs(0), secs(86_400)), Preset::None;
+        /// Events that a client without a `Last-Event-ID` gets first, newest last (shared; 1).
+        replay: Option<u64> = Kind::Count(0, limits::START_LAST_EVENTS_MAX), Preset::None;
+        /// Events of a shared stream that are kept (shared; 1000).
+        retain: Option<u64> = Kind::Count(1, u64::MAX >> 1), Preset::None;
+    }
+}
+
+/// What a relay does with its upstream's streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RelayKind {
+    /// Each answer is a topic.
+    Llm,
+    /// One stream is one topic.
+    Shared,
 }

@@ -228,10 +228,11 @@ fn response(reply: Reply) -> hyper::Response<Full<Bytes>> {
     *response.status_mut() =
         http::StatusCode::from_u16(reply.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
     let media = Some(("content-type", reply.media)).filter(|(_, media)| !media.is_empty());
-    let own = reply.headers.iter().map(|(name, value)| (*name, value.as_str()));
+    let own = reply.headers.iter().map(|(name, value)| (&**name, value.as_str()));
     for (name, value) in media.into_iter().chain(EVERY_ANSWER).chain(own) {
         // A value that is none (a topic's name in it, say) is left out rather than sent mangled.
-        if let Ok(value) = http::HeaderValue::from_str(value) {
+        let name = http::HeaderName::try_from(name);
+        if let (Ok(name), Ok(value)) = (name, http::HeaderValue::from_str(value)) {
             response.headers_mut().append(name, value);
         }
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use tidings_frame::{ErrorCode, TopicName, TopicNameError};
+use tidings_frame::{ErrorCode, TopicName, TopicNameError, is_internal};
 
 pub(crate) mod connections;
 pub(crate) mod cors;
@@ -13,6 +13,7 @@ mod meta;
 mod openapi;
 mod params;
 pub(crate) mod publish;
+mod relay;
 pub(crate) mod routes;
 pub(crate) mod subscribe;
 mod topics;
@@ -77,8 +78,13 @@ pub(crate) fn topic_of(path: &str) -> Result<Cow<'_, str>, ApiError> {
 }
 
 fn topic_name(path: &str) -> Result<TopicName, ApiError> {
-    TopicName::from_path(path)
-        .map_err(|error| ApiError::new(ErrorCode::InvalidTopic, error.to_string()))
+    let name = TopicName::from_path(path)
+        .map_err(|error| ApiError::new(ErrorCode::InvalidTopic, error.to_string()))?;
+    if is_internal(name.as_str()) {
+        let detail = "names that begin with $ are the server's own";
+        return Err(ApiError::new(ErrorCode::Forbidden, detail));
+    }
+    Ok(name)
 }
 
 /// Answers a request.
@@ -87,6 +93,9 @@ pub(crate) async fn answer(
     head: &Head<'_>,
     body: &[u8],
 ) -> Result<Outcome, ApiError> {
+    if let Some(answered) = relay::answer(app, head, body).await {
+        return answered;
+    }
     let dev = app.config.mode == Mode::Dev;
     let found = match routes::find(head.method, head.path, dev) {
         // HEAD is GET without the body, where it is nothing of its own.
@@ -142,6 +151,8 @@ async fn act(
         Action::ChangeConnection => connections::change(app, rest, body).await?,
         Action::CloseConnection => connections::close(app, rest).await?,
         Action::Unschedule => meta::unschedule(app, rest)?,
+        Action::DescribeAnswer => relay::answers::describe(app, head, rest)?,
+        Action::StopAnswer => relay::answers::stop(app, head, rest).await?,
         Action::Health => meta::health(),
         Action::Ready => meta::ready(app)?,
         Action::Metrics => meta::metrics(app),
@@ -164,6 +175,9 @@ async fn read(
     head: &Head<'_>,
     topic: Option<Cow<'_, str>>,
 ) -> Result<Outcome, ApiError> {
+    if let Some(name) = topic.as_deref().and_then(relay::answers::name_of) {
+        return relay::answers::read(app, head, name).await;
+    }
     app.may_subscribe()?;
     let mut asked = Asked::read(app, head)?;
     if let Some(topic) = topic {

@@ -8,6 +8,9 @@ use tidings_hub::Expect;
 use crate::config::parse_duration;
 use crate::error::ApiError;
 
+/// The parameter that brings a capability, where a header cannot.
+pub(crate) const TOKEN: &str = "token";
+
 /// Reads a JSON object. Only an object: the reader of structs would also take a list of their
 /// members' values, in an order that nobody has promised.
 pub(crate) fn object<'a, T: serde::Deserialize<'a>>(json: &'a [u8]) -> Result<T, ApiError> {

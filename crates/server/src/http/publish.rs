@@ -53,6 +53,7 @@ impl Request<'_> {
             idempotency_key: self.idempotency_key.as_deref(),
             at_ms: self.at_ms,
             operator,
+            relay: false,
         }
     }
 }

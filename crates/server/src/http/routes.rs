@@ -18,6 +18,8 @@ pub(crate) enum Action {
     ChangeConnection,
     CloseConnection,
     Unschedule,
+    DescribeAnswer,
+    StopAnswer,
     Health,
     Ready,
     Metrics,
@@ -163,6 +165,14 @@ pub(crate) const ROUTES: &[Route] = &[
         ..route("DELETE", "/schedules/{id}", Action::Unschedule, "Take a scheduled publish back")
     },
     Route {
+        answers: &[(200, JSON, "Answer")],
+        ..route("GET", "/answers/{id}", Action::DescribeAnswer, "An LLM's answer so far")
+    },
+    Route {
+        answers: &[(200, JSON, "Answer")],
+        ..route("POST", "/answers/{id}/stop", Action::StopAnswer, "Stop an LLM's answer")
+    },
+    Route {
         answers: &[(200, JSON, "")],
         ..route("GET", "/healthz", Action::Health, "Whether the process works")
     },
@@ -221,8 +231,9 @@ fn matches<'p>(pattern: &str, path: &'p str) -> Option<&'p str> {
     let Some((before, parameter)) = pattern.split_once('{') else {
         return (pattern == path).then_some("");
     };
-    let rest = path.strip_prefix(before).filter(|rest| !rest.is_empty())?;
-    (parameter == "topic}" || !rest.contains('/')).then_some(rest)
+    let (name, after) = parameter.split_once('}')?;
+    let rest = path.strip_prefix(before)?.strip_suffix(after).filter(|rest| !rest.is_empty())?;
+    (name == "topic" || !rest.contains('/')).then_some(rest)
 }
 
 #[cfg(test)]
@@ -249,6 +260,10 @@ mod tests {
             ("DELETE", "/connections/a", "CloseConnection a"),
             ("GET", "/stream", "nothing"),
             ("GET", "/", "nothing"),
+            ("GET", "/answers/a", "DescribeAnswer a"),
+            ("POST", "/answers/a/stop", "StopAnswer a"),
+            ("POST", "/answers//stop", "nothing"),
+            ("POST", "/answers/a/b/stop", "nothing"),
         ] {
             assert_eq!(found(method, path), wanted, "{method} {path}");
         }

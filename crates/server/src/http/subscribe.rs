@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use tidings_frame::limits::START_LAST_EVENTS_MAX;
-use tidings_frame::{ErrorCode, Pattern, PatternError, TopicName, TopicNameError};
+use tidings_frame::{ErrorCode, Pattern, PatternError, TopicName, TopicNameError, is_internal};
 use tidings_hub::{Framing, Selection, Start, View};
+use tidings_relay::Lease;
 
 use super::{cors, params};
 use crate::app::App;
@@ -25,6 +26,19 @@ pub(crate) struct Subscribe {
     pub(crate) view: View,
     /// The origin that may read the answer, for `Access-Control-Allow-Origin`.
     pub(crate) origin: Option<String>,
+    /// What a relayed stream has besides.
+    pub(crate) opening: Option<Box<Opening>>,
+}
+
+/// What a relayed stream has besides.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Opening {
+    /// Header fields of its head.
+    pub(crate) fields: Vec<(Cow<'static, str>, String)>,
+    /// Frames that are sent first.
+    pub(crate) first: Vec<u8>,
+    /// Counts the connection among the stream's readers.
+    pub(crate) lease: Option<Lease>,
 }
 
 /// What the parameters of a subscription say, before it is known which topics.
@@ -43,7 +57,7 @@ pub(crate) struct Asked<'a> {
 }
 
 /// The parameters of a subscription; those of history are refused by whoever cannot use them.
-pub(crate) const PARAMETERS: [&str; 15] = [
+pub(crate) const PARAMETERS: [&str; 16] = [
     "topic",
     "pattern",
     "lastEventId",
@@ -59,6 +73,7 @@ pub(crate) const PARAMETERS: [&str; 15] = [
     "after",
     "before",
     "from",
+    params::TOKEN,
 ];
 
 impl<'a> Asked<'a> {
@@ -97,6 +112,8 @@ impl<'a> Asked<'a> {
                 }
                 "after" => asked.after = Some(value),
                 "before" => asked.before = Some(value),
+                // Read where it is asked for.
+                params::TOKEN => {}
                 _ if name.starts_with('_') => {}
                 _ => return Err(params::unknown(&name, &PARAMETERS)),
             }
@@ -159,6 +176,7 @@ impl<'a> Asked<'a> {
                 conflate: self.conflate,
             },
             origin: self.origin,
+            opening: None,
         })
     }
 
@@ -205,6 +223,11 @@ pub(crate) fn selection(
     if topics.len() > limit {
         let what = "topics";
         return Err(tidings_hub::SubscribeError::TooMany { what, limit }.into());
+    }
+    let internal = |name: &&Cow<'_, str>| is_internal(name);
+    if let Some(name) = topics.iter().chain(patterns).find(internal) {
+        let detail = format!("{name}: names that begin with $ are the server's own");
+        return Err(ApiError::new(ErrorCode::Forbidden, detail));
     }
     let topics: Result<Vec<TopicName>, TopicNameError> =
         topics.iter().map(|name| TopicName::new(name)).collect();

@@ -5,7 +5,7 @@ use serde_json::Value;
 use tidings_frame::api::{ForkedFrom, TopicObject, TopicPage};
 use tidings_frame::limits::{TOPIC_PAGE_DEFAULT, TOPIC_PAGE_MAX};
 use tidings_frame::time::Time;
-use tidings_frame::{ErrorCode, Position, TopicName};
+use tidings_frame::{ErrorCode, Position, TopicName, is_internal};
 use tidings_hub::{ForkOf, TopicDescription, TopicPolicy};
 
 use super::params;
@@ -57,14 +57,30 @@ pub(super) fn list(app: &App, head: &Head<'_>) -> Result<Reply, ApiError> {
     if let Some(name) = name {
         let name = TopicName::new(&name)
             .map_err(|error| ApiError::new(ErrorCode::InvalidTopic, error.to_string()))?;
-        let topics = app.hub.describe(&name).map(|topic| object(app, topic));
+        let shown = Some(&name).filter(|name| !is_internal(name.as_str()));
+        let topics = shown.and_then(|name| app.hub.describe(name)).map(|topic| object(app, topic));
         return json(200, &TopicPage { topics: topics.into_iter().collect(), more: false });
     }
-    let mut topics = app.hub.topics(after.as_deref(), limit + 1);
+    let mut topics = listed(app, after.as_deref(), limit + 1);
     let more = topics.len() > limit;
     topics.truncate(limit);
     let topics = topics.into_iter().map(|topic| object(app, topic)).collect();
     json(200, &TopicPage { topics, more })
+}
+
+/// A page of the topics in the order of their names, without the server's own. Those stand together
+/// in that order, so there is at most one gap to step over.
+fn listed(app: &App, after: Option<&str>, limit: usize) -> Vec<TopicDescription> {
+    let mut topics = app.hub.topics(after, limit);
+    if topics.iter().any(|topic| is_internal(&topic.name)) {
+        topics.retain(|topic| !is_internal(&topic.name));
+        // `%` is the character after `$`.
+        let begin = after.filter(|after| *after > "%").unwrap_or("%");
+        let before = topics.partition_point(|topic| *topic.name < *"$");
+        topics.truncate(before);
+        topics.extend(app.hub.topics(Some(begin), limit - before));
+    }
+    topics
 }
 
 /// `HEAD /topics/{topic}`.

@@ -11,15 +11,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rustix::event::{Timespec, epoll};
-use tidings_frame::Position;
-use tidings_frame::sse_encode::{HEARTBEAT, encode_gap};
-use tidings_hub::Backlog;
+use tidings_frame::sse_encode::encode_gap;
+use tidings_frame::{ErrorCode, Position};
+use tidings_hub::{Backlog, Framing};
 
 use super::conn::{Subscriber, Wrote};
 use super::mail::{Listed, Mail, Mailbox};
 use super::slots::{Key, Slots};
 use crate::app::App;
 use crate::dates::Dates;
+use crate::error::ApiError;
 use crate::http::history::notice;
 use crate::http::subscribe::Subscribe;
 use crate::reply::Reply;
@@ -174,7 +175,15 @@ impl Backfill {
         let mut backlog = Backlog::new(asked.selection.clone());
         let started = hub.start(&mut backlog, &asked.start);
         let origin = asked.origin.as_deref();
-        let first = if started.gap.is_none() && self.has_nothing_more(&asked, started.after) {
+        let first = if started.gap.is_some() && asked.view.framing == Framing::Answer {
+            // An API's own clients would take a gap for a part of the answer.
+            let mut out = Vec::new();
+            subscriber.closing = true;
+            let error = ApiError::new(ErrorCode::Gone, "what comes after that id is not kept");
+            let reply = Reply::from(error).with("connection", "close");
+            self.dates.reply(&reply, origin, self.now_ms, &mut out);
+            out
+        } else if started.gap.is_none() && self.has_nothing_more(&asked, started.after) {
             // 204 is how a plain EventSource is told not to come again (WHATWG HTML 9.2.3).
             let mut out = Vec::new();
             subscriber.closing = true;
@@ -183,7 +192,7 @@ impl Backfill {
             out
         } else {
             let position = Position { epoch: hub.epoch(), sequence: started.after };
-            let mut out = self.dates.stream(subscriber.id, position, origin, self.now_ms);
+            let mut out = self.dates.stream(subscriber.id, position, &asked, self.now_ms);
             if let Some(gap) = &started.gap {
                 self.app.metrics.gap();
                 encode_gap(&notice(gap), &mut out);
@@ -244,6 +253,10 @@ impl Backfill {
             }
         };
         let mut span = step.span;
+        if step.gap.is_some() && subscriber.view.framing == Framing::Answer {
+            // Without the last chunk of the body the client knows that it is not whole.
+            return self.end(key);
+        }
         if let Some(gap) = &step.gap {
             // Overtaken by retention while it was behind.
             self.app.metrics.gap();
@@ -303,10 +316,8 @@ impl Backfill {
             });
             let silent = subscriber.last_write_ms.saturating_add(silent_ms) <= now_ms;
             let beats = silent && subscriber.rest.is_empty();
-            if leaves
-                || (beats
-                    && subscriber.write(&Bytes::from_static(HEARTBEAT), now_ms) == Wrote::Gone)
-            {
+            let beat = Bytes::from_static(subscriber.view.framing.heartbeat());
+            if leaves || (beats && subscriber.write(&beat, now_ms) == Wrote::Gone) {
                 self.end(key);
             }
         }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use tidings_hub::{Selection, View};
+use tidings_relay::Lease;
 
 use crate::app::App;
 use crate::http::subscribe::Subscribe;
@@ -49,6 +50,8 @@ pub(crate) struct Subscriber {
     pub(crate) last_write_ms: u64,
     /// Events written to it.
     pub(crate) events: u64,
+    /// Counts it among the readers of a relayed stream.
+    _lease: Option<Lease>,
 }
 
 /// Rests up to this size are copied, so that they do not pin the span that they are the end of.
@@ -86,6 +89,7 @@ impl Subscriber {
             closing: false,
             last_write_ms: now_ms,
             events: 0,
+            _lease: asked.opening.as_ref().and_then(|opening| opening.lease.clone()),
         }
     }
 

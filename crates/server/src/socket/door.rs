@@ -107,8 +107,11 @@ fn body_len(head: &Head<'_>) -> Option<Option<usize>> {
 }
 
 fn is_subscription(head: &Head<'_>) -> bool {
-    let path =
-        head.path.starts_with("/topics/") || head.path == "/events" || head.path == "/stream";
+    // The server's own topics are another matter.
+    let topic = head.path.strip_prefix("/topics/");
+    let path = topic.is_some_and(|topic| !topic.starts_with(['$', '%']))
+        || head.path == "/events"
+        || head.path == "/stream";
     path && head.accepts("text/event-stream") == Some(true)
 }
 

@@ -42,7 +42,7 @@ impl Shard {
             }
             seat @ Conn::Seat(_) => seat,
         });
-        self.welcome(key, after, asked.origin.as_deref());
+        self.welcome(key, after, &asked);
     }
 
     /// Takes a subscriber that came by way of hyper.
@@ -52,7 +52,7 @@ impl Shard {
             Some(after) => {
                 let subscriber = Subscriber::new(&self.app, fd, peer, &asked, self.now_ms);
                 if let Some(key) = self.insert(subscriber) {
-                    self.welcome(key, after, asked.origin.as_deref());
+                    self.welcome(key, after, &asked);
                 }
             }
         }
@@ -76,14 +76,14 @@ impl Shard {
     }
 
     /// Sends the head of the stream, and joins the fan-out.
-    pub(super) fn welcome(&mut self, key: Key, after: u64, origin: Option<&str>) {
+    pub(super) fn welcome(&mut self, key: Key, after: u64, asked: &Subscribe) {
         let now_ms = self.now_ms;
         let Some(Conn::Seat(seat)) = self.conns.get_mut(key) else {
             return;
         };
         seat.subscriber.after = after;
         let position = Position { epoch: self.app.hub.epoch(), sequence: after };
-        let head = self.dates.stream(seat.subscriber.id, position, origin, now_ms);
+        let head = self.dates.stream(seat.subscriber.id, position, asked, now_ms);
         match seat.subscriber.write(&head.into(), now_ms) {
             Wrote::Gone => self.close(key),
             wrote => {

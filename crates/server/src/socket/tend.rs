@@ -38,7 +38,7 @@ impl Shard {
             Some(Conn::Seat(seat)) => {
                 let silent = seat.subscriber.last_write_ms.saturating_add(silent_ms) <= now_ms;
                 if silent && !seat.blocked {
-                    let beat = Bytes::from_static(tidings_frame::sse_encode::HEARTBEAT);
+                    let beat = Bytes::from_static(seat.subscriber.view.framing.heartbeat());
                     match seat.subscriber.write(&beat, now_ms) {
                         Wrote::Gone => self.close(key),
                         wrote => seat.blocked = wrote == Wrote::Part,

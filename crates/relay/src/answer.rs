@@ -1,0 +1,198 @@
+//! An answer: a topic, who asked, who reads, and how far it is.
+//!
+//! What was said is in the topic. This is what is known beside it while the process lives; the
+//! [ledger](crate::ledger) keeps what must outlive it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use parking_lot::Mutex;
+use tidings_frame::End;
+use tokio::sync::{Notify, watch};
+
+use crate::dialect::{Dialect, Usage};
+use crate::readers::Readers;
+
+/// The topics of answers: this and the answer's name.
+pub const ANSWERS: &str = "$answers/";
+
+/// How far an answer is.
+#[derive(Clone, Debug)]
+pub enum Phase {
+    /// The upstream was asked and has not answered.
+    Asking,
+    /// The answer comes. The upstream's header fields, unless its answer was not waited for.
+    Streaming(Option<Arc<HeaderMap>>),
+    /// The upstream answered with something that is no stream: there is no topic.
+    Plain(Arc<Plain>),
+    /// It is over.
+    Ended(End),
+}
+
+/// An answer that is no stream: an error mostly.
+#[derive(Clone, Debug)]
+pub struct Plain {
+    /// HTTP status.
+    pub status: u16,
+    /// The upstream's header fields, without those that concern one connection.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// What is known of an answer once it has begun.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The upstream's own id of it.
+    pub response: Option<String>,
+    /// The model that answers.
+    pub model: Option<String>,
+    /// What it cost so far.
+    pub usage: Usage,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// Unguessable.
+    pub name: String,
+    /// Index of its relay.
+    pub relay: usize,
+    /// What its events look like.
+    pub dialect: Dialect,
+    /// Whether it is told to the AI SDK, in its own protocol.
+    pub ui: bool,
+    /// Fingerprint of who asked.
+    pub owner: String,
+    /// Fingerprint of what was asked.
+    pub asked: String,
+    /// Fingerprint of the `Idempotency-Key`.
+    pub key: Option<String>,
+    /// The chat that it belongs to.
+    pub chat: Option<String>,
+    /// Milliseconds since 1970.
+    pub began_ms: u64,
+    /// The position before its first event.
+    pub before: u64,
+    /// Who reads it.
+    pub readers: Arc<Readers>,
+    pub(crate) known: Mutex<Known>,
+    phase: watch::Sender<Phase>,
+    stopped: AtomicBool,
+    stop: Notify,
+}
+
+/// What an answer begins with.
+#[derive(Debug)]
+pub(crate) struct Begin {
+    pub(crate) name: String,
+    pub(crate) relay: usize,
+    pub(crate) dialect: Dialect,
+    pub(crate) ui: bool,
+    pub(crate) owner: String,
+    pub(crate) asked: String,
+    pub(crate) key: Option<String>,
+    pub(crate) chat: Option<String>,
+    pub(crate) began_ms: u64,
+    pub(crate) before: u64,
+}
+
+impl Answer {
+    pub(crate) fn new(begin: Begin, phase: Phase, known: Known) -> Arc<Self> {
+        let Begin { name, relay, dialect, ui, owner, asked, key, chat, began_ms, before } = begin;
+        Arc::new(Self {
+            name,
+            relay,
+            dialect,
+            ui,
+            owner,
+            asked,
+            key,
+            chat,
+            began_ms,
+            before,
+            readers: Arc::default(),
+            known: Mutex::new(known),
+            phase: watch::Sender::new(phase),
+            stopped: AtomicBool::new(false),
+            stop: Notify::new(),
+        })
+    }
+
+    /// Its topic.
+    #[must_use]
+    pub fn topic(&self) -> String {
+        format!("{ANSWERS}{}", self.name)
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.phase.borrow().clone()
+    }
+
+    /// What is known of it.
+    #[must_use]
+    pub fn known(&self) -> Known {
+        self.known.lock().clone()
+    }
+
+    /// How it ended, if it has.
+    #[must_use]
+    pub fn ended(&self) -> Option<End> {
+        match *self.phase.borrow() {
+            Phase::Ended(end) => Some(end),
+            _ => None,
+        }
+    }
+
+    /// Whether the upstream is still to be read.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        matches!(*self.phase.borrow(), Phase::Asking | Phase::Streaming(_))
+    }
+
+    /// Returns once `is_it` holds.
+    pub async fn reached(&self, is_it: impl FnMut(&Phase) -> bool) -> Phase {
+        let mut phase = self.phase.subscribe();
+        let reached = phase.wait_for(is_it).await.map(|phase| phase.clone());
+        // The sender lives in `self`.
+        reached.unwrap_or(Phase::Ended(End::Error))
+    }
+
+    /// Answers the client with a stream although the upstream has not answered yet; `false` if it
+    /// has in the meantime.
+    pub fn stream_anyway(&self) -> bool {
+        self.enter(Phase::Streaming(None))
+    }
+
+    /// Leaves [`Phase::Asking`]; `false` if that was left before.
+    pub(crate) fn enter(&self, next: Phase) -> bool {
+        self.phase.send_if_modified(|phase| {
+            let asking = matches!(phase, Phase::Asking);
+            if asking {
+                *phase = next;
+            }
+            asking
+        })
+    }
+
+    pub(crate) fn end(&self, end: End) {
+        self.phase.send_replace(Phase::Ended(end));
+    }
+
+    /// Asks the generation to stop. Safe to repeat; of no effect once it is over.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.stop.notify_one();
+    }
+
+    /// Returns when somebody has asked to stop. For the generation alone.
+    pub(crate) async fn told_to_stop(&self) {
+        while !self.stopped.load(Ordering::Acquire) {
+            self.stop.notified().await;
+        }
+    }
+}

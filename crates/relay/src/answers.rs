@@ -1,0 +1,203 @@
+//! The answers that are known, found by what a client has in hand: a name, the upstream's id, a
+//! chat, an `Idempotency-Key`, or the same request once more.
+//!
+//! What a request costs is decided here: whether it is a new one, or one that runs already.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use tidings_frame::End;
+
+use crate::answer::Answer;
+use crate::config::Quota;
+
+/// Answers that are remembered after they have ended, a few hundred bytes each. Of older ones the
+/// topic can still be read, by its name.
+const REMEMBERED_MAX: usize = 20_000;
+
+/// How long after its beginning an answer is found by the same request once more, in milliseconds:
+/// the time after which the official SDKs give a request up, with their two retries.
+const RETRY_WINDOW_MS: u64 = 3 * 600_000;
+
+/// The answers.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    by_name: HashMap<String, Arc<Answer>>,
+    /// Names, oldest first.
+    order: VecDeque<String>,
+    /// By relay and the upstream's id.
+    by_response: HashMap<(usize, String), String>,
+    /// By relay, owner and chat: the latest.
+    by_chat: HashMap<(usize, String, String), String>,
+    /// By the fingerprint of the key, which tells relay and owner too.
+    by_key: HashMap<String, String>,
+    /// By the fingerprint of the request, which tells relay and owner too: oldest first.
+    by_request: HashMap<String, Vec<String>>,
+    spent: HashMap<String, Spent>,
+}
+
+/// What a caller has used.
+#[derive(Debug, Default)]
+struct Spent {
+    /// When, in milliseconds since 1970, and how many tokens.
+    tokens: VecDeque<(u64, u64)>,
+    sum: u64,
+    running: usize,
+}
+
+/// Why a request may not begin an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exceeded {
+    Concurrent { limit: usize },
+    Tokens { limit: u64, again_ms: u64 },
+}
+
+impl Answers {
+    pub(crate) fn get(&self, name: &str) -> Option<&Arc<Answer>> {
+        self.by_name.get(name)
+    }
+
+    pub(crate) fn by_response(&self, relay: usize, response: &str) -> Option<&Arc<Answer>> {
+        self.get(self.by_response.get(&(relay, response.to_owned()))?)
+    }
+
+    pub(crate) fn by_chat(&self, relay: usize, owner: &str, chat: &str) -> Option<&Arc<Answer>> {
+        self.get(self.by_chat.get(&(relay, owner.to_owned(), chat.to_owned()))?)
+    }
+
+    pub(crate) fn by_key(&self, key: &str) -> Option<&Arc<Answer>> {
+        self.get(self.by_key.get(key)?)
+    }
+
+    /// The answer that the same request began before: the latest that nobody reads, because its
+    /// client has gone, or else the latest. One that failed is no answer.
+    pub(crate) fn by_request(&self, asked: &str, now_ms: u64) -> Option<&Arc<Answer>> {
+        let names = self.by_request.get(asked)?.iter().rev();
+        let usable: Vec<&Arc<Answer>> = names
+            .filter_map(|name| self.get(name))
+            .filter(|answer| answer.began_ms.saturating_add(RETRY_WINDOW_MS) > now_ms)
+            .filter(|answer| !matches!(answer.ended(), Some(End::Error | End::Cancelled)))
+            .collect();
+        usable.iter().find(|answer| answer.readers.count() == 0).or(usable.first()).copied()
+    }
+
+    pub(crate) fn insert(&mut self, answer: Arc<Answer>) {
+        let name = answer.name.clone();
+        if answer.is_running() {
+            self.spent.entry(answer.owner.clone()).or_default().running += 1;
+        }
+        if let Some(key) = &answer.key {
+            self.by_key.insert(key.clone(), name.clone());
+        }
+        if let Some(chat) = &answer.chat {
+            let chat = (answer.relay, answer.owner.clone(), chat.clone());
+            self.by_chat.insert(chat, name.clone());
+        }
+        self.by_request.entry(answer.asked.clone()).or_default().push(name.clone());
+        if let Some(response) = answer.known().response {
+            self.by_response.insert((answer.relay, response), name.clone());
+        }
+        self.order.push_back(name.clone());
+        self.by_name.insert(name, answer);
+        self.forget_old();
+    }
+
+    /// Notes the upstream's id of an answer.
+    pub(crate) fn named(&mut self, answer: &Answer, response: &str) {
+        self.by_response.insert((answer.relay, response.to_owned()), answer.name.clone());
+    }
+
+    /// Notes that an answer is over and what it cost.
+    pub(crate) fn ended(&mut self, answer: &Answer, now_ms: u64, tokens: u64) {
+        let spent = self.spent.entry(answer.owner.clone()).or_default();
+        spent.running = spent.running.saturating_sub(1);
+        self.spend(&answer.owner, now_ms, tokens);
+    }
+
+    /// Notes tokens that were used.
+    pub(crate) fn spend(&mut self, owner: &str, at_ms: u64, tokens: u64) {
+        if tokens > 0 {
+            let spent = self.spent.entry(owner.to_owned()).or_default();
+            spent.tokens.push_back((at_ms, tokens));
+            spent.sum = spent.sum.saturating_add(tokens);
+        }
+    }
+
+    /// Whether a caller may begin another answer now.
+    pub(crate) fn check(
+        &mut self,
+        owner: &str,
+        quota: &Quota,
+        now_ms: u64,
+    ) -> Result<(), Exceeded> {
+        let Some(spent) = self.spent.get_mut(owner) else { return Ok(()) };
+        if let Some(limit) = quota.concurrent.filter(|&limit| spent.running >= limit) {
+            return Err(Exceeded::Concurrent { limit });
+        }
+        let window_ms = u64::try_from(quota.window.as_millis()).unwrap_or(u64::MAX);
+        let begin_ms = now_ms.saturating_sub(window_ms);
+        while spent.tokens.front().is_some_and(|&(at_ms, _)| at_ms <= begin_ms) {
+            let (_, tokens) = spent.tokens.pop_front().unwrap_or_default();
+            spent.sum = spent.sum.saturating_sub(tokens);
+        }
+        if let Some(limit) = quota.tokens.filter(|&limit| spent.sum >= limit) {
+            let first_ms = spent.tokens.front().map_or(now_ms, |&(at_ms, _)| at_ms);
+            let again_ms = first_ms.saturating_add(window_ms).saturating_sub(now_ms);
+            return Err(Exceeded::Tokens { limit, again_ms });
+        }
+        Ok(())
+    }
+
+    /// Forgets an answer that came to nothing.
+    pub(crate) fn remove(&mut self, answer: &Answer) {
+        if let Some(spent) = self.spent.get_mut(&answer.owner) {
+            spent.running = spent.running.saturating_sub(1);
+        }
+        self.order.retain(|name| *name != answer.name);
+        self.unlink(&answer.name);
+    }
+
+    /// The answers that run.
+    pub(crate) fn running(&self) -> Vec<Arc<Answer>> {
+        self.by_name.values().filter(|answer| answer.is_running()).cloned().collect()
+    }
+
+    fn forget_old(&mut self) {
+        // Those that run stay, however old: they are few, and stop by themselves.
+        for _ in REMEMBERED_MAX..self.order.len() {
+            let Some(name) = self.order.pop_front() else { return };
+            if self.by_name.get(&name).is_some_and(|answer| answer.is_running()) {
+                self.order.push_back(name);
+            } else {
+                self.unlink(&name);
+            }
+        }
+    }
+
+    fn unlink(&mut self, name: &str) {
+        let Some(answer) = self.by_name.remove(name) else { return };
+        if let Some(key) = &answer.key {
+            remove_if(&mut self.by_key, key, name);
+        }
+        if let Some(chat) = &answer.chat {
+            let chat = (answer.relay, answer.owner.clone(), chat.clone());
+            remove_if(&mut self.by_chat, &chat, name);
+        }
+        if let Some(response) = answer.known().response {
+            remove_if(&mut self.by_response, &(answer.relay, response), name);
+        }
+        if let Some(names) = self.by_request.get_mut(&answer.asked) {
+            names.retain(|other| other != name);
+            if names.is_empty() {
+                self.by_request.remove(&answer.asked);
+            }
+        }
+    }
+}
+
+/// Removes what leads to `name`, not what leads to a later one.
+fn remove_if<K: std::hash::Hash + Eq>(map: &mut HashMap<K, String>, key: &K, name: &str) {
+    if map.get(key).is_some_and(|found| found == name) {
+        map.remove(key);
+    }
+}

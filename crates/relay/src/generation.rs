@@ -1,0 +1,358 @@
+//! One answer being made: the task that asks the upstream, reads it, and stores what it says.
+//!
+//! It belongs to no client. It ends because the answer is complete, because the upstream breaks or
+//! is silent for too long, because somebody stops it, or because nobody reads and the policy says
+//! that this is the same; and whichever it is, the topic says so. Dropping the upstream's body
+//! closes its connection at once, which is how an upstream learns that it can stop.
+//!
+//! An event is stored before anybody sees it, and a topic never just falls silent: whatever breaks
+//! is told in the words of its dialect, because the official SDKs take a clean end for success.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::Response;
+use hyper::body::Incoming;
+use tidings_frame::End;
+use tidings_frame::sse_decode::{Decoder, Limits};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use crate::answer::{Answer, Phase, Plain};
+use crate::config::{LlmConfig, OnDisconnect};
+use crate::dialect::{Cause, Progress, Reader, Record};
+use crate::outgoing::{Outgoing, answer_headers};
+use crate::readers::Readers;
+use crate::relays::Relays;
+use crate::store;
+use crate::upstream::{UpstreamError, chain};
+
+/// Most bytes of an answer that is no stream.
+pub(crate) const PLAIN_BYTES_MAX: usize = 64 << 20;
+
+/// Wait before a request is sent again to the same upstream; doubled each time.
+const RETRY_WAIT: Duration = Duration::from_millis(250);
+
+/// What became of the conversation with the upstream.
+enum Outcome {
+    /// The upstream answered, but not with a stream.
+    Plain(Plain),
+    /// The answer is in its topic, to its end.
+    Over(End),
+    /// It broke off.
+    Broken { clean: bool, cause: Cause },
+}
+
+/// How reading a body went on.
+enum Read {
+    Over(End),
+    Broken { clean: bool, why: String },
+}
+
+/// The task's state.
+pub(crate) struct Generation {
+    pub(crate) relays: Arc<Relays>,
+    pub(crate) config: Arc<LlmConfig>,
+    pub(crate) answer: Arc<Answer>,
+    pub(crate) reader: Reader,
+    topic: String,
+    /// Openings that are not stored yet: another upstream may still take over.
+    held: Vec<Record>,
+    bytes: usize,
+    begun: Instant,
+    /// When the last part of the answer came.
+    last_token: Option<Instant>,
+}
+
+impl Generation {
+    pub(crate) fn new(
+        relays: Arc<Relays>,
+        config: Arc<LlmConfig>,
+        answer: Arc<Answer>,
+        reader: Reader,
+    ) -> Self {
+        let topic = answer.topic();
+        let begun = Instant::now();
+        let (held, bytes, last_token) = (Vec::new(), 0, None);
+        Self { relays, config, answer, reader, topic, held, bytes, begun, last_token }
+    }
+
+    pub(crate) async fn run(mut self, request: Outgoing, policy: OnDisconnect) {
+        let (answer, limit) = (self.answer.clone(), self.config.runtime_max);
+        let readers = answer.readers.clone();
+        let outcome = tokio::select! {
+            biased;
+            () = answer.told_to_stop() => stopped(Cause::Stopped),
+            () = abandoned(&readers, policy) => stopped(Cause::Stopped),
+            () = sleep(limit) => {
+                stopped(Cause::TimedOut(format!("the answer took longer than {} s", limit.as_secs())))
+            }
+            outcome = self.converse(&request) => outcome,
+        };
+        let end = match outcome {
+            Outcome::Over(end) => end,
+            Outcome::Plain(plain) => match self.plain(plain) {
+                Some(end) => end,
+                None => return,
+            },
+            Outcome::Broken { clean, cause } => self.break_off(clean, &cause),
+        };
+        self.relays.finished(&self.answer, &self.reader, end, self.last_token.is_some());
+    }
+
+    /// Tells an answer that is no stream. `None` if the client was given it as it is.
+    fn plain(&mut self, plain: Plain) -> Option<End> {
+        let why = format!("the upstream answered with status {}", plain.status);
+        if self.answer.enter(Phase::Plain(Arc::new(plain))) {
+            self.relays.came_to_nothing(&self.answer);
+            return None;
+        }
+        // Somebody has been promised a stream.
+        Some(self.break_off(false, &Cause::Broken(why)))
+    }
+
+    /// Stores what tells the readers that the answer is not whole.
+    fn break_off(&mut self, clean: bool, cause: &Cause) -> End {
+        self.answer.enter(Phase::Streaming(None));
+        let mut records = std::mem::take(&mut self.held);
+        let end = self.reader.finish(clean, cause, &mut records);
+        if let Err(error) = store::append(&self.relays.hub, &self.topic, &records, Some(end)) {
+            tracing::error!(topic = %self.topic, %error, "the end of an answer was not stored");
+        }
+        end
+    }
+
+    /// Asks one upstream after the other until one gives an answer.
+    async fn converse(&mut self, request: &Outgoing) -> Outcome {
+        let config = self.config.clone();
+        let count = config.upstreams.len();
+        let mut last = Outcome::Broken { clean: false, cause: Cause::Broken("no upstream".into()) };
+        for place in 0..count {
+            for attempt in 0..=config.retries {
+                if attempt > 0 {
+                    sleep(RETRY_WAIT * 2_u32.saturating_pow(attempt - 1)).await;
+                }
+                let (outcome, again) = self.attempt(request, place).await;
+                last = outcome;
+                match again {
+                    Again::No => return last,
+                    Again::Elsewhere => break,
+                    Again::Here => {}
+                }
+            }
+        }
+        last
+    }
+
+    /// Asks an upstream once.
+    async fn attempt(&mut self, request: &Outgoing, place: usize) -> (Outcome, Again) {
+        let config = self.config.clone();
+        let broken = |cause| Outcome::Broken { clean: false, cause };
+        let unanswered = |why: String| (broken(Cause::Broken(why)), Again::Elsewhere);
+        let http = match request.to(&config.upstreams[place], Some(self.answer.dialect)) {
+            Ok(http) => http,
+            Err(error) => return unanswered(error.to_string()),
+        };
+        let sent = self.relays.upstreams.send(http, config.allow_private);
+        let response = match timeout(config.answer_timeout, sent).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error @ UpstreamError::Connect(_))) => {
+                return (Outcome::Plain(unreachable(502, &error.to_string())), Again::Here);
+            }
+            Ok(Err(error)) => {
+                return (Outcome::Plain(unreachable(502, &error.to_string())), Again::Elsewhere);
+            }
+            Err(_) => {
+                let why = format!(
+                    "the upstream did not answer within {} s",
+                    config.answer_timeout.as_secs()
+                );
+                return (Outcome::Plain(unreachable(504, &why)), Again::Elsewhere);
+            }
+        };
+        if !is_stream(&response) {
+            // Another upstream may do better where this one is overloaded or broken; what it says
+            // of the request itself is the answer.
+            let again = match response.status().as_u16() {
+                429 | 500..=599 if place + 1 < config.upstreams.len() => Again::Elsewhere,
+                _ => Again::No,
+            };
+            return match plain(response).await {
+                Ok(plain) => (Outcome::Plain(plain), again),
+                Err(why) => (Outcome::Plain(unreachable(502, &why)), again),
+            };
+        }
+        let fallback = place + 1 < config.upstreams.len();
+        if !fallback {
+            let headers = Arc::new(answer_headers(response.headers()));
+            self.answer.enter(Phase::Streaming(Some(headers)));
+        }
+        match self.read(response.into_body(), fallback).await {
+            Read::Over(end) => (Outcome::Over(end), Again::No),
+            Read::Broken { why, .. } if self.last_token.is_none() && fallback => {
+                self.held.clear();
+                (broken(Cause::Broken(why)), Again::Elsewhere)
+            }
+            Read::Broken { clean, why } => {
+                (Outcome::Broken { clean, cause: Cause::Broken(why) }, Again::No)
+            }
+        }
+    }
+
+    /// Reads the upstream's stream into the topic.
+    async fn read(&mut self, mut body: Incoming, hold: bool) -> Read {
+        let mut decoder = Decoder::new(Limits::default());
+        let mut records = Vec::new();
+        let mut heard = Instant::now();
+        loop {
+            let frame = match timeout_at(heard + self.config.idle_timeout, body.frame()).await {
+                Err(_) => {
+                    let why = self.config.idle_timeout.as_secs();
+                    return broken(false, format!("the upstream said nothing for {why} s"));
+                }
+                Ok(None) => return broken(true, "the upstream ended before its answer did".into()),
+                Ok(Some(Err(error))) => return broken(false, chain(&error)),
+                Ok(Some(Ok(frame))) => frame,
+            };
+            let Ok(data) = frame.into_data() else { continue };
+            let (mut progress, mut over) = (Progress::Opening, None);
+            let (reader, bytes) = (&mut self.reader, &mut self.bytes);
+            let fed = decoder.feed(&data, |event| {
+                if over.is_some() {
+                    return;
+                }
+                *bytes += event.data.len();
+                match reader.event(event.event_type, event.data, &mut records) {
+                    Progress::Over(end) => over = Some(end),
+                    Progress::Token => progress = Progress::Token,
+                    Progress::Opening => {}
+                }
+            });
+            if !records.is_empty() || progress == Progress::Token {
+                heard = Instant::now();
+            }
+            if progress == Progress::Token {
+                self.token();
+            }
+            self.learn();
+            if hold && self.last_token.is_none() && over.is_none() {
+                self.held.append(&mut records);
+            } else if let Err(why) = self.store(&mut records, over) {
+                return broken(false, why);
+            }
+            if let Some(end) = over {
+                return Read::Over(end);
+            }
+            if let Err(error) = fed {
+                return broken(false, error.to_string());
+            }
+            if self.bytes > self.config.answer_bytes_max {
+                let limit = self.config.answer_bytes_max;
+                return broken(false, format!("the answer is longer than {limit} bytes"));
+            }
+        }
+    }
+
+    fn store(&mut self, records: &mut Vec<Record>, end: Option<End>) -> Result<(), String> {
+        if !self.held.is_empty() {
+            self.held.append(records);
+            std::mem::swap(&mut self.held, records);
+        }
+        if records.is_empty() && end.is_none() {
+            return Ok(());
+        }
+        self.answer.enter(Phase::Streaming(None));
+        let stored = store::append(&self.relays.hub, &self.topic, records, end);
+        records.clear();
+        stored.map(drop).map_err(|error| format!("the answer cannot be stored: {error}"))
+    }
+
+    /// Counts a part of the answer.
+    fn token(&mut self) {
+        let now = Instant::now();
+        let metrics = &self.relays.metrics;
+        match self.last_token.replace(now) {
+            None => metrics.first_token(now - self.begun),
+            Some(last) => metrics.next_token(now - last),
+        }
+    }
+
+    /// Notes the upstream's name of the answer once it has said it.
+    fn learn(&mut self) {
+        let Some(response) = self.reader.answer_id() else { return };
+        let mut known = self.answer.known.lock();
+        if known.response.is_none() {
+            known.response = Some(response.to_owned());
+            known.model = self.reader.model().map(str::to_owned);
+            drop(known);
+            self.relays.named(&self.answer, response);
+        }
+    }
+}
+
+/// Where a request is sent next.
+enum Again {
+    No,
+    Here,
+    Elsewhere,
+}
+
+fn broken(clean: bool, why: String) -> Read {
+    Read::Broken { clean, why }
+}
+
+fn stopped(cause: Cause) -> Outcome {
+    Outcome::Broken { clean: false, cause }
+}
+
+fn is_stream(response: &Response<Incoming>) -> bool {
+    let media = response.headers().get(header::CONTENT_TYPE).and_then(|media| media.to_str().ok());
+    response.status().is_success()
+        && media.is_some_and(|media| {
+            let media = media.split(';').next().unwrap_or_default().trim();
+            media.eq_ignore_ascii_case("text/event-stream")
+        })
+}
+
+/// Returns when nobody reads and the policy says that this ends the answer.
+async fn abandoned(readers: &Readers, policy: OnDisconnect) {
+    let grace = match policy {
+        OnDisconnect::Continue => return std::future::pending().await,
+        OnDisconnect::Cancel => Duration::ZERO,
+        OnDisconnect::CancelAfter(grace) => grace,
+    };
+    loop {
+        readers.none().await;
+        tokio::select! {
+            () = sleep(grace) => return,
+            () = readers.some() => {}
+        }
+    }
+}
+
+/// An answer that is no stream, whole.
+pub(crate) async fn plain(response: Response<Incoming>) -> Result<Plain, String> {
+    let (parts, body) = response.into_parts();
+    let body = Limited::new(body, PLAIN_BYTES_MAX).collect().await;
+    let body = body.map_err(|error| format!("the upstream's answer broke off: {error}"))?;
+    let mut headers = answer_headers(&parts.headers);
+    if let Some(media) = parts.headers.get(header::CONTENT_TYPE) {
+        headers.insert(header::CONTENT_TYPE, media.clone());
+    }
+    Ok(Plain { status: parts.status.as_u16(), headers, body: body.to_bytes() })
+}
+
+/// What a client is told of an upstream that gives no answer, in the form that the SDKs read.
+pub(crate) fn unreachable(status: u16, why: &str) -> Plain {
+    let error = serde_json::json!({
+        "type": "error",
+        "error": {
+            "message": why, "type": "upstream_error", "param": null, "code": "upstream_unreachable",
+        },
+    });
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Plain { status, headers, body: Bytes::from(error.to_string()) }
+}

@@ -1,0 +1,89 @@
+//! Who reads a relayed stream: a count, and a way to be told when it changes.
+//!
+//! A [`Lease`] goes with each connection and is dropped with it, on whatever thread that is. So
+//! "nobody reads any more" needs no search and no clock.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+/// The readers of one stream.
+#[derive(Debug, Default)]
+pub struct Readers {
+    count: AtomicUsize,
+    changed: Notify,
+}
+
+impl Readers {
+    /// Counts a reader, for as long as the lease lives.
+    #[must_use]
+    pub fn lease(self: &Arc<Self>) -> Lease {
+        self.count.fetch_add(1, Ordering::AcqRel);
+        self.changed.notify_one();
+        Lease(self.clone())
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// Returns when the count may have changed since this was last called. For one waiting task.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Returns when nobody reads.
+    pub async fn none(&self) {
+        while self.count() > 0 {
+            self.changed().await;
+        }
+    }
+
+    /// Returns when somebody reads.
+    pub async fn some(&self) {
+        while self.count() == 0 {
+            self.changed().await;
+        }
+    }
+}
+
+/// One reader.
+#[derive(Debug)]
+pub struct Lease(Arc<Readers>);
+
+impl Clone for Lease {
+    fn clone(&self) -> Self {
+        self.0.lease()
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.0.count.fetch_sub(1, Ordering::AcqRel);
+        self.0.changed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn counts_and_tells() {
+        let readers = Arc::new(Readers::default());
+        let lease = readers.lease();
+        readers.some().await;
+        let second = lease.clone();
+        assert_eq!(readers.count(), 2);
+        let waiting = tokio::spawn({
+            let readers = readers.clone();
+            async move { readers.none().await }
+        });
+        drop((lease, second));
+        waiting.await.unwrap();
+        assert_eq!(readers.count(), 0);
+    }
+}

@@ -1,0 +1,548 @@
+//! The LLM relays of a server: what it calls, and the thread that their work is done on.
+//!
+//! A thread of its own, so that neither a publish nor a subscriber waits for a thousand answers.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use parking_lot::Mutex;
+use tidings_frame::{End, EventObject, Pattern};
+use tidings_hub::{
+    Durability, Hub, PolicyRule, PublishError, Retain, StoreError, TopicPolicy, TopicTtl, TtlMode,
+};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use crate::answer::{Answer, Begin, Known, Phase, Plain};
+use crate::answers::{Answers, Exceeded};
+use crate::capability::{Capabilities, KeyError, Right};
+use crate::config::{ChatRoutes, LlmConfig, OnDisconnect};
+use crate::dialect::{Asked, Cause, Dialect, Digest, Reader, Usage, ask_for_usage};
+use crate::generation::{Generation, plain, unreachable};
+use crate::ledger::{self, Entry};
+use crate::metrics::Metrics;
+use crate::outgoing::{Outgoing, credentials};
+use crate::readers::Lease;
+use crate::store;
+use crate::upstream::{TlsError, Upstreams};
+
+/// The file in the data folder that holds the key of capabilities.
+const KEY_FILE: &str = "capability.key";
+
+/// Why the relays could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The key of capabilities.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// What was stored cannot be read.
+    #[error("the ledger of answers: {0}")]
+    Ledger(#[from] StoreError),
+    /// What was begun before cannot be ended.
+    #[error("the ledger of answers: {0}")]
+    Publish(#[from] PublishError),
+    /// No thread.
+    #[error("the relay's thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Why a request begins no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// The same `Idempotency-Key` came with another request.
+    #[error("this Idempotency-Key came with another request before")]
+    KeyUsed,
+    /// The caller has as many answers running as it may.
+    #[error("there are {limit} answers running already, as many as there may be at a time")]
+    TooMany {
+        /// How many.
+        limit: usize,
+    },
+    /// The caller has used up what it may.
+    #[error("the {limit} tokens of this time are used up")]
+    Budget {
+        /// Tokens.
+        limit: u64,
+        /// Milliseconds until some come free.
+        again_ms: u64,
+    },
+    /// It cannot be noted, so it is not begun: nobody should pay for what may be forgotten.
+    #[error(transparent)]
+    Store(#[from] PublishError),
+}
+
+/// A request for a streamed answer.
+#[derive(Debug)]
+pub struct Ask {
+    /// Index of the relay.
+    pub relay: usize,
+    /// The API that it speaks.
+    pub dialect: Dialect,
+    /// What the body asks for.
+    pub asked: Asked,
+    /// Whether the answer is told to the AI SDK in its own protocol.
+    pub ui: bool,
+    /// The chat that it belongs to.
+    pub chat: Option<String>,
+    /// Path below the mount and query.
+    pub rest: String,
+    /// The client's header fields.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+    /// What happens when nobody reads; none for the relay's own setting.
+    pub on_disconnect: Option<OnDisconnect>,
+}
+
+/// An answer, begun or found.
+#[derive(Debug)]
+pub struct Found {
+    /// The answer.
+    pub answer: Arc<Answer>,
+    /// Counts the one who asked among its readers.
+    pub lease: Lease,
+    /// Whether it was begun before, by the same request.
+    pub attached: bool,
+}
+
+/// The relays.
+pub struct Relays {
+    pub(crate) hub: Arc<Hub>,
+    configs: Vec<Arc<LlmConfig>>,
+    capabilities: Capabilities,
+    pub(crate) upstreams: Upstreams,
+    answers: Mutex<Answers>,
+    /// The first model that each relay's upstream lists.
+    listed: Mutex<HashMap<usize, String>>,
+    /// What is counted.
+    pub metrics: Metrics,
+    runtime: Handle,
+    /// Dropped with the relays, which ends the thread.
+    _ends_with: oneshot::Sender<()>,
+}
+
+impl std::fmt::Debug for Relays {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Relays").field("configs", &self.configs).finish_non_exhaustive()
+    }
+}
+
+impl Relays {
+    /// Starts the relays: answers that an earlier process left unfinished are ended first.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(
+        hub: Arc<Hub>,
+        folder: &Path,
+        configs: Vec<LlmConfig>,
+    ) -> Result<Arc<Self>, StartError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (handle, (stop, stopped)) = (runtime.handle().clone(), oneshot::channel());
+        let tls = configs.iter().flat_map(|config| &config.upstreams);
+        let tls = tls.into_iter().any(|upstream| upstream.base.scheme_str() == Some("https"));
+        let relays = Arc::new(Self {
+            capabilities: Capabilities::open(&folder.join(KEY_FILE))?,
+            upstreams: Upstreams::new(tls)?,
+            answers: Mutex::default(),
+            listed: Mutex::default(),
+            metrics: Metrics::default(),
+            configs: configs.into_iter().map(Arc::new).collect(),
+            hub,
+            runtime: handle,
+            _ends_with: stop,
+        });
+        relays.recover()?;
+        std::thread::Builder::new().name("tidings-relay".into()).spawn(move || {
+            // Until the relays are gone; what still runs is dropped with the runtime.
+            let _ = runtime.block_on(stopped);
+        })?;
+        Ok(relays)
+    }
+
+    /// The settings, in the order of their indices.
+    #[must_use]
+    pub fn configs(&self) -> &[Arc<LlmConfig>] {
+        &self.configs
+    }
+
+    /// Begins an answer, or finds the one that this request began before.
+    ///
+    /// # Errors
+    /// See [`AskError`]. Nothing was begun.
+    pub fn ask(self: &Arc<Self>, ask: Ask) -> Result<Found, AskError> {
+        let config = self.configs[ask.relay].clone();
+        let now_ms = self.hub.now_ms();
+        let owner = self.owner(ask.relay, &ask.headers);
+        let asked = self.capabilities.fingerprint(&[
+            b"asked",
+            owner.as_bytes(),
+            ask.rest.as_bytes(),
+            &[u8::from(ask.ui)],
+            &ask.body,
+        ]);
+        let key = ask
+            .headers
+            .get("idempotency-key")
+            .map(|key| self.capabilities.fingerprint(&[b"key", owner.as_bytes(), key.as_bytes()]));
+        let mut answers = self.answers.lock();
+        if let Some(found) = earlier(&answers, key.as_deref(), &asked, &ask.headers, now_ms)? {
+            let found = Found { lease: found.readers.lease(), answer: found, attached: true };
+            self.metrics.attached();
+            return Ok(found);
+        }
+        answers.check(&owner, &config.quota, now_ms).map_err(|exceeded| match exceeded {
+            Exceeded::Concurrent { limit } => AskError::TooMany { limit },
+            Exceeded::Tokens { limit, again_ms } => AskError::Budget { limit, again_ms },
+        })?;
+        let begin = Begin {
+            name: self.capabilities.new_name(),
+            relay: ask.relay,
+            dialect: ask.dialect,
+            ui: ask.ui,
+            owner,
+            asked,
+            key,
+            chat: ask.chat,
+            began_ms: now_ms,
+            before: self.hub.visible(),
+        };
+        let answer = Answer::new(begin, Phase::Asking, Known::default());
+        ledger::write(&self.hub, &config.name, &entry(&answer, None, &Usage::default()))?;
+        let lease = answer.readers.lease();
+        answers.insert(answer.clone());
+        drop(answers);
+        self.metrics.began();
+        let reader = if ask.ui {
+            Reader::ui(&ask.asked, &answer.name)
+        } else {
+            Reader::new(ask.dialect, &ask.asked)
+        };
+        let usage = config.count_usage && ask.dialect == Dialect::Chat && !ask.asked.wants_usage;
+        let body = if usage { ask_for_usage(&ask.body).into() } else { ask.body };
+        let outgoing = Outgoing::new(&config, Method::POST, ask.rest, &ask.headers, body);
+        let policy = ask.on_disconnect.unwrap_or(config.on_disconnect);
+        let generation = Generation::new(self.clone(), config, answer.clone(), reader);
+        self.runtime.spawn(generation.run(outgoing, policy));
+        Ok(Found { answer, lease, attached: false })
+    }
+
+    /// Passes a request on and returns the whole answer.
+    pub async fn pass(self: &Arc<Self>, relay: usize, request: Outgoing) -> Plain {
+        let (relays, config) = (self.clone(), self.configs[relay].clone());
+        let dialect = Dialect::of_path(request.rest.split('?').next().unwrap_or_default());
+        let passed = self.runtime.spawn(async move {
+            let mut last = unreachable(502, "no upstream is configured");
+            for endpoint in &config.upstreams {
+                let sent = match request.to(endpoint, dialect) {
+                    Ok(http) => relays.upstreams.send(http, config.allow_private),
+                    Err(error) => return unreachable(502, &error.to_string()),
+                };
+                let answered = tokio::time::timeout(config.answer_timeout, async {
+                    plain(sent.await.map_err(|error| error.to_string())?).await
+                });
+                last = match answered.await {
+                    Ok(Ok(plain)) if plain.status < 500 => return plain,
+                    Ok(Ok(plain)) => plain,
+                    Ok(Err(why)) => unreachable(502, &why),
+                    Err(_) => unreachable(504, "the upstream did not answer in time"),
+                };
+            }
+            last
+        });
+        passed.await.unwrap_or_else(|error| unreachable(502, &error.to_string()))
+    }
+
+    /// The model that chats are asked of: the one that is configured, or the first that the
+    /// upstream lists.
+    pub async fn model(self: &Arc<Self>, relay: usize, chat: &ChatRoutes) -> Option<String> {
+        if let Some(model) = &chat.model {
+            return Some(model.clone());
+        }
+        if let Some(model) = self.listed.lock().get(&relay) {
+            return Some(model.clone());
+        }
+        let config = &self.configs[relay];
+        let rest = "models".to_owned();
+        let headers = HeaderMap::new();
+        let outgoing = Outgoing::new(config, Method::GET, rest, &headers, Bytes::new());
+        let listed = self.pass(relay, outgoing).await;
+        let listed: serde_json::Value = serde_json::from_slice(&listed.body).ok()?;
+        let model = listed.pointer("/data/0/id")?.as_str()?.to_owned();
+        self.listed.lock().insert(relay, model.clone());
+        Some(model)
+    }
+
+    /// The fingerprint of who asks.
+    #[must_use]
+    pub fn owner(&self, relay: usize, headers: &HeaderMap) -> String {
+        let relay = self.configs[relay].name.as_bytes();
+        self.capabilities.fingerprint(&[b"owner", relay, credentials(headers)])
+    }
+
+    /// The answer of this name.
+    #[must_use]
+    pub fn answer(&self, name: &str) -> Option<Arc<Answer>> {
+        self.answers.lock().get(name).cloned()
+    }
+
+    /// The answer that the upstream has given this id.
+    #[must_use]
+    pub fn by_response(&self, relay: usize, response: &str) -> Option<Arc<Answer>> {
+        self.answers.lock().by_response(relay, response).cloned()
+    }
+
+    /// The latest answer of a chat.
+    #[must_use]
+    pub fn by_chat(&self, relay: usize, owner: &str, chat: &str) -> Option<Arc<Answer>> {
+        self.answers.lock().by_chat(relay, owner, chat).cloned()
+    }
+
+    /// The answers that run.
+    #[must_use]
+    pub fn running(&self) -> Vec<Arc<Answer>> {
+        self.answers.lock().running()
+    }
+
+    /// A capability for an answer, for as long as its relay keeps it.
+    #[must_use]
+    pub fn capability(&self, answer: &Answer, right: Right) -> String {
+        let keep = self.configs[answer.relay].keep.as_secs();
+        self.capabilities.sign(&answer.name, right, answer.began_ms / 1_000 + keep)
+    }
+
+    /// Whether a capability gives this right to the answer of this name.
+    #[must_use]
+    pub fn allows(&self, capability: &str, name: &str, right: Right) -> bool {
+        self.capabilities.allows(capability, name, right, self.hub.now_ms() / 1_000)
+    }
+
+    /// Hands out the stored events of the answer of this name, oldest first, and returns the
+    /// position up to which it was read.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn events(
+        &self,
+        name: &str,
+        each: &mut dyn FnMut(&EventObject<'_>),
+    ) -> Result<u64, StoreError> {
+        store::read(&self.hub, &format!("{}{name}", crate::answer::ANSWERS), 0, each)
+    }
+
+    /// What was said so far, compacted, and the position up to which it was.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn digest(&self, answer: &Answer) -> Result<(Digest, u64), StoreError> {
+        let mut digest = Digest::new(answer.dialect);
+        let position = self.events(&answer.name, &mut |event| {
+            if let Ok(data) = std::str::from_utf8(&event.data) {
+                if event.end.is_none() {
+                    digest.record(event.event_type.as_deref(), data);
+                }
+            }
+        })?;
+        Ok((digest, position))
+    }
+
+    pub(crate) fn named(&self, answer: &Answer, response: &str) {
+        self.answers.lock().named(answer, response);
+    }
+
+    /// Forgets an answer of which no topic was made.
+    pub(crate) fn came_to_nothing(&self, answer: &Answer) {
+        self.answers.lock().remove(answer);
+        self.note(answer, End::Error, &Usage::default());
+        self.metrics.refused();
+    }
+
+    /// Notes how an answer ended and what it cost, once.
+    pub(crate) fn finished(&self, answer: &Answer, reader: &Reader, end: End, begun: bool) {
+        let usage = reader.usage();
+        answer.known.lock().usage = usage.clone();
+        self.note(answer, end, &usage);
+        let now_ms = self.hub.now_ms();
+        self.answers.lock().ended(answer, now_ms, tokens(&usage));
+        self.metrics.finished(end, &usage, answer.readers.count() == 0, begun);
+        answer.end(end);
+    }
+
+    fn note(&self, answer: &Answer, end: End, usage: &Usage) {
+        let relay = &self.configs[answer.relay].name;
+        if let Err(error) = ledger::write(&self.hub, relay, &entry(answer, Some(end), usage)) {
+            tracing::error!(answer = %answer.name, %error, "the end of an answer was not noted");
+        }
+    }
+
+    /// Reads the ledgers. What was running when the process ended is ended with an error, after
+    /// what had come of it.
+    fn recover(&self) -> Result<(), StartError> {
+        for (relay, config) in self.configs.iter().enumerate() {
+            let mut entries: HashMap<String, (usize, Entry)> = HashMap::new();
+            let mut count = 0;
+            ledger::read(&self.hub, &config.name, &mut |entry| {
+                count += 1;
+                let place = entries.get(&entry.answer).map_or(count, |(place, _)| *place);
+                entries.insert(entry.answer.clone(), (place, entry));
+            })?;
+            let mut entries: Vec<(usize, Entry)> = entries.into_values().collect();
+            entries.sort_unstable_by_key(|(_, entry)| entry.began_ms);
+            for (_, entry) in entries {
+                let entry = if entry.end.is_none() { self.close(config, entry)? } else { entry };
+                self.remember(relay, entry);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends an answer that was running when the process ended.
+    fn close(&self, config: &LlmConfig, mut entry: Entry) -> Result<Entry, StartError> {
+        let topic = format!("{}{}", crate::answer::ANSWERS, entry.answer);
+        let asked = Asked { streams: true, ..Asked::default() };
+        let mut reader = if entry.ui {
+            Reader::ui(&asked, &entry.answer)
+        } else {
+            Reader::new(entry.dialect, &asked)
+        };
+        let (mut events, mut ended) = (0_u64, None);
+        let mut again = Vec::new();
+        store::read(&self.hub, &topic, 0, &mut |event| {
+            ended = ended.or(event.end);
+            events += 1;
+            if let Ok(data) = std::str::from_utf8(&event.data) {
+                again.clear();
+                reader.event(event.event_type.as_deref().unwrap_or(""), data, &mut again);
+            }
+        })?;
+        let end = match ended {
+            Some(end) => end,
+            None => {
+                let mut records = Vec::new();
+                let end = reader.finish(false, &Cause::Lost, &mut records);
+                if events > 0 {
+                    store::append(&self.hub, &topic, &records, Some(end))?;
+                }
+                end
+            }
+        };
+        let usage = reader.usage();
+        entry.end = Some(end);
+        entry.response = entry.response.or_else(|| reader.answer_id().map(str::to_owned));
+        entry.input_tokens = usage.input_tokens.unwrap_or(0);
+        entry.output_tokens = usage.output_tokens.unwrap_or(0);
+        entry.estimated = usage.estimated;
+        ledger::write(&self.hub, &config.name, &entry)?;
+        self.metrics.orphaned();
+        tracing::info!(%topic, events, end = end.as_str(), "an unfinished answer was ended");
+        Ok(entry)
+    }
+
+    fn remember(&self, relay: usize, entry: Entry) {
+        let mut answers = self.answers.lock();
+        answers.spend(&entry.owner, entry.began_ms, entry.tokens());
+        let usage = Usage {
+            input_tokens: Some(entry.input_tokens),
+            output_tokens: Some(entry.output_tokens),
+            estimated: entry.estimated,
+            ..Usage::default()
+        };
+        let end = entry.end.unwrap_or(End::Error);
+        let known = Known { response: entry.response, model: entry.model, usage };
+        let begin = Begin {
+            name: entry.answer,
+            relay,
+            dialect: entry.dialect,
+            ui: entry.ui,
+            owner: entry.owner,
+            asked: entry.asked,
+            key: entry.key,
+            chat: entry.chat,
+            began_ms: entry.began_ms,
+            before: entry.before,
+        };
+        answers.insert(Answer::new(begin, Phase::Ended(end), known));
+    }
+}
+
+/// The policies of the relays' own topics. Answers are kept for as long as the most patient relay
+/// says; ledgers for as long as tokens may be counted.
+#[must_use]
+pub fn policies(configs: &[LlmConfig], durability: Durability) -> Vec<PolicyRule> {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let keep = configs.iter().map(|config| config.keep).max().unwrap_or_default();
+    let window = configs.iter().map(|config| config.quota.window).max().unwrap_or_default();
+    let forever = Retain::default();
+    let answers = TopicPolicy {
+        durability,
+        retain: forever,
+        ttl: Some(TopicTtl { ms: millis(keep), mode: TtlMode::Fixed }),
+        ..TopicPolicy::default()
+    };
+    let ledgers = TopicPolicy {
+        durability,
+        retain: Retain { age_ms: Some(millis(keep.max(window))), ..forever },
+        conflate: true,
+        ..TopicPolicy::default()
+    };
+    let rule = |begin: &str, policy| {
+        let pattern = Pattern::new(&format!("{begin}*")).expect("a prefix of ours and a wildcard");
+        PolicyRule { pattern, policy }
+    };
+    vec![rule(crate::answer::ANSWERS, answers), rule(crate::ledger::LEDGERS, ledgers)]
+}
+
+/// The answer that this request is to be answered with, if it began before.
+fn earlier(
+    answers: &Answers,
+    key: Option<&str>,
+    asked: &str,
+    headers: &HeaderMap,
+    now_ms: u64,
+) -> Result<Option<Arc<Answer>>, AskError> {
+    if let Some(key) = key {
+        return match answers.by_key(key) {
+            Some(answer) if answer.asked == asked => Ok(Some(answer.clone())),
+            Some(_) => Err(AskError::KeyUsed),
+            None => Ok(None),
+        };
+    }
+    // The official SDKs send a request again without a word, except for this one.
+    let retry = headers.get("x-stainless-retry-count").and_then(|count| count.to_str().ok());
+    if retry.and_then(|count| count.trim().parse::<u32>().ok()).is_some_and(|count| count > 0) {
+        return Ok(answers.by_request(asked, now_ms).cloned());
+    }
+    Ok(None)
+}
+
+fn tokens(usage: &Usage) -> u64 {
+    usage.input_tokens.unwrap_or(0).saturating_add(usage.output_tokens.unwrap_or(0))
+}
+
+fn entry(answer: &Answer, end: Option<End>, usage: &Usage) -> Entry {
+    let known = answer.known();
+    Entry {
+        answer: answer.name.clone(),
+        dialect: answer.dialect,
+        ui: answer.ui,
+        owner: answer.owner.clone(),
+        asked: answer.asked.clone(),
+        key: answer.key.clone(),
+        chat: answer.chat.clone(),
+        response: known.response,
+        model: known.model,
+        began_ms: answer.began_ms,
+        before: answer.before,
+        end,
+        input_tokens: usage.input_tokens.unwrap_or(0),
+        output_tokens: usage.output_tokens.unwrap_or(0),
+        estimated: usage.estimated,
+    }
+}

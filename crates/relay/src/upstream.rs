@@ -1,0 +1,243 @@
+//! The way to an upstream: one request and the head of its answer.
+//!
+//! Redirects are not followed: they could lead to a host that nobody configured. A host *name* that
+//! resolves to a private address is refused unless the configuration allows it, so that a name that
+//! somebody else controls cannot point the relay at the inside (the check is made on the address
+//! that is connected to, so a name cannot change its mind in between).
+
+use std::future::Future;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::Name;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+/// Time to make a connection, TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long an idle connection is kept: below the time after which servers close it themselves.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Idle connections kept for each upstream.
+const IDLE_MAX: usize = 64;
+
+/// hyper's buffer for each connection, in bytes; it grows to this while an answer comes in faster
+/// than it is stored.
+const BUFFER_BYTES_MAX: usize = 32 << 10;
+
+/// Why an upstream gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// Nothing was sent: it cannot be reached.
+    #[error("the upstream cannot be reached: {0}")]
+    Connect(String),
+    /// It may have seen the request.
+    #[error("the connection to the upstream broke: {0}")]
+    Broken(String),
+}
+
+/// Why no connections can be made at all.
+#[derive(Debug, thiserror::Error)]
+#[error("TLS: {0}")]
+pub struct TlsError(String);
+
+/// Connections to upstreams.
+#[derive(Clone)]
+pub struct Upstreams {
+    anywhere: Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
+    public: Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
+}
+
+impl std::fmt::Debug for Upstreams {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upstreams").finish_non_exhaustive()
+    }
+}
+
+impl Upstreams {
+    /// Makes the pools. The system's certificates are only read if an upstream wants TLS.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn new(tls: bool) -> Result<Self, TlsError> {
+        Ok(Self { anywhere: pool(tls, true)?, public: pool(tls, false)? })
+    }
+
+    /// Sends the request and returns the head of the answer; dropping the answer's body closes the
+    /// connection unless it was read to its end.
+    ///
+    /// # Errors
+    /// See [`UpstreamError`].
+    pub async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+        allow_private: bool,
+    ) -> Result<Response<Incoming>, UpstreamError> {
+        let pool = if allow_private { &self.anywhere } else { &self.public };
+        pool.request(request).await.map_err(|error| {
+            let text = chain(&error);
+            if error.is_connect() {
+                UpstreamError::Connect(text)
+            } else {
+                UpstreamError::Broken(text)
+            }
+        })
+    }
+}
+
+fn pool(
+    tls: bool,
+    allow_private: bool,
+) -> Result<Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>, TlsError> {
+    let mut roots = rustls::RootCertStore::empty();
+    if tls {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TlsError(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let mut tcp = HttpConnector::new_with_resolver(Resolver { allow_private });
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    tcp.enforce_http(false);
+    let connector = hyper_rustls::HttpsConnectorBuilder::new()
+        .with_tls_config(config)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(tcp);
+    Ok(Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(IDLE_MAX)
+        .http1_max_buf_size(BUFFER_BYTES_MAX)
+        .build(connector))
+}
+
+/// An error and what it came from, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = error.source();
+    }
+    text
+}
+
+/// Looks names up and leaves out addresses that must not be reached by name.
+#[derive(Clone, Copy, Debug)]
+struct Resolver {
+    allow_private: bool,
+}
+
+type Lookup = Pin<Box<dyn Future<Output = std::io::Result<std::vec::IntoIter<SocketAddr>>> + Send>>;
+
+impl tower_service::Service<Name> for Resolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = std::io::Error;
+    type Future = Lookup;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        // A name of this machine can only be meant.
+        let allow_private = self.allow_private || name.as_str() == "localhost";
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let (found, refused): (Vec<_>, Vec<_>) =
+                found.partition(|address| allow_private || is_public(address.ip()));
+            if found.is_empty() && !refused.is_empty() {
+                return Err(std::io::Error::other(format!(
+                    "{} resolves to a private address; set allow_private = true for this relay if \
+                     that is meant",
+                    name.as_str()
+                )));
+            }
+            Ok(found.into_iter())
+        })
+    }
+}
+
+/// Whether an address is one of the public Internet's (IANA's special-purpose registries).
+fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            !(v4.is_private()
+                || v4.is_loopback()
+                || v4.is_link_local()
+                || v4.is_unspecified()
+                || v4.is_broadcast()
+                || v4.is_multicast()
+                || v4.is_documentation()
+                || a == 0
+                || a >= 240
+                || (a == 100 && (64..128).contains(&b))
+                || (a == 198 && (18..20).contains(&b)))
+        }
+        IpAddr::V6(v6) => match v6.to_ipv4_mapped().or_else(|| nat64(v6)) {
+            Some(v4) => is_public(IpAddr::V4(v4)),
+            None => {
+                let first = v6.segments()[0];
+                !(v6.is_loopback()
+                    || v6.is_unspecified()
+                    || v6.is_multicast()
+                    || first & 0xfe00 == 0xfc00
+                    || first & 0xffc0 == 0xfe80)
+            }
+        },
+    }
+}
+
+/// The address inside an address of the well-known prefix (RFC 6052).
+fn nat64(address: Ipv6Addr) -> Option<std::net::Ipv4Addr> {
+    let [0x64, 0xff9b, 0, 0, 0, 0, high, low] = address.segments() else { return None };
+    Some((u32::from(high) << 16 | u32::from(low)).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_public_addresses() {
+        for (address, public) in [
+            ("8.8.8.8", true),
+            ("127.0.0.1", false),
+            ("10.1.2.3", false),
+            ("172.16.0.1", false),
+            ("172.32.0.1", true),
+            ("192.168.0.1", false),
+            ("169.254.169.254", false),
+            ("100.64.0.1", false),
+            ("0.0.0.0", false),
+            ("2606:4700::1", true),
+            ("::1", false),
+            ("fd00::1", false),
+            ("fe80::1", false),
+            ("::ffff:10.0.0.1", false),
+            ("64:ff9b::a00:1", false),
+            ("64:ff9b::808:808", true),
+        ] {
+            assert_eq!(is_public(address.parse().unwrap()), public, "{address}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! An answer as a resource of its own: read, described and stopped by whoever has a capability for
+//! it.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tidings_frame::sse_encode::Frame;
+use tidings_frame::{ErrorCode, Position};
+use tidings_hub::{Framing, Start, View};
+use tidings_relay::{Answer, Phase, Relays, Right};
+
+use super::llm;
+use super::{Opening, after, subscribe};
+use crate::app::App;
+use crate::error::ApiError;
+use crate::head::Head;
+use crate::http::subscribe::Asked;
+use crate::http::{Outcome, params};
+use crate::reply::Reply;
+
+/// The event that a late reader gets in place of all that was said before.
+const SNAPSHOT: &str = "snapshot";
+
+/// The name of the answer whose topic this is.
+pub(crate) fn name_of(topic: &str) -> Option<&str> {
+    topic.strip_prefix(tidings_relay::answer::ANSWERS)
+}
+
+/// `GET /topics/$answers/{name}`: without a start, a snapshot and then what comes; with one, the
+/// events as they are.
+pub(crate) async fn read(app: &Arc<App>, head: &Head<'_>, name: &str) -> Result<Outcome, ApiError> {
+    let relays = allowed(app, head, name, Right::Read)?;
+    let asked = Asked::read(app, head)?;
+    let view = View { framing: Framing::Plain, private: true, conflate: false };
+    let answer = relays.answer(name);
+    let mut opening = Opening {
+        lease: answer.as_ref().map(|answer| answer.readers.lease()),
+        ..Opening::default()
+    };
+    let start = match (asked.start, &answer) {
+        (Some(start), _) => {
+            relays.metrics.resumed(0);
+            start
+        }
+        // Of an answer that is not remembered, or is told in another protocol, there is no snapshot.
+        (None, Some(answer)) if !answer.ui => {
+            let (snapshot, position) = snapshot(relays, answer)?;
+            let id = Position { epoch: app.hub.epoch(), sequence: position };
+            let data = snapshot.to_string();
+            let (event, data) = (Some(SNAPSHOT), data.as_bytes());
+            Frame { id: Some(id), event, retry_ms: None, data }.encode(&mut opening.first);
+            // The end itself is still to be told.
+            after(app, if answer.ended().is_some() { position - 1 } else { position })
+        }
+        (None, _) => Start::Earliest,
+    };
+    let topic = format!("{}{name}", tidings_relay::answer::ANSWERS);
+    crate::http::stream(app, subscribe(app, head, &topic, start, view, opening)?)
+}
+
+/// `GET /answers/{id}`.
+pub(crate) fn describe(app: &App, head: &Head<'_>, name: &str) -> Result<Reply, ApiError> {
+    let relays = allowed(app, head, name, Right::Read)?;
+    let answer = relays.answer(name).ok_or_else(not_found)?;
+    Ok(Reply::json(200, &object(relays, &answer)?).with("cache-control", "no-store"))
+}
+
+/// `POST /answers/{id}/stop`: safe to repeat.
+pub(crate) async fn stop(app: &App, head: &Head<'_>, name: &str) -> Result<Reply, ApiError> {
+    let relays = allowed(app, head, name, Right::Stop)?;
+    let answer = relays.answer(name).ok_or_else(not_found)?;
+    llm::stop(&answer).await;
+    Ok(Reply::json(200, &object(relays, &answer)?))
+}
+
+/// What is known of an answer, what was said included.
+fn object(relays: &Relays, answer: &Answer) -> Result<Value, ApiError> {
+    let known = answer.known();
+    let state = match answer.phase() {
+        Phase::Asking => "asking",
+        Phase::Streaming(_) => "running",
+        Phase::Plain(_) => "refused",
+        Phase::Ended(end) => end.as_str(),
+    };
+    let mut object = json!({
+        "answer": answer.name,
+        "topic": answer.topic(),
+        "dialect": answer.dialect,
+        "state": state,
+        "response": known.response,
+        "model": known.model,
+        "readers": answer.readers.count(),
+        "usage": {
+            "input_tokens": known.usage.input_tokens,
+            "output_tokens": known.usage.output_tokens,
+            "estimated": known.usage.estimated,
+        },
+    });
+    if !answer.ui {
+        object["snapshot"] = relays.digest(answer)?.0.snapshot();
+    }
+    Ok(object)
+}
+
+fn snapshot(relays: &Relays, answer: &Answer) -> Result<(Value, u64), ApiError> {
+    let (digest, position) = relays.digest(answer)?;
+    Ok((digest.snapshot(), position))
+}
+
+/// The relays, for somebody who has a capability. Whoever has none learns nothing, not even
+/// whether there is such an answer.
+fn allowed<'a>(
+    app: &'a App,
+    head: &Head<'_>,
+    name: &str,
+    right: Right,
+) -> Result<&'a Arc<Relays>, ApiError> {
+    let relays = app.relays.as_ref().ok_or_else(not_found)?;
+    let query = head.query()?;
+    let token = query.iter().find(|(name, _)| name == params::TOKEN).map(|(_, token)| &**token);
+    let bearer = head.text("authorization")?.and_then(|value| value.strip_prefix("Bearer "));
+    match token.or(bearer) {
+        Some(token) if relays.allows(token, name, right) => Ok(relays),
+        Some(_) => {
+            let detail = "the token is not one for this, or its time is over";
+            Err(ApiError::new(ErrorCode::Forbidden, detail))
+        }
+        None => {
+            let detail = "an answer is read and stopped with the tokens that came with it \
+                (the headers Link and Tidings-Stop): ?token=… or Authorization: Bearer …";
+            Err(ApiError::new(ErrorCode::Unauthorized, detail))
+        }
+    }
+}
+
+fn not_found() -> ApiError {
+    ApiError::new(ErrorCode::TopicNotFound, "there is no such answer")
+}

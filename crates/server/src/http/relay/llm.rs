@@ -1,0 +1,219 @@
+//! The routes of an LLM API, as its own clients call them.
+//!
+//! A streamed answer becomes a topic; everything else is passed on. What the API itself offers for
+//! coming back (`GET responses/{id}?stream=true&starting_after=N`) and for stopping works over any
+//! upstream, because the relay has the events.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use serde_json::json;
+use tidings_frame::ErrorCode;
+use tidings_hub::Start;
+use tidings_relay::config::OnDisconnect;
+use tidings_relay::dialect::{Asked, Dialect, sequence_number};
+use tidings_relay::outgoing::Outgoing;
+use tidings_relay::{Answer, Ask, Found, Phase, Relays, Right};
+
+use super::{after, found, headers, plain};
+use crate::app::App;
+use crate::error::ApiError;
+use crate::head::Head;
+use crate::http::{Outcome, params};
+use crate::reply::Reply;
+
+/// How long a request to stop waits for the end to be stored. The upstream's connection is closed
+/// within milliseconds; this is for a disk that hangs.
+const STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// A request to a relay.
+#[derive(Clone, Copy)]
+pub(super) struct Request<'a> {
+    pub(super) app: &'a Arc<App>,
+    pub(super) relays: &'a Arc<Relays>,
+    pub(super) relay: usize,
+    pub(super) head: &'a Head<'a>,
+    pub(super) body: &'a [u8],
+}
+
+/// Answers a request to a path below the relay's mount.
+pub(super) async fn answer(request: &Request<'_>, rest: &str) -> Result<Outcome, ApiError> {
+    let Request { app, relays, relay, head, body } = *request;
+    let config = &relays.configs()[relay];
+    if !config.allows(rest) {
+        let detail = format!("the relay {} does not pass this path on", config.name);
+        return Err(ApiError::new(ErrorCode::NotFound, detail));
+    }
+    let one = |rest: &'_ str| (!rest.is_empty() && !rest.contains('/')).then(|| rest.to_owned());
+    if let Some(id) = rest.strip_prefix("responses/") {
+        if let Some(id) = one(id).filter(|_| head.method == "GET") {
+            if let Some(answer) = readable(request, &id)? {
+                return retrieve(request, answer).await;
+            }
+        }
+        let id = id.strip_suffix("/cancel").and_then(one).filter(|_| head.method == "POST");
+        if let Some(answer) = id.map(|id| stoppable(request, &id)).transpose()?.flatten() {
+            return cancel(relays, &answer).await;
+        }
+    }
+    app.may_publish()?;
+    let dialect = Dialect::of_path(rest).filter(|_| head.method == "POST");
+    if let Some(dialect) = dialect {
+        // What is not a request is the upstream's to refuse.
+        if let Ok(asked) = Asked::read(dialect, body) {
+            if asked.streams {
+                let body = Bytes::copy_from_slice(body);
+                let query = if head.query.is_empty() { "" } else { "?" };
+                let rest = format!("{rest}{query}{}", head.query);
+                let on_disconnect = on_disconnect(head)?;
+                let (ui, chat, headers) = (false, None, headers(head));
+                let ask =
+                    Ask { relay, dialect, asked, ui, chat, rest, headers, body, on_disconnect };
+                return begin(request, ask).await;
+            }
+        }
+    }
+    pass(request, rest).await
+}
+
+/// Passes a request on that is not for a streamed answer.
+async fn pass(request: &Request<'_>, rest: &str) -> Result<Outcome, ApiError> {
+    let Request { relays, relay, head, body, .. } = *request;
+    let method = Method::from_bytes(head.method.as_bytes())
+        .map_err(|_| ApiError::new(ErrorCode::MethodNotAllowed, "not a method"))?;
+    let query = if head.query.is_empty() { "" } else { "?" };
+    let rest = format!("{rest}{query}{}", head.query);
+    let body = Bytes::copy_from_slice(body);
+    let outgoing = Outgoing::new(&relays.configs()[relay], method, rest, &headers(head), body);
+    Ok(plain(&relays.pass(relay, outgoing).await).into())
+}
+
+/// Begins an answer, or finds it, and streams it.
+pub(super) async fn begin(request: &Request<'_>, ask: Ask) -> Result<Outcome, ApiError> {
+    let Request { app, relays, relay, head, .. } = *request;
+    if app.is_draining() {
+        return Err(ApiError::draining());
+    }
+    let patience = relays.configs()[relay].patience;
+    let found = relays.ask(ask).map_err(|error| crate::error::ask(&app.hub, error))?;
+    let answered = found.answer.reached(|phase| !matches!(phase, Phase::Asking));
+    let phase = match tokio::time::timeout(patience, answered).await {
+        Ok(phase) => phase,
+        Err(_) => {
+            // A proxy in between would not wait much longer for a head.
+            found.answer.stream_anyway();
+            found.answer.phase()
+        }
+    };
+    let upstream = match &phase {
+        Phase::Plain(answer) => return Ok(plain(answer).into()),
+        Phase::Streaming(headers) => headers.clone(),
+        Phase::Asking | Phase::Ended(_) => None,
+    };
+    let start = after(app, found.answer.before);
+    super::stream(app, relays, head, found, start, upstream.as_deref())
+}
+
+/// The answer with the upstream's id, for somebody who may read it. `None` if it is not known here;
+/// nobody learns whether one is that is not theirs.
+fn readable(request: &Request<'_>, id: &str) -> Result<Option<Arc<Answer>>, ApiError> {
+    known(request, id, Right::Read)
+}
+
+fn stoppable(request: &Request<'_>, id: &str) -> Result<Option<Arc<Answer>>, ApiError> {
+    known(request, id, Right::Stop)
+}
+
+fn known(request: &Request<'_>, id: &str, right: Right) -> Result<Option<Arc<Answer>>, ApiError> {
+    let Request { relays, relay, head, .. } = *request;
+    let Some(answer) = relays.by_response(relay, id) else { return Ok(None) };
+    let query = head.query()?;
+    let token = query.iter().find(|(name, _)| name == "token").map(|(_, token)| token);
+    let allowed = answer.owner == relays.owner(relay, &headers(head))
+        || token.is_some_and(|token| relays.allows(token, &answer.name, right));
+    Ok(Some(answer).filter(|_| allowed))
+}
+
+/// `GET responses/{id}`: the stream after an event, or the response as it is now.
+async fn retrieve(request: &Request<'_>, answer: Arc<Answer>) -> Result<Outcome, ApiError> {
+    let Request { app, relays, head, .. } = *request;
+    app.may_subscribe()?;
+    let (mut streams, mut starting_after) = (false, None);
+    for (name, value) in head.query()? {
+        match &*name {
+            "stream" => streams = params::flag("stream", &value)?,
+            "starting_after" => {
+                starting_after = Some(params::number("starting_after", &value, (0, u64::MAX))?);
+            }
+            // Others are the API's and say what to include.
+            _ => {}
+        }
+    }
+    if !streams {
+        let (digest, _) = relays.digest(&answer)?;
+        let status = answer.ended().map_or("in_progress", |end| match end {
+            tidings_frame::End::Done => "completed",
+            tidings_frame::End::Error => "failed",
+            tidings_frame::End::Cancelled => "cancelled",
+        });
+        let response = digest.response(status).unwrap_or_else(
+            || json!({"id": answer.known().response, "object": "response", "status": status}),
+        );
+        return Ok(Reply::json(200, &response).into());
+    }
+    let (mut position, mut behind) = (answer.before, 0);
+    relays.events(&answer.name, &mut |event| {
+        let number = std::str::from_utf8(&event.data).ok().and_then(sequence_number);
+        match (number, starting_after) {
+            (Some(number), Some(wanted)) if number <= wanted => position = event.id.sequence,
+            _ => behind += 1,
+        }
+    })?;
+    relays.metrics.resumed(behind);
+    super::stream(app, relays, head, found(answer), after(app, position), None)
+}
+
+/// `POST responses/{id}/cancel`.
+async fn cancel(relays: &Arc<Relays>, answer: &Arc<Answer>) -> Result<Outcome, ApiError> {
+    stop(answer).await;
+    let status = match answer.ended() {
+        Some(tidings_frame::End::Done) => "completed",
+        Some(tidings_frame::End::Error) => "failed",
+        Some(tidings_frame::End::Cancelled) => "cancelled",
+        None => "in_progress",
+    };
+    let (digest, _) = relays.digest(answer)?;
+    let response = digest.response(status).unwrap_or_else(
+        || json!({"id": answer.known().response, "object": "response", "status": status}),
+    );
+    Ok(Reply::json(200, &response).into())
+}
+
+/// Stops an answer and waits until its end is stored.
+pub(super) async fn stop(answer: &Answer) {
+    answer.stop();
+    let over = answer.reached(|phase| matches!(phase, Phase::Ended(_) | Phase::Plain(_)));
+    // Whatever comes of it, the state that is told is the present one.
+    let _ = tokio::time::timeout(STOP_WAIT, over).await;
+}
+
+/// `Tidings-On-Disconnect: continue`, `cancel` or `cancel-after=30s`.
+pub(super) fn on_disconnect(head: &Head<'_>) -> Result<Option<OnDisconnect>, ApiError> {
+    const NAME: &str = "tidings-on-disconnect";
+    let Some(text) = head.text(NAME)? else { return Ok(None) };
+    let policy = crate::config::on_disconnect(text);
+    policy.map(Some).map_err(|why| ApiError::parameter(NAME, why))
+}
+
+/// An answer that is running already, for whoever may read it.
+pub(super) fn resume(
+    request: &Request<'_>,
+    answer: Arc<Answer>,
+    start: Start,
+) -> Result<Outcome, ApiError> {
+    let Request { app, relays, head, .. } = *request;
+    let found: Found = found(answer);
+    super::stream(app, relays, head, found, start, None)
+}

@@ -1,0 +1,149 @@
+//! The routes of the relays: those of the APIs that they stand in front of, the AI SDK's, and the
+//! answers themselves.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use tidings_frame::{Position, TopicName};
+use tidings_hub::{Framing, Selection, Start, View};
+use tidings_relay::{Answer, Found, Lease, Plain, Relays, Right};
+
+pub(super) mod answers;
+mod chat;
+mod llm;
+
+use super::subscribe::{Opening, Subscribe};
+use super::{Outcome, cors};
+use crate::app::App;
+use crate::error::ApiError;
+use crate::head::{Head, Headers};
+use crate::reply::Reply;
+
+/// Answers a request that is a relay's; `None` if it is not.
+pub(super) async fn answer(
+    app: &Arc<App>,
+    head: &Head<'_>,
+    body: &[u8],
+) -> Option<Result<Outcome, ApiError>> {
+    let relays = app.relays.as_ref()?;
+    for (relay, config) in relays.configs().iter().enumerate() {
+        let below = |mount: &str| head.path.strip_prefix(mount)?.strip_prefix('/');
+        let chat = config.chat.as_ref().and_then(|chat| {
+            let rest = if head.path == chat.path { Some("") } else { below(&chat.path) };
+            Some((chat, rest?))
+        });
+        if chat.is_none() && below(&config.path).is_none() {
+            continue;
+        }
+        if head.method == "OPTIONS" {
+            return Some(Ok(cors::preflight(app, head, "GET, POST, DELETE, OPTIONS").into()));
+        }
+        let asked = llm::Request { app, relays, relay, head, body };
+        return Some(match (chat, below(&config.path)) {
+            (Some((chat, rest)), _) => chat::answer(&asked, chat, rest).await,
+            (None, rest) => llm::answer(&asked, rest.unwrap_or_default()).await,
+        });
+    }
+    None
+}
+
+/// The header fields as a map; relays are only reached by the general door, which has one.
+fn headers(head: &Head<'_>) -> HeaderMap {
+    match head.headers {
+        Headers::Map(map) => map.clone(),
+        Headers::Raw(_) => HeaderMap::new(),
+    }
+}
+
+/// An answer as a stream in its own dialect, after `start`.
+fn stream(
+    app: &App,
+    relays: &Relays,
+    head: &Head<'_>,
+    found: Found,
+    start: Start,
+    upstream: Option<&HeaderMap>,
+) -> Result<Outcome, ApiError> {
+    let Found { answer, lease, attached } = found;
+    let mut fields = upstream.map(passed_on).unwrap_or_default();
+    fields.extend(own_fields(relays, &answer));
+    if answer.ui {
+        let (name, value) = chat::PROTOCOL;
+        fields.push((name.into(), value.to_owned()));
+    }
+    if attached {
+        fields.push(("tidings-attached".into(), "true".to_owned()));
+    }
+    let opening = Opening { fields, first: Vec::new(), lease: Some(lease) };
+    let view = View { framing: Framing::Answer, private: true, conflate: false };
+    super::stream(app, subscribe(app, head, &answer.topic(), start, view, opening)?)
+}
+
+/// A subscription to one of the server's own topics, by somebody who may.
+fn subscribe(
+    app: &App,
+    head: &Head<'_>,
+    topic: &str,
+    start: Start,
+    view: View,
+    opening: Opening,
+) -> Result<Subscribe, ApiError> {
+    let name = TopicName::new(topic).map_err(tidings_hub::SubscribeError::from)?;
+    Ok(Subscribe {
+        selection: Arc::new(Selection::one(name)),
+        start,
+        view,
+        origin: cors::allowed(app, head),
+        opening: Some(Box::new(opening)),
+    })
+}
+
+/// After this position.
+fn after(app: &App, sequence: u64) -> Start {
+    Start::After(Position { epoch: app.hub.epoch(), sequence }.to_string())
+}
+
+/// What tells a client where its answer is, and how to come back to it and to stop it.
+fn own_fields(relays: &Relays, answer: &Answer) -> Vec<(Cow<'static, str>, String)> {
+    let topic = answer.topic();
+    let read = relays.capability(answer, Right::Read);
+    let stop = relays.capability(answer, Right::Stop);
+    let link =
+        format!("</topics/{topic}?token={read}>; rel=\"alternate\"; type=\"text/event-stream\"");
+    vec![
+        ("tidings-topic".into(), topic),
+        ("link".into(), link),
+        ("tidings-stop".into(), format!("/answers/{}/stop?token={stop}", answer.name)),
+    ]
+}
+
+/// The fields of an upstream's answer that go with a stream; those that the stream has itself are
+/// its own.
+fn passed_on(headers: &HeaderMap) -> Vec<(Cow<'static, str>, String)> {
+    const OWN: [&str; 6] =
+        ["content-type", "cache-control", "x-accel-buffering", "link", "date", "vary"];
+    let fields = headers.iter().filter(|(name, _)| !OWN.contains(&name.as_str()));
+    fields
+        .filter_map(|(name, value)| {
+            Some((Cow::Owned(name.as_str().to_owned()), value.to_str().ok()?.to_owned()))
+        })
+        .collect()
+}
+
+/// An upstream's answer that is no stream, as it is.
+fn plain(plain: &Plain) -> Reply {
+    let mut reply = Reply::new(plain.status, "", plain.body.to_vec());
+    for (name, value) in &plain.headers {
+        if let Ok(value) = value.to_str() {
+            reply = reply.with(name.as_str().to_owned(), value);
+        }
+    }
+    reply
+}
+
+/// An answer that was found by somebody who may read it.
+fn found(answer: Arc<Answer>) -> Found {
+    let lease: Lease = answer.readers.lease();
+    Found { answer, lease, attached: false }
+}
