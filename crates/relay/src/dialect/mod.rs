@@ -17,8 +17,7 @@ pub struct Record {
 }
 
 /// The API that a request speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// OpenAI chat completions (`chat/completions`).
     Chat,
@@ -51,8 +50,3 @@ pub enum Progress {
     /// The answer is over; the upstream need not be read further.
     Over(End),
 }
-mod temp;
-pub use temp::{
-    Asked, Digest, NotARequest, Reader, UiRequest, Usage, ask_for_usage, chat_request,
-    sequence_number,
-};
