@@ -5,6 +5,11 @@
 //! an answer is complete, so that one that merely stops is told apart from one that ended, and
 //! it writes the error object that the dialect's clients raise on.
 
+mod json;
+mod request;
+
+pub use request::{Asked, NotARequest, ask_for_usage};
+
 use tidings_frame::End;
 
 /// An event to be stored in an answer's topic.
