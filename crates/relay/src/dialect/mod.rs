@@ -5,6 +5,19 @@
 //! an answer is complete, so that one that merely stops is told apart from one that ended, and
 //! it writes the error object that the dialect's clients raise on.
 
+mod chat;
+mod failure;
+mod json;
+mod messages;
+mod reader;
+mod request;
+mod responses;
+pub mod ui;
+
+pub use reader::{Reader, Usage};
+pub use request::{Asked, NotARequest, ask_for_usage};
+pub use responses::sequence_number;
+
 use tidings_frame::End;
 
 /// An event to be stored in an answer's topic.
