@@ -413,13 +413,11 @@ impl Relays {
             Reader::new(entry.dialect, &asked)
         };
         let (mut events, mut ended) = (0_u64, None);
-        let mut again = Vec::new();
         store::read(&self.hub, &topic, 0, &mut |event| {
             ended = ended.or(event.end);
             events += 1;
             if let Ok(data) = std::str::from_utf8(&event.data) {
-                again.clear();
-                reader.event(event.event_type.as_deref().unwrap_or(""), data, &mut again);
+                reader.replay(event.event_type.as_deref(), data);
             }
         })?;
         let end = match ended {

@@ -30,7 +30,8 @@ pub struct Record {
 }
 
 /// The API that a request speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Dialect {
     /// OpenAI chat completions (`chat/completions`).
     Chat,
@@ -63,3 +64,5 @@ pub enum Progress {
     /// The answer is over; the upstream need not be read further.
     Over(End),
 }
+mod temp;
+pub use temp::{Digest, UiRequest, chat_request};
