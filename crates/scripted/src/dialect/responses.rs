@@ -199,10 +199,8 @@ pub(super) fn response(
 ) -> String {
     let (id, model) = (Quoted(&facts.id), Quoted(&facts.model));
     let created = facts.script.created;
-    let head = format!(
-        r#""id":{id},"object":"response","created_at":{created},"status":"{status}","background":{}"#,
-        facts.background
-    );
+    let state = format!(r#""status":"{status}","background":{}"#, facts.background);
+    let head = format!(r#""id":{id},"object":"response","created_at":{created},{state}"#);
     let incomplete = match (status, facts.script.finish) {
         ("incomplete", Finish::ContentFilter) => r#"{"reason":"content_filter"}"#,
         ("incomplete", _) => r#"{"reason":"max_output_tokens"}"#,

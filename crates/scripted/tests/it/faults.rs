@@ -130,8 +130,8 @@ fn an_error_on_the_way_is_in_the_words_of_the_dialect() {
         ),
         (
             "/v1/responses",
-            "event: error\ndata: {\"type\":\"error\",\"sequence_number\":5,\"code\":\"server_error\",\
-             \"message\":\"out of \\\"luck\\\"\",\"param\":null}\n\n",
+            "event: error\ndata: {\"type\":\"error\",\"sequence_number\":5,\
+             \"code\":\"server_error\",\"message\":\"out of \\\"luck\\\"\",\"param\":null}\n\n",
         ),
         (
             "/v1/messages",
