@@ -29,14 +29,14 @@ pub fn directed_script(request: &Received) -> Script {
 }
 
 impl Script {
-    /// A script from words such as `tokens=5,pace=20,reset=t3`. The first of `text=…` (without
+    /// A script from words such as `tokens=5,pace=20,reset=t3`. One of `text=…` (without
     /// commas), `tokens=N` (the words `t1` to `tN`) and `refuse=STATUS` begins it, eight tokens
     /// if none does. Then, in any order:
     ///
-    /// * `reasoning=TEXT`, `say=TEXT`, `call=NAME` add parts (the call's arguments are
-    ///   `{"place": "Keelung"}`);
+    /// * `reasoning=TEXT` comes before it, `say=TEXT` and `call=NAME` come after it (the call's
+    ///   arguments are `{"place": "Keelung"}`);
     /// * `pace=MS`, `first=MS`, `head=MS` are times, `stamped` puts times into the tokens;
-    /// * `end`, `close`, `reset`, `hang`, `error`, `garbage` happen at a place: `=head`, `=b300`
+    /// * `end`, `close`, `reset`, `hang`, `error`, `fail`, `garbage` happen at a place: `=head`, `=b300`
     ///   (after byte 300), `=t3` (after token 3); `pause=t3:500` also says how many milliseconds;
     /// * `lines=crlf`, `lines=cr`, `tight`, `bom`, `ids`, `retry=MS`, `glued=N` and `block=N`
     ///   (comments before every N events), `sizes=1+3` frame it;
@@ -51,7 +51,9 @@ impl Script {
         let begins = |word: &&str| BEGINNINGS.iter().any(|begin| word.starts_with(begin));
         let beginning = words().find(begins).unwrap_or("tokens=8");
         let mut script = begin(beginning).ok_or_else(|| format!("not understood: {beginning}"))?;
-        for word in words().filter(|word| !begins(word)) {
+        let first = words().position(|word| begins(&word));
+        let others = words().enumerate().filter(|&(place, _)| Some(place) != first);
+        for (_, word) in others {
             let (key, value) = word.split_once('=').unwrap_or((word, ""));
             let fault = fault(key, value).map(|fault| script.clone().fault(fault));
             let refined = fault.or_else(|| refine(script, key, value));
@@ -93,6 +95,7 @@ fn fault(key: &str, value: &str) -> Option<Fault> {
         "reset" => Some(Fault::reset(at)),
         "hang" => Some(Fault::hang(at)),
         "error" => Some(Fault::error(at, "broken as directed")),
+        "fail" => Some(Fault::fail(at, "broken as directed")),
         "garbage" => Some(Fault::garbage(at)),
         "pause" => Some(Fault::pause(at, ms(pause)?)),
         _ => None,
@@ -119,7 +122,7 @@ fn refine(mut script: Script, key: &str, value: &str) -> Option<Script> {
             let sizes = Writes::Sizes(sizes.collect::<Option<_>>()?);
             return Some(script.writes(sizes, Duration::ZERO));
         }
-        ("reasoning", text) => return Some(script.then_reasoning(text)),
+        ("reasoning", text) => return Some(script.reasoning(text)),
         ("say", text) => return Some(script.then_text(text)),
         ("call", name) => return Some(script.then_call(name, r#"{"place": "Keelung"}"#)),
         ("pace", time) => return Some(script.pace(ms(time)?)),

@@ -41,6 +41,9 @@ fn directions_say_the_same_as_the_functions() {
         ("close=b99,tokens=3", three().fault(Fault::close(At::Byte(99)))),
         ("tokens=3,end=t0", three().fault(Fault::end(At::Token(0)))),
         ("tokens=3,error=t1", three().fault(Fault::error(At::Token(1), "broken as directed"))),
+        ("tokens=3,fail=t1,reasoning=hm", {
+            three().reasoning("hm").fault(Fault::fail(At::Token(1), "broken as directed"))
+        }),
         ("tokens=3,reset=head", three().fault(Fault::reset(At::Head))),
         ("tokens=3,garbage=b0", three().fault(Fault::garbage(At::Byte(0)))),
         ("tokens=3,lines=crlf,tight,bom,ids,retry=9", three().framing(framing)),
@@ -62,13 +65,23 @@ fn directions_say_the_same_as_the_functions() {
 fn wrong_directions_are_refused_and_others_play_the_default() {
     let upstream = Upstream::start().unwrap();
     upstream.play(directed_script);
-    for wrong in
-        ["nonsense", "tokens=x", "reset=q3", "refuse=200", "pause=t1", "sizes=1+x", "reset=é"]
-    {
+    for wrong in [
+        "nonsense",
+        "tokens=x",
+        "reset=q3",
+        "refuse=200",
+        "pause=t1",
+        "sizes=1+x",
+        "reset=é",
+        "tokens=1,refuse=429",
+    ] {
         let (wire, _) = ask(&upstream, &format!("play:{wrong}")).all();
         let (head, body) = cut_head(&wire);
         assert!(head.starts_with("HTTP/1.1 400 "), "{wrong}: {head}");
-        assert!(String::from_utf8_lossy(body).contains(&format!("not understood: {wrong}")));
+        assert!(
+            String::from_utf8_lossy(body)
+                .contains(&format!("not understood: {}", wrong.replace("tokens=1,", "")))
+        );
     }
     assert!(body(ask(&upstream, "m")).0.contains("tide"));
 }
