@@ -20,8 +20,10 @@ pub(super) enum Change {
     Resume,
     /// Answer CORS requests in one place.
     Cors,
-    /// Take larger bodies.
+    /// Take larger bodies on the way.
     Size,
+    /// Take larger events.
+    ServerSize,
     /// Offer HTTP/2.
     Http2,
     /// Do not cut a long answer.
@@ -254,7 +256,7 @@ const TABLE: &[Row] = &[
         &["# Rules > Transform Rules > Modify Response Header: none that sets Access-Control-…"],
     ),
     (
-        Change::Size,
+        Change::ServerSize,
         Place::Tidings,
         &["[limits]", "event_bytes = \"16MiB\"   # the most there is", "body_bytes = \"24MiB\""],
     ),

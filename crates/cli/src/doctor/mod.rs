@@ -20,7 +20,7 @@ mod wire;
 
 use std::process::ExitCode;
 
-use finding::Check;
+use finding::{Check, Finding};
 use plan::Plan;
 use progress::Progress;
 use report::{Kind, Report};
@@ -65,9 +65,9 @@ async fn examine(plan: &Plan, progress: &Progress) -> Report {
         Err(error) => {
             let refused = checks::connection::refused(&error);
             let rest = Check::ALL.into_iter().filter(|check| *check != Check::Connection);
-            let rest =
-                rest.map(|check| finding::Finding::not_tested(check, "there was no connection"));
-            return Report::new(Kind::Any, rest.collect(), Vec::new()).with([refused]);
+            let rest = rest.map(|check| Finding::not_tested(check, "there was no connection"));
+            let findings = rest.chain([refused]).collect();
+            return Report::new(Kind::Nobody, findings, Vec::new());
         }
     };
     let server = match plan.method == hyper::Method::GET {

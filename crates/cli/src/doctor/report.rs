@@ -21,6 +21,8 @@ pub(super) enum Kind {
     Tidings(String),
     /// Something else.
     Any,
+    /// Nobody.
+    Nobody,
 }
 
 /// What was found.
@@ -110,7 +112,7 @@ impl Report {
             "url": plan.url,
             "tidings": match &self.kind {
                 Kind::Tidings(version) => Some(version),
-                Kind::Any => None,
+                Kind::Any | Kind::Nobody => None,
             },
             "verdict": self.verdict().name(),
             "proxies": signs
@@ -144,7 +146,10 @@ impl Report {
         let mut text = self.opening(plan, paint);
         let findings = self.complete();
         for finding in &findings {
-            text.push_str(&self.finding(finding, plan, paint));
+            // A list of what could not be tested says nothing when it is everything.
+            if self.kind != Kind::Nobody || finding.check == Check::Connection {
+                text.push_str(&self.finding(finding, plan, paint));
+            }
         }
         let hidden = findings.iter().filter_map(|finding| finding.change).any(|change| {
             self.places(change).iter().any(|(place, _)| !self.is_shown(*place, &plan.proxies))
@@ -162,10 +167,11 @@ impl Report {
 
     fn opening(&self, plan: &Plan, paint: Paint) -> String {
         let who = match &self.kind {
-            Kind::Tidings(version) => format!("Tidings {version}"),
-            Kind::Any => "not recognised as Tidings: watched, nothing published".to_owned(),
+            Kind::Tidings(version) => format!("  Tidings {version}"),
+            Kind::Any => "  not recognised as Tidings: watched, nothing published".to_owned(),
+            Kind::Nobody => String::new(),
         };
-        let mut text = format!("{}  {who}\n", paint.text(Style::Strong, &harmless(&plan.url)));
+        let mut text = format!("{}{who}\n", paint.text(Style::Strong, &harmless(&plan.url)));
         for sign in &self.signs {
             text.push_str(&format!("through {} ({})\n", sign.name, sign.evidence));
         }

@@ -32,8 +32,8 @@ pub(in crate::doctor) async fn check(client: &Client, topic: &str, bytes: u64) -
         Outcome::Server(why) => {
             let says = format!("an event of {size} reaches the server, which refuses it: {why}");
             return Finding::warning(Check::Size, says)
-                .why("it is the server's own limit: raise it, or send less")
-                .change(Change::Size)
+                .why("the way is open; it is the server's own limit")
+                .change(Change::ServerSize)
                 .measured("refused_bytes", bytes);
         }
         Outcome::Way(why) => why,
@@ -62,8 +62,13 @@ async fn publish(client: &Client, topic: &str, bytes: u64) -> Outcome {
     let data = vec![b'.'; usize::try_from(bytes).unwrap_or(usize::MAX)];
     match client.publish(topic, data).send().await {
         Ok(_) => Outcome::Taken,
-        Err(error) if error.problem().is_some() => Outcome::Server(harmless(&error.to_string())),
-        Err(RequestError::Refused(refusal)) => Outcome::Way(format!("status {}", refusal.status)),
+        Err(RequestError::Refused(refusal)) => match &refusal.problem {
+            // A code of the protocol can only come from the server.
+            Some(problem) if refusal.code().is_some() => {
+                Outcome::Server(harmless(&problem.to_string()))
+            }
+            _ => Outcome::Way(format!("status {}", refusal.status)),
+        },
         Err(error) => Outcome::Way(harmless(&error.to_string())),
     }
 }
