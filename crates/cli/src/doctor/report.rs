@@ -145,10 +145,12 @@ impl Report {
     pub(super) fn text(&self, plan: &Plan, paint: Paint) -> String {
         let mut text = self.opening(plan, paint);
         let findings = self.complete();
+        let mut told: Vec<(Change, Check)> = Vec::new();
         for finding in &findings {
             // A list of what could not be tested says nothing when it is everything.
             if self.kind != Kind::Nobody || finding.check == Check::Connection {
-                text.push_str(&self.finding(finding, plan, paint));
+                text.push_str(&self.finding(finding, paint));
+                text.push_str(&self.change(finding, &mut told, plan, paint));
             }
         }
         let hidden = findings.iter().filter_map(|finding| finding.change).any(|change| {
@@ -179,7 +181,7 @@ impl Report {
         text
     }
 
-    fn finding(&self, finding: &Finding, plan: &Plan, paint: Paint) -> String {
+    fn finding(&self, finding: &Finding, paint: Paint) -> String {
         let verdict = format!("{:<12}", finding.verdict.name());
         let verdict = match finding.verdict {
             Verdict::Ok => paint.text(Style::Green, &verdict),
@@ -192,8 +194,24 @@ impl Report {
         if let Some(why) = &finding.why {
             text.push_str(&wrap(why));
         }
-        let places = finding.change.map(|change| self.places(change)).unwrap_or_default();
-        for (place, lines) in places {
+        text
+    }
+
+    /// The lines to change; once for each change.
+    fn change(
+        &self,
+        finding: &Finding,
+        told: &mut Vec<(Change, Check)>,
+        plan: &Plan,
+        paint: Paint,
+    ) -> String {
+        let Some(change) = finding.change else { return String::new() };
+        if let Some((_, check)) = told.iter().find(|(told, _)| *told == change) {
+            return wrap(&format!("to change: see {}", check.name()));
+        }
+        told.push((change, finding.check));
+        let mut text = String::new();
+        for (place, lines) in self.places(change) {
             if !self.is_shown(place, &plan.proxies) {
                 continue;
             }

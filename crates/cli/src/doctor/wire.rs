@@ -112,7 +112,8 @@ impl Ask {
 
     /// With this header in the place of any other of its name.
     pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
-        if let Ok(value) = HeaderValue::from_str(value) {
+        // An id of somebody else's may be any UTF-8 (WHATWG HTML 9.2.4).
+        if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
             self.headers.insert(name, value);
         }
         self

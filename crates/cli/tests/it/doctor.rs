@@ -1,5 +1,8 @@
 //! `tidings doctor` against a server with nothing in between, and what its report looks like.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{ChildStderr, Stdio};
+
 use serde_json::Value;
 
 use crate::program::{Outcome, command, finish, run};
@@ -87,7 +90,6 @@ fn a_server_with_nothing_in_between_is_well() {
     assert_eq!(diagnosis.report["proxies"], Value::Array(Vec::new()));
     assert_eq!(diagnosis.report["tidings"], env!("CARGO_PKG_VERSION"));
     assert_eq!(diagnosis.measured("pace", "came"), 10);
-    assert_eq!(diagnosis.measured("size", "taken_bytes"), &Value::Null);
     assert_eq!(diagnosis.measured("publish-size", "taken_bytes"), 512 << 10);
     assert!(diagnosis.measured("length", "events").as_u64().unwrap() >= 1);
     assert!(!topics(&server).contains("doctor"), "the probe's topics are removed");
@@ -113,14 +115,65 @@ fn a_limit_of_the_server_is_told_as_such() {
     assert_eq!((diagnosis.code, diagnosis.places("publish-size")), (7, vec!["Tidings"]));
 }
 
+/// A running `tidings serve`, which does not allow everything as `tidings dev` does. It is stopped
+/// when it is dropped.
+struct Serve {
+    child: std::process::Child,
+    _stderr: BufReader<ChildStderr>,
+    url: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Serve {
+    fn start(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = command()
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(folder.path())
+            .args(arguments)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        while !said.contains(" on http://") || !said.ends_with('\n') {
+            assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "{said}");
+        }
+        let url = said.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+        Self { child, url: url.to_owned(), _stderr: stderr, _folder: folder }
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 #[test]
 fn an_origin_that_is_not_listed_may_not_read() {
-    let listed = ("TIDINGS_SERVER__CORS_ORIGINS", "https://app.example");
-    let server = Server::start_with(&[listed]);
+    let listed = ["--cors-origins", "https://app.example"];
+    let server = Serve::start(&[&["--anonymous", "subscribe,publish"], &listed[..]].concat());
     let diagnosis = doctor(&server.url, &["--origin", "https://other.example"]);
     diagnosis.is_well_but_for(&["cors"]).has(&[("cors", "broken")]);
     assert_eq!((diagnosis.code, diagnosis.places("cors")[0]), (8, "Tidings"));
-    doctor(&server.url, &["--origin", "https://app.example"]).is_well_but_for(&[]);
+    let diagnosis = doctor(&server.url, &["--origin", "https://app.example"]);
+    diagnosis.is_well_but_for(&[]).has(&[("cors", "ok")]);
+    let notes = diagnosis.report["notes"].to_string();
+    assert!(notes.contains("could not be removed"), "only an admin may remove topics: {notes}");
+}
+
+#[test]
+fn a_server_that_takes_no_publishes_is_tested_as_far_as_it_goes() {
+    let server = Serve::start(&["--anonymous", "subscribe"]);
+    let diagnosis = doctor(&server.url, &["--publish-size", "1KiB", "--for", "1s"]);
+    let unknown = "not tested";
+    diagnosis.has(&[("first-byte", "ok"), ("headers", "ok"), ("compression", "ok")]);
+    diagnosis.has(&[("pace", unknown), ("resume", unknown), ("publish-size", unknown)]);
+    assert!(diagnosis.says("pace").contains("forbidden"), "{}", diagnosis.says("pace"));
+    assert_eq!((diagnosis.code, &diagnosis.report["notes"]), (0, &serde_json::json!([])));
 }
 
 #[test]

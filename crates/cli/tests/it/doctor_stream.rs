@@ -51,8 +51,12 @@ fn a_stream_of_somebody_else_is_watched() {
 
 #[test]
 fn a_buffer_is_found_by_the_blocks_it_hands_on() {
+    // Without chunks: nginx hands a chunk on as it comes, and collects what has none.
     let upstream = Upstream::start(only_stream(|_| {
-        script([head(CACHE), chunk(":\n")], events(1, 60, PACE), [end()])
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n".to_owned();
+        let event = |n| Step::Send(format!("id: {n}\ndata: {}\n\n", "x".repeat(180)));
+        let paced = (0..60).flat_map(|n| [event(n), Step::Wait(PACE)]).collect();
+        script([Step::Send(head)], paced, [])
     }));
     let Some(nginx) = Nginx::before(&upstream.url, "proxy_buffering on;") else { return };
     let diagnosis = doctor(&format!("{}/stream", nginx.url), &["--observe", "6s"]);

@@ -23,8 +23,12 @@ pub(in crate::doctor) fn stream(record: &Record) -> Finding {
     };
     let status = head.status.as_u16();
     let media = record.header("content-type").unwrap_or("none");
+    let version = format!("{:?}", head.version);
     let measured = |finding: Finding| {
-        finding.measured("status", status).measured("content_type", harmless(media))
+        finding
+            .measured("status", status)
+            .measured("content_type", harmless(media))
+            .measured("version", version.as_str())
     };
     let media = harmless(media);
     if head.status.is_redirection() {
@@ -47,10 +51,10 @@ pub(in crate::doctor) fn stream(record: &Record) -> Finding {
         .map(|(_, value)| value.trim_matches('"'));
     match charset {
         Some(charset) if !charset.eq_ignore_ascii_case("utf-8") => measured(
-            Finding::warning(Check::Stream, format!("status 200, {media}"))
+            Finding::warning(Check::Stream, format!("{version} 200, {media}"))
                 .why("an event stream is always UTF-8: this charset is ignored by browsers"),
         ),
-        _ => measured(Finding::ok(Check::Stream, format!("status 200, {media}"))),
+        _ => measured(Finding::ok(Check::Stream, format!("{version} 200, {media}"))),
     }
 }
 

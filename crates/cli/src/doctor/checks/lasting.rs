@@ -1,6 +1,6 @@
 //! What only time shows: whether a silent stream is kept open, and whether a long one is.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::doctor::advice::Change;
 use crate::doctor::finding::{Check, Finding, shown};
@@ -31,7 +31,7 @@ pub(in crate::doctor) async fn silence(page: Ask, idle: Duration) -> Silence {
     if let Ok(uri) = uri.parse() {
         poll.uri = uri;
     }
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let answer = tokio::time::timeout(wanted + POLL_GRACE, ask(poll)).await;
     let took = begun.elapsed();
     let cut = match answer {
@@ -50,6 +50,27 @@ pub(in crate::doctor) async fn listen(ask: Ask, time: Duration) -> Record {
     stream.record()
 }
 
+/// What is to be told if there was no stream to watch.
+fn no_stream(check: Check, record: &Record) -> Option<Finding> {
+    let since = |at: &Instant| shown(at.saturating_duration_since(record.begun));
+    match (&record.head, &record.state) {
+        (None, State::Broken(at, why)) => {
+            let says = format!("cut after {}, before the stream began", since(at));
+            Some(Finding::broken(check, says).why(harmless(why)).change(Change::Idle))
+        }
+        (None, _) => {
+            let says = "the stream does not begin before there is something on it: see first-byte";
+            Some(Finding::not_tested(check, says))
+        }
+        (Some((_, at, head)), _) if head.status != 200 => {
+            let status = head.status.as_u16();
+            let says = format!("answered with status {status} after {}", since(at));
+            Some(Finding::broken(check, says).change(Change::Idle))
+        }
+        (Some(_), _) => None,
+    }
+}
+
 /// A Tidings stream without events, and the silence beside it.
 pub(in crate::doctor) fn idle(record: &Record, silence: &Silence, time: Duration) -> Finding {
     let beats = record.comments.saturating_sub(1);
@@ -58,7 +79,10 @@ pub(in crate::doctor) fn idle(record: &Record, silence: &Silence, time: Duration
         1 => "with 1 heartbeat".to_owned(),
         _ => format!("with {beats} heartbeats"),
     };
-    let finding = if record.is_over() || record.head.is_none() {
+    if let Some(finding) = no_stream(Check::Idle, record) {
+        return finding;
+    }
+    let finding = if record.is_over() {
         let last = record.last_silence();
         let says = format!("cut after {} without a byte ({heartbeats})", shown(last));
         Finding::broken(Check::Idle, says)
@@ -94,7 +118,7 @@ pub(in crate::doctor) fn idle_of_any(record: &Record, time: Duration) -> Finding
     let longest = shown(record.longest_silence());
     let last = record.last_silence();
     let finding = match &record.state {
-        State::Waiting => Finding::broken(Check::Idle, "no answer came").change(Change::Buffering),
+        State::Waiting => Finding::not_tested(Check::Idle, "no answer came"),
         State::Broken(_, why) => {
             let says = format!("cut after {} without a byte", shown(last));
             Finding::broken(Check::Idle, says).why(harmless(why)).change(Change::Idle)
@@ -118,12 +142,19 @@ pub(in crate::doctor) fn idle_of_any(record: &Record, time: Duration) -> Finding
 
 /// A stream on which something happens all the time, listened to for this time.
 pub(in crate::doctor) fn length(record: &Record, time: Duration, tidings: bool) -> Finding {
+    if let Some(finding) = no_stream(Check::Length, record) {
+        return finding;
+    }
     let events = record.events.len();
     let ended = match &record.state {
         State::Ended(at) | State::Broken(at, _) => Some(at.saturating_duration_since(record.begun)),
         _ => None,
     };
     let finding = match (ended, &record.state) {
+        (None, _) if tidings && events == 0 => {
+            let says = format!("open for {}, but not one event came", shown(time));
+            Finding::not_tested(Check::Length, says)
+        }
         (None, _) => {
             let says = format!("open for {}, {events} events came", shown(time));
             Finding::ok(Check::Length, says)
