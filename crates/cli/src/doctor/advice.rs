@@ -205,9 +205,7 @@ const TABLE: &[Row] = &[
     (
         Change::Idle,
         CLOUDFLARE,
-        &[
-            "# some 100 s without a byte end in a 524; only Enterprise may change it: send heartbeats",
-        ],
+        &["# ends some 100 s of silence; only Enterprise may change that: send heartbeats"],
     ),
     (
         Change::Resume,
@@ -275,9 +273,7 @@ const TABLE: &[Row] = &[
     (
         Change::Size,
         CLOUDFLARE,
-        &[
-            "# Network > Maximum Upload Size: 100 MB (Free, Pro), 200 MB (Business), more (Enterprise)",
-        ],
+        &["# Network > Maximum Upload Size: 100 MB; 200 MB (Business), more (Enterprise)"],
     ),
     (
         Change::Http2,
@@ -303,9 +299,7 @@ const TABLE: &[Row] = &[
     (
         Change::Length,
         NGINX,
-        &[
-            "# nginx has no such limit; reloads cut after worker_shutdown_timeout, so leave it unset",
-        ],
+        &["# no such limit; reloads cut after worker_shutdown_timeout, so leave it unset"],
     ),
     (
         Change::Length,

@@ -70,6 +70,14 @@ impl Diagnosis {
         let change = self.check(check)["change"].as_array().unwrap();
         change.iter().map(|change| change["where"].as_str().unwrap()).collect()
     }
+
+    /// The lines that a check says are to be put there.
+    pub(crate) fn lines(&self, check: &str, place: &str) -> String {
+        let change = self.check(check)["change"].as_array().unwrap();
+        let change = change.iter().find(|change| change["where"] == place).unwrap();
+        let lines = change["lines"].as_array().unwrap().iter();
+        lines.map(|line| line.as_str().unwrap()).collect::<Vec<_>>().join("\n")
+    }
 }
 
 /// Topics that the server has.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 
 use crate::doctor::{Diagnosis, diagnosis, doctor};
-use crate::program::{command, finish};
+use crate::program::{command, finish, in_repository};
 use crate::server::Server;
 
 /// Longest wait for nginx to listen.
@@ -50,6 +50,13 @@ impl Nginx {
         Self::start(upstream, "", directives, "")
     }
 
+    /// Starts it with these directives around the `location`, and in it the lines that the doctor
+    /// gives for a check.
+    fn mended(upstream: &str, directives: &str, diagnosis: &Diagnosis, check: &str) -> Self {
+        let lines = diagnosis.lines(check, "nginx");
+        Self::start(upstream, "", &lines, directives).unwrap()
+    }
+
     /// With TLS: `listen` has `ssl`, and `more` is for the `server` block.
     fn start(upstream: &str, listen: &str, directives: &str, more: &str) -> Option<Self> {
         let program = program()?;
@@ -75,8 +82,8 @@ impl Nginx {
             "daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr;\n\
              events {{}}\nhttp {{\naccess_log off;\n{temporary}\
              server {{\nlisten 127.0.0.1:{port} {listen};\n{more}\n\
-             location / {{\nproxy_pass {upstream};\nproxy_http_version 1.1;\n\
-             proxy_set_header Connection \"\";\n{directives}\n}}\n}}\n}}\n"
+             proxy_http_version 1.1;\nproxy_set_header Connection \"\";\n\
+             location / {{\nproxy_pass {upstream};\n{directives}\n}}\n}}\n}}\n"
         );
         let file = folder.path().join("nginx.conf");
         std::fs::File::create(&file).unwrap().write_all(configuration.as_bytes()).unwrap();
@@ -136,6 +143,18 @@ fn a_proxy_that_passes_everything_on_is_well() {
 }
 
 #[test]
+fn the_block_on_the_page_of_the_doctor_is_well() {
+    let page = std::fs::read_to_string(in_repository("docs/doctor.md")).unwrap();
+    let block = page.split("```nginx\nlocation / {\n").nth(1).unwrap();
+    let lines = block.split("\n}\n").next().unwrap().lines();
+    let lines: Vec<&str> = lines.filter(|line| !line.contains("proxy_pass ")).collect();
+    let server = Server::start();
+    let Some(nginx) = Nginx::before(&server.url, &lines.join("\n")) else { return };
+    let diagnosis = nginx.doctor(&["--idle", "3s", "--for", "3s", "--publish-size", "1MiB"]);
+    diagnosis.is_well_but_for(&[]).has(&[("publish-size", "ok"), ("idle", "ok")]);
+}
+
+#[test]
 fn a_proxy_that_buffers_is_found() {
     let server = Server::start();
     let Some(nginx) = Nginx::before(&server.url, BUFFERS) else { return };
@@ -149,6 +168,8 @@ fn a_proxy_that_buffers_is_found() {
     assert!(said.contains("came all at once"), "{said}");
     assert!(said.contains("when the stream ended\nprobably nginx (server: nginx/"), "{said}");
     assert_eq!(diagnosis.places("pace")[0], "nginx");
+    let mended = Nginx::mended(&server.url, BUFFERS, &diagnosis, "pace");
+    mended.doctor(&[]).is_well_but_for(&[]).has(&[("pace", "ok"), ("first-byte", "ok")]);
     let report = finish(command().args(["doctor", &nginx.url])).stdout;
     assert_eq!(report.matches("    proxy_buffering off;\n").count(), 1, "told once:\n{report}");
     assert!(report.contains("  to change: see first-byte\n"), "{report}");
@@ -164,6 +185,8 @@ fn compression_is_found_and_whether_it_holds_events() {
     diagnosis.is_well_but_for(&["compression"]).has(&[("compression", "warning")]);
     assert_eq!(diagnosis.measured("compression", "content_encoding"), "gzip");
     assert_eq!(diagnosis.code, 7);
+    let mended = Nginx::mended(&server.url, GZIP, &diagnosis, "compression");
+    mended.doctor(&[]).is_well_but_for(&[]).has(&[("compression", "ok")]);
     let nginx = Nginx::before(&server.url, &format!("{GZIP} {BUFFERS}")).unwrap();
     nginx.doctor(&[]).has(&[("compression", "broken"), ("pace", "broken")]);
 }
@@ -176,8 +199,8 @@ fn an_idle_timeout_is_found() {
     diagnosis.is_well_but_for(&["idle"]).has(&[("idle", "broken")]);
     assert!(diagnosis.measured("idle", "cut_after_ms").as_f64().unwrap() >= 1_500.0);
     assert_eq!(diagnosis.places("idle")[..2], ["nginx", "Tidings"]);
-    let nginx = Nginx::before(&server.url, "proxy_read_timeout 60s;").unwrap();
-    nginx.doctor(&["--idle", "5s"]).is_well_but_for(&[]).has(&[("idle", "ok")]);
+    let mended = Nginx::mended(&server.url, "proxy_read_timeout 2s;", &diagnosis, "idle");
+    mended.doctor(&["--idle", "5s"]).is_well_but_for(&[]).has(&[("idle", "ok")]);
 }
 
 #[test]
@@ -199,10 +222,11 @@ fn a_lost_last_event_id_is_found() {
     let diagnosis = nginx.doctor(&[]);
     diagnosis.is_well_but_for(&["resume"]).has(&[("resume", "broken")]);
     assert_eq!(diagnosis.measured("resume", "query"), true);
-    let both = format!("{lost} set $args \"\";");
-    let nginx = Nginx::before(&server.url, &both).unwrap();
-    let diagnosis = nginx.doctor(&["--read-only"]);
-    diagnosis.has(&[("resume", "not tested")]);
+    let neither = format!("{lost} if ($arg_lastEventId) {{ return 404; }}");
+    let nginx = Nginx::before(&server.url, &neither).unwrap();
+    let diagnosis = nginx.doctor(&[]);
+    diagnosis.has(&[("resume", "broken")]);
+    assert_eq!(diagnosis.measured("resume", "query"), false);
 }
 
 #[test]
@@ -228,7 +252,9 @@ fn a_limit_on_the_size_of_requests_is_found() {
     let refused = diagnosis.measured("publish-size", "refused_bytes").as_u64().unwrap();
     assert!(passed <= 102_400 && 102_400 < refused, "{passed} {refused}");
     assert!(refused - passed <= 16 << 10, "{passed} {refused}");
-    let diagnosis = nginx.doctor(&["--publish-size", "90KiB"]);
+    let mended =
+        Nginx::mended(&server.url, "client_max_body_size 100k;", &diagnosis, "publish-size");
+    let diagnosis = mended.doctor(&["--publish-size", "512KiB"]);
     diagnosis.is_well_but_for(&[]).has(&[("publish-size", "ok")]);
 }
 
