@@ -19,14 +19,20 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server and waits until it says that it is ready.
     pub(crate) fn start() -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), "127.0.0.1:0")
+        Self::start_in(tempfile::tempdir().unwrap(), "127.0.0.1:0", &[])
     }
 
-    fn start_in(folder: tempfile::TempDir, listen: &str) -> Self {
+    /// Starts a server with these environment variables, which are its configuration.
+    pub(crate) fn start_with(settings: &[(&str, &str)]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), "127.0.0.1:0", settings)
+    }
+
+    fn start_in(folder: tempfile::TempDir, listen: &str, settings: &[(&str, &str)]) -> Self {
         let mut child = command()
             .args(["dev", "--listen", listen, "--data-dir"])
             .arg(folder.path())
             .env("TIDINGS_DRAIN__JITTER", "0s")
+            .envs(settings.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -92,7 +98,7 @@ pub(crate) struct Crashed {
 
 impl Crashed {
     pub(crate) fn restart(self) -> Server {
-        Server::start_in(self.folder, &self.listen)
+        Server::start_in(self.folder, &self.listen, &[])
     }
 }
 
