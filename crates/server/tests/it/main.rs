@@ -8,6 +8,7 @@
 mod bad_input;
 mod connections;
 mod drain;
+mod forks;
 mod history;
 mod operations;
 mod order;
