@@ -19,6 +19,7 @@ mod checkpoint;
 mod codec;
 mod collect;
 mod compact;
+mod deleted;
 mod describe;
 mod error;
 mod event;

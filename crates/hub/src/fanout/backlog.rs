@@ -13,9 +13,9 @@ use super::spans::Reader;
 use super::tail::{SPAN_BYTES_MAX, Span};
 use crate::error::StoreError;
 use crate::hub::Hub;
+use crate::missed::{Gap, Told};
 use crate::policy;
 use crate::selection::Selection;
-use crate::start::Gap;
 
 /// Most events in one span read from the log.
 const SPAN_EVENTS_MAX: usize = 1_024;
@@ -29,8 +29,8 @@ pub struct Backlog {
     version: Option<u64>,
     /// Patterns were held against all topics with smaller ids.
     scanned: u32,
-    /// Up to where the subscriber was told that events of a topic are missing.
-    told: HashMap<TopicId, u64>,
+    /// What the subscriber was told that it misses.
+    told: Told,
     /// Held while it reads spans, which are kept for as many readers as there are.
     reader: Option<Reader>,
 }
@@ -65,15 +65,16 @@ impl Backlog {
             faces: HashMap::new(),
             version: None,
             scanned: 0,
-            told: HashMap::new(),
+            told: Told::default(),
             reader: None,
         }
     }
 
-    /// What a subscriber at `after` misses and was not told of yet.
-    pub(crate) fn missed(&mut self, hub: &Hub, after: u64) -> Option<Gap> {
+    /// What a subscriber at `after` misses and was not told of yet; it is now. Ask after reading:
+    /// what was removed meanwhile is told as well.
+    pub fn missed(&mut self, hub: &Hub, after: u64) -> Option<Gap> {
         let topics = self.topics(hub).to_vec();
-        hub.missed(&topics, after, &mut self.told)
+        hub.missed(&self.selection, &topics, after, &mut self.told)
     }
 
     /// The topics of the selection that exist.
@@ -135,7 +136,9 @@ impl Backlog {
         let through = hub.visible();
         // After `through`: a topic whose first event is visible by now is in the count.
         let topics = self.topics(hub).to_vec();
+        // Of several, one that is not there may have been deleted, which no kept span tells.
         let single = match &*topics {
+            _ if self.selection.single().is_none() => None,
             &[topic] if !view.conflate && !self.face(hub, topic).conflate => Some(topic),
             _ => None,
         };
@@ -164,7 +167,11 @@ impl Backlog {
         let keepable = reading.keepable && progress.more;
         let (span, frames) = reading.finish(after_it);
         if let (Some(topic), true) = (single, keepable) {
-            hub.spans.keep(topic, view, after, &span, frames);
+            let name = self.face(hub, topic).name;
+            // Another who stands in the middle of it would not be told of what is missing there.
+            if hub.log.missing(topic, after, now_ms).is_none() && hub.log.deleted(&name) <= after {
+                hub.spans.keep(topic, view, after, &span, frames);
+            }
         }
         Ok(Step { span, caught_up: !progress.more, gap })
     }

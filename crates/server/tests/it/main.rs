@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod connections;
+mod deleted;
 mod drain;
 mod forks;
 mod history;
