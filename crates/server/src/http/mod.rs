@@ -9,6 +9,7 @@ pub(crate) mod connections;
 pub(crate) mod cors;
 pub(crate) mod general;
 pub(crate) mod history;
+mod json;
 mod meta;
 mod openapi;
 mod params;

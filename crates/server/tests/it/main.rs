@@ -11,6 +11,7 @@ mod deleted;
 mod drain;
 mod forks;
 mod history;
+mod json_bodies;
 mod operations;
 mod order;
 mod policies;
