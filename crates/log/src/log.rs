@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 use crate::index::TagKind;
 use crate::shared::Shared;
 use crate::{
-    MaintainError, Missing, Progress, ReadError, ReadLimit, Repeated, Schedule, StoredEvent,
-    SyncError, TopicId, TopicInfo, Writer, limits,
+    MaintainError, Missing, Produced, Progress, ReadError, ReadLimit, Repeated, Schedule,
+    StoredEvent, SyncError, TopicId, TopicInfo, Writer, limits,
 };
 
 /// How a log is opened. `Options::default()` is right for production except for `now_ms`.
@@ -286,12 +286,11 @@ impl Log {
         table.ledger.request(hash, self.shared.clock())
     }
 
-    /// The newest (epoch, sequence) of this producer in the topic.
-    pub fn producer(&self, topic: TopicId, id: &str) -> Option<(u64, u64)> {
+    /// The newest event of this producer in the topic.
+    pub fn producer(&self, topic: TopicId, id: &str) -> Option<Produced> {
         let hash = self.shared.secret.hash(TagKind::Producer, topic, id);
         let table = self.shared.read();
-        let produced = table.topics.get(&topic)?.producers.as_ref()?.get(hash)?;
-        Some((produced.epoch, produced.sequence))
+        table.topics.get(&topic)?.producers.as_ref()?.get(hash).copied()
     }
 
     /// The sequence of the newest event of the topic that the publisher gave this id, if it is

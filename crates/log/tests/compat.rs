@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use tidings_log::{
     Batch, Durability, End, Event, FileStorage, Fork, Idempotency, Log, NewTopic, Opened, Options,
-    Policy, Producer, ReadLimit, Reason, Repeated, Retention, StoredEvent, TopicId, Writer, limits,
-    open,
+    Policy, Produced, Producer, ReadLimit, Reason, Repeated, Retention, StoredEvent, TopicId,
+    Writer, limits, open,
 };
 
 const ALL: ReadLimit = ReadLimit { events: usize::MAX, bytes: usize::MAX };
@@ -134,7 +134,8 @@ fn check(log: &Log, version: u32) {
     assert_eq!(read(log, "fork"), expected[..2]);
     assert_eq!(read(log, "latest"), [(51, "plain 40".to_owned()), (63, "plain 50".to_owned())],);
     let id = log.topic("plain/ä").unwrap();
-    assert_eq!(log.producer(id, "producer"), Some((3, 9)));
+    let produced = Produced { epoch: 3, sequence: 9, at: 73 };
+    assert_eq!(log.producer(id, "producer"), Some(produced));
     assert_eq!(log.publisher_id(id, "urn:1"), Some(73));
     let repeated = Repeated { first: 73, count: 1, fingerprint: 77 };
     assert_eq!(log.idempotent(id, "again"), Some(repeated));
