@@ -10,6 +10,7 @@ pub(crate) mod cors;
 pub(crate) mod general;
 pub(crate) mod history;
 mod json;
+mod linger;
 mod meta;
 mod openapi;
 mod params;

@@ -12,6 +12,7 @@ mod drain;
 mod forks;
 mod history;
 mod json_bodies;
+mod no_http;
 mod operations;
 mod order;
 mod policies;
