@@ -19,6 +19,7 @@ mod checkpoint;
 mod codec;
 mod collect;
 mod compact;
+mod deleted;
 mod describe;
 mod error;
 mod event;
@@ -54,6 +55,7 @@ pub use event::{
     Appended, Durability, End, Event, Idempotency, Missing, Producer, Progress, ReadLimit, Reason,
     Repeated, Schedule, StoredEvent,
 };
+pub use ledger::Produced;
 pub use log::{Damage, Log, Maintained, Opened, Options, Recovery, State, Status};
 pub use recover::open;
 pub use storage::{File, FileStorage, Storage};

@@ -83,6 +83,8 @@ pub(crate) struct Topic {
     /// Bytes of the entries of the first piece that are settled (an estimate, if it is sealed).
     pub(crate) front_dead: u64,
     pub(crate) removed_last: u64,
+    /// How far it was last trimmed; a deletion says so of what it takes.
+    pub(crate) trimmed: Option<u64>,
     /// Stored bytes of the entries from `settled` on (conflating: of the live records).
     pub(crate) bytes: u64,
     pub(crate) runs: VecDeque<Run>,
@@ -116,6 +118,7 @@ impl Topic {
             settled: 0,
             front_dead: 0,
             removed_last: 0,
+            trimmed: None,
             bytes: 0,
             runs: VecDeque::new(),
             open: VecDeque::new(),

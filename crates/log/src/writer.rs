@@ -71,7 +71,8 @@ impl Batch {
     }
 
     fn room(&self, more: usize) -> bool {
-        self.collected.ops.len() < limits::BATCH_RECORDS_MAX
+        // A deletion is two records.
+        self.collected.ops.len() + 1 < limits::BATCH_RECORDS_MAX
             && self.bytes.len().saturating_add(more) < limits::BATCH_BYTES_MAX - RECORD_OVERHEAD
     }
 }

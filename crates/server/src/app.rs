@@ -44,6 +44,8 @@ pub(crate) struct Handed {
     pub(crate) peer: SocketAddr,
     /// What was read from it.
     pub(crate) initial: Vec<u8>,
+    /// An answer to write before it ends; nothing is read from it then.
+    pub(crate) last_answer: Option<Vec<u8>>,
 }
 
 impl App {

@@ -182,6 +182,11 @@ impl Writer {
             return Err(TopicError::HasForks(head.forks));
         }
         self.check_small(batch)?;
+        let known = self.shared.describe(topic).map_or(0, |info| info.newest);
+        let newest = batch.collected.newest_below(topic, u64::MAX).unwrap_or(known);
+        // By this the name is remembered with what it had: the events themselves may be gone from
+        // the disk when the deletion is read back.
+        self.encode(batch, &Control::Trimmed { id: topic, through: newest });
         if let Some(source) = head.source {
             self.change(source, |source| source.forks -= 1);
         }

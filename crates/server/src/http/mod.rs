@@ -9,6 +9,8 @@ pub(crate) mod connections;
 pub(crate) mod cors;
 pub(crate) mod general;
 pub(crate) mod history;
+mod json;
+mod linger;
 mod meta;
 mod openapi;
 mod params;

@@ -16,6 +16,7 @@ pub(crate) mod conn;
 mod deliver;
 pub(crate) mod door;
 mod follow;
+pub(crate) mod heads;
 pub(crate) mod mail;
 mod requests;
 mod seat;

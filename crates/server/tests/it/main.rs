@@ -7,8 +7,12 @@
 
 mod bad_input;
 mod connections;
+mod deleted;
 mod drain;
+mod forks;
 mod history;
+mod json_bodies;
+mod no_http;
 mod operations;
 mod order;
 mod policies;
