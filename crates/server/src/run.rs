@@ -108,7 +108,7 @@ pub(crate) fn run_until(
     Ok(hub.close()?)
 }
 
-fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
+pub(crate) fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
     let default = TopicPolicy { durability: config.durability, ..TopicPolicy::default() };
     let options = Options {
         rules: PolicyRules { rules: config.policies.clone(), default },
@@ -123,7 +123,7 @@ fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn listen(address: SocketAddr) -> std::io::Result<OwnedFd> {
+pub(crate) fn listen(address: SocketAddr) -> std::io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;

@@ -259,7 +259,8 @@ impl<'h> Reading<'h> {
         let start = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
         let key = event.key.map_or(0, |key| self.hub.key_hash(event.topics[0], key));
         self.frames.push((event.sequence, start, key));
-        framed(self.hub, event, &canonical, &alternates).encode(self.view.framing, &mut self.bytes);
+        let framed = framed(self.hub, event, &canonical, &alternates);
+        framed.encode(self.view.framing, self.hub.counters(), &mut self.bytes);
         self.since_ms.get_or_insert(event.time_ms);
         self.end = event.end.is_some();
         self.keepable &= event.expires_ms.is_none();

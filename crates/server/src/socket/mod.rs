@@ -22,3 +22,5 @@ mod seat;
 pub(crate) mod shard;
 mod slots;
 mod tend;
+#[cfg(test)]
+mod tests;
