@@ -154,7 +154,7 @@ fn a_publish_is_answered_before_anybody_is_told_and_whoever_is_stuck() {
 
 /// How a subscriber comes to its seat.
 #[derive(Clone, Copy, Debug)]
-enum From {
+enum Way {
     /// From its request.
     Door,
     /// From the thread that reads the log.
@@ -163,40 +163,43 @@ enum From {
 
 #[test]
 fn nothing_slips_through_between_a_position_and_its_seat() {
-    for (from, asked) in [
-        (From::Door, asks(&["a"], &[])),
-        (From::Door, asks(&["a", "b"], &[])),
-        (From::Door, asks(&["b"], &["a"])),
-        (From::Door, asks(&[], &["*"])),
-        (From::Log, asks(&["a"], &[])),
-        (From::Log, asks(&["a", "b"], &[])),
-        (From::Log, asks(&["b"], &["a"])),
-        (From::Log, asks(&[], &["*"])),
+    for (way, asked) in [
+        (Way::Door, asks(&["a"], &[])),
+        (Way::Door, asks(&["a", "b"], &[])),
+        (Way::Door, asks(&["b"], &["a"])),
+        (Way::Door, asks(&[], &["*"])),
+        (Way::Log, asks(&["a"], &[])),
+        (Way::Log, asks(&["a", "b"], &[])),
+        (Way::Log, asks(&["b"], &["a"])),
+        (Way::Log, asks(&[], &["*"])),
     ] {
         let mut led = Led::new();
         let _other = led.subscriber(asks(&["b"], &[]));
         let (fd, mut socket) = pair();
         led.app.connected();
-        let mut subscriber = Subscriber::new(&led.app, fd, PEER.into(), &asked, led.shard.now_ms);
-        subscriber.after = match from {
-            From::Door => led.shard.starts_here(&asked).unwrap(),
-            From::Log => led.app.hub.visible(),
+        let now_ms = led.shard.now_ms;
+        let mut subscriber = Subscriber::new(&led.app, fd, PEER.into(), &asked, now_ms);
+        subscriber.after = match way {
+            Way::Door => led.shard.starts_here(&asked).unwrap(),
+            Way::Log => led.app.hub.visible(),
         };
         let after = subscriber.after;
         let sequence = led.publish_elsewhere("a", "in between");
         let key = led.shard.insert(subscriber).unwrap();
-        match from {
-            From::Door => led.shard.welcome(key, after, None),
-            From::Log => led.shard.join(key),
+        match way {
+            Way::Door => led.shard.welcome(key, after, None),
+            Way::Log => led.shard.join(key),
         }
         led.give();
         // Told of by the bell, unlike the first one: with it the position moves on.
         led.publish_elsewhere("b", "later");
         led.give();
         let came = has_come(&mut socket);
-        let reads_log = |mail: &Mail| matches!(mail, Mail::Subscriber(subscriber) if subscriber.after < sequence);
-        let will_come = led.app.backfills[0].take().iter().any(reads_log);
+        let will_come = led.app.backfills[0].take().iter().any(|mail| match mail {
+            Mail::Subscriber(subscriber) => subscriber.after < sequence,
+            _ => false,
+        });
         let selection = &asked.selection;
-        assert!(came.contains("in between") || will_come, "{from:?}, {selection:?}: {came}");
+        assert!(came.contains("in between") || will_come, "{way:?}, {selection:?}: {came}");
     }
 }
