@@ -44,6 +44,9 @@ pub struct Options {
 pub struct Counters {
     /// Events that have become visible.
     pub events_visible: AtomicU64,
+    /// Frames that were encoded: one for each event and framing that somebody follows, however many
+    /// do, and those read from the log for subscribers that catch up.
+    pub frames_encoded: AtomicU64,
 }
 
 /// The hub.

@@ -31,6 +31,7 @@ pub mod limits;
 mod log;
 mod lookup;
 mod maintain;
+mod open_runs;
 mod read;
 mod record;
 mod recover;

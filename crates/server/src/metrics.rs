@@ -3,6 +3,8 @@
 //! Shards count in plain integers and bring the sums here once per turn, so that a delivery costs
 //! no atomic operation.
 
+use std::sync::atomic::Ordering;
+
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -25,6 +27,7 @@ pub(crate) struct ShardCounts {
 pub(crate) struct Metrics {
     registry: Registry,
     published: Counter,
+    encoded: Counter,
     delivered: Counter,
     delivered_bytes: Counter,
     writes: Counter,
@@ -49,6 +52,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("tidings");
         let metrics = Self {
             published: Counter::default(),
+            encoded: Counter::default(),
             delivered: Counter::default(),
             delivered_bytes: Counter::default(),
             writes: Counter::default(),
@@ -71,6 +75,7 @@ impl Metrics {
         };
         for (name, help, counter) in [
             ("published_events", "Events accepted from publishers", &metrics.published),
+            ("encoded_frames", "Events encoded, once for all who get them", &metrics.encoded),
             (
                 "delivered_events",
                 "Events written to subscribers as they happened",
@@ -158,6 +163,9 @@ impl Metrics {
     pub(crate) fn text(&self, app: &App) -> String {
         let set = |gauge: &Gauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         let log = app.hub.log_status();
+        // Counted by the hub, and only ever more: two who ask at once leave the larger.
+        let encoded = app.hub.counters().frames_encoded.load(Ordering::Relaxed);
+        self.encoded.inner().fetch_max(encoded, Ordering::Relaxed);
         set(&self.connections, app.connections() as u64);
         set(&self.topics, log.topics);
         set(&self.log_events, log.retained_events);

@@ -120,7 +120,7 @@ fn start_relays(hub: &Arc<Hub>, config: &Config) -> Result<Option<Arc<Relays>>, 
     Relays::start(hub.clone(), &config.data_dir, config.llm_relays.clone()).map(Some)
 }
 
-fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
+pub(crate) fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
     let default = TopicPolicy { durability: config.durability, ..TopicPolicy::default() };
     let mut rules = tidings_relay::policies(&config.llm_relays, config.durability);
     rules.extend_from_slice(&config.policies);
@@ -137,7 +137,7 @@ fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn listen(address: SocketAddr) -> std::io::Result<OwnedFd> {
+pub(crate) fn listen(address: SocketAddr) -> std::io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;

@@ -65,6 +65,13 @@ impl Server {
         Crashed { folder: std::mem::replace(&mut self.folder, empty), listen }
     }
 
+    /// Memory of the server's process in use, in bytes.
+    pub(crate) fn resident(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() << 10
+    }
+
     /// Runs the program against this server.
     pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
         finish(self.command().args(arguments))

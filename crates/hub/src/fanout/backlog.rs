@@ -289,7 +289,7 @@ impl<'h> Reading<'h> {
         let key = event.key.map_or(0, |key| self.hub.key_hash(event.topics[0], key));
         self.frames.push((event.sequence, start, key));
         let framed = framed(self.hub, event, end, &canonical, &alternates);
-        framed.encode(self.view.framing, &mut self.bytes);
+        framed.encode(self.view.framing, self.hub.counters(), &mut self.bytes);
         self.since_ms.get_or_insert(event.time_ms);
         self.end = end.is_some();
         self.keepable &= event.expires_ms.is_none();

@@ -23,3 +23,5 @@ mod seat;
 pub(crate) mod shard;
 mod slots;
 mod tend;
+#[cfg(test)]
+mod tests;
