@@ -17,6 +17,7 @@ use crate::app::Handed;
 use crate::error::ApiError;
 use crate::head::Head;
 use crate::http::publish::{status, topic_request, write_answer};
+use crate::http::relay::shared;
 use crate::http::subscribe::{Asked, Subscribe};
 use crate::http::{cors, stream_topic};
 use crate::reply::Reply;
@@ -198,7 +199,7 @@ impl Shard {
         while used < data.len() {
             let rest = &data[used..];
             let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
-            let (verdict, head) = judge(rest, &mut fields);
+            let (verdict, head) = judge(self.app.shared.as_deref(), rest, &mut fields);
             match (verdict, head) {
                 (Verdict::More, _) if rest.len() < REQUEST_BYTES_MAX => break,
                 (Verdict::Publish { body, len }, Some(head)) => {
@@ -471,6 +472,9 @@ fn write_output(requester: &mut Requester) -> Result<bool, ()> {
 
 /// Reads a subscription that came through the fast door.
 fn subscription(app: &Arc<crate::app::App>, head: &Head<'_>) -> Result<Subscribe, ApiError> {
+    if let Some(stream) = shared::at(app, head.path) {
+        return shared::subscribe(app, stream, head);
+    }
     app.may_subscribe()?;
     let mut asked = Asked::read(app, head)?;
     if let Some(topic) = head.after("/topics/") {
