@@ -343,7 +343,7 @@ impl Relays {
         name: &str,
         each: &mut dyn FnMut(&EventObject<'_>),
     ) -> Result<(), StoreError> {
-        store::read(&self.hub, &format!("{}{name}", crate::answer::ANSWERS), each)
+        store::read(&self.hub, &format!("{}{name}", crate::answer::ANSWERS), 0, each)
     }
 
     /// What was said so far, compacted, and the position of the last event of it.
@@ -424,7 +424,7 @@ impl Relays {
             Reader::new(entry.dialect, &asked)
         };
         let (mut events, mut ended) = (0_u64, None);
-        store::read(&self.hub, &topic, &mut |event| {
+        store::read(&self.hub, &topic, 0, &mut |event| {
             ended = ended.or(event.end);
             events += 1;
             if let Ok(data) = std::str::from_utf8(&event.data) {

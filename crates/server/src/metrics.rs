@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use tidings_relay::Relays;
+use tidings_relay::{Relays, SharedRelays};
 
 use crate::app::App;
 
@@ -48,7 +48,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(relays: Option<&Relays>) -> Self {
+    pub(crate) fn new(relays: Option<&Relays>, shared: Option<&SharedRelays>) -> Self {
         let mut registry = Registry::with_prefix("tidings");
         let metrics = Self {
             published: Counter::default(),
@@ -119,6 +119,9 @@ impl Metrics {
         registry.register_with_unit("delivery", help, Unit::Seconds, metrics.delivery.clone());
         if let Some(relays) = relays {
             relays.metrics.register(&mut registry);
+        }
+        if let Some(shared) = shared {
+            shared.register(&mut registry);
         }
         Self { registry, ..metrics }
     }

@@ -15,7 +15,7 @@ mod meta;
 mod openapi;
 mod params;
 pub(crate) mod publish;
-mod relay;
+pub(crate) mod relay;
 pub(crate) mod routes;
 pub(crate) mod subscribe;
 mod topics;

@@ -10,6 +10,8 @@ use tidings_frame::ErrorCode;
 use super::heads::{judge_long, judge_unusual, malformed};
 use crate::head::{Head, Headers};
 
+use tidings_relay::SharedRelays;
+
 /// Fields in a head that are looked at; browsers send about fifteen.
 pub(super) const FIELDS_MAX: usize = 32;
 
@@ -39,6 +41,7 @@ pub(super) enum Verdict<'b> {
 
 /// Judges the request at the beginning of `data`. A head may have `head_bytes_max` bytes.
 pub(super) fn judge<'h, 'b>(
+    shared: Option<&SharedRelays>,
     data: &'b [u8],
     head_bytes_max: usize,
     fields: &'h mut [httparse::Header<'b>; FIELDS_MAX],
@@ -74,7 +77,7 @@ where
                 Some(body) => Verdict::Publish { body, len },
             }
         }
-        ("GET", None) if is_subscription(&head) => Verdict::Subscribe { len: head_len },
+        ("GET", None) if is_subscription(shared, &head) => Verdict::Subscribe { len: head_len },
         _ => unusual(),
     };
     (verdict, Some(head))
@@ -115,12 +118,13 @@ fn body_len(head: &Head<'_>) -> Option<Option<usize>> {
     host.then_some(length)
 }
 
-fn is_subscription(head: &Head<'_>) -> bool {
+fn is_subscription(shared: Option<&SharedRelays>, head: &Head<'_>) -> bool {
     // The server's own topics are another matter.
     let topic = head.path.strip_prefix("/topics/");
     let path = topic.is_some_and(|topic| !topic.starts_with(['$', '%']))
         || head.path == "/events"
-        || head.path == "/stream";
+        || head.path == "/stream"
+        || shared.is_some_and(|shared| shared.at(head.path).is_some());
     path && head.accepts("text/event-stream") == Some(true)
 }
 
@@ -130,7 +134,7 @@ mod tests {
 
     fn verdict(data: &str) -> String {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
-        match judge(data.as_bytes(), 64 << 10, &mut fields).0 {
+        match judge(None, data.as_bytes(), 64 << 10, &mut fields).0 {
             Verdict::More => "more".into(),
             Verdict::Hyper => "hyper".into(),
             Verdict::Publish { body, len } => {

@@ -17,6 +17,7 @@ use crate::app::Handed;
 use crate::error::ApiError;
 use crate::head::Head;
 use crate::http::publish::{status, topic_request, write_answer};
+use crate::http::relay::shared;
 use crate::http::subscribe::{Asked, Subscribe};
 use crate::http::{cors, stream_topic};
 use crate::reply::Reply;
@@ -199,7 +200,8 @@ impl Shard {
             let rest = &data[used..];
             let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
             let head_bytes_max = self.app.config.limits.head_bytes;
-            let (verdict, head) = judge(rest, head_bytes_max, &mut fields);
+            let shared = self.app.shared.as_deref();
+            let (verdict, head) = judge(shared, rest, head_bytes_max, &mut fields);
             match (verdict, head) {
                 (Verdict::More, _) => break,
                 (Verdict::Publish { body, len }, Some(head)) => {
@@ -492,6 +494,9 @@ fn write_output(requester: &mut Requester) -> Result<bool, ()> {
 
 /// Reads a subscription that came through the fast door.
 fn subscription(app: &Arc<crate::app::App>, head: &Head<'_>) -> Result<Subscribe, ApiError> {
+    if let Some(stream) = shared::at(app, head.path) {
+        return shared::subscribe(app, stream, head);
+    }
     app.may_subscribe()?;
     let mut asked = Asked::read(app, head)?;
     if let Some(topic) = head.after("/topics/") {
