@@ -227,6 +227,11 @@ fn a_lost_last_event_id_is_found() {
     let diagnosis = nginx.doctor(&[]);
     diagnosis.has(&[("resume", "broken")]);
     assert_eq!(diagnosis.measured("resume", "query"), false);
+    let other = "proxy_set_header Last-Event-ID earliest;";
+    let nginx = Nginx::before(&server.url, other).unwrap();
+    let diagnosis = nginx.doctor(&[]);
+    diagnosis.is_well_but_for(&["resume"]).has(&[("resume", "broken")]);
+    assert!(diagnosis.says("resume").contains("another event came"));
 }
 
 #[test]
