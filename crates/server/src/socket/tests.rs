@@ -37,7 +37,7 @@ impl Led {
         let listener = Arc::new(crate::run::listen("127.0.0.1:0".parse().unwrap()).unwrap());
         let hub = crate::run::open_hub(&config).unwrap();
         let (hyper, _) = mpsc::channel(HANDED_MAX);
-        let app = Arc::new(App::new(hub, config, hyper).unwrap());
+        let app = Arc::new(App::new(hub, config, None, None, hyper).unwrap());
         let shard = Shard::new(app.clone(), 0, listener, app.shards[0].clone()).unwrap();
         Self { app, shard, _folder: folder }
     }
@@ -123,6 +123,7 @@ fn asks(topics: &[&str], patterns: &[&str]) -> Subscribe {
         start: Start::Live,
         view: View { framing: Framing::Plain, private: false, conflate: false },
         origin: None,
+        opening: None,
     }
 }
 
@@ -187,7 +188,7 @@ fn nothing_slips_through_between_a_position_and_its_seat() {
         let sequence = led.publish_elsewhere("a", "in between");
         let key = led.shard.insert(subscriber).unwrap();
         match way {
-            Way::Door => led.shard.welcome(key, after, None),
+            Way::Door => led.shard.welcome(key, after, &asked),
             Way::Log => led.shard.join(key),
         }
         led.give();
