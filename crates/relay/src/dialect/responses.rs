@@ -162,7 +162,7 @@ impl Responses {
             add(&mut missing, "sequence_number", &number.to_string());
         }
         let whole = if missing.is_empty() { None } else { json::append(data, &missing) };
-        let data = whole.map_or_else(|| data.to_owned(), |whole| whole);
+        let data = whole.unwrap_or_else(|| data.to_owned());
         let mut stored = record(event_type, "");
         stored.data = data;
         out.push(stored);
