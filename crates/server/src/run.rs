@@ -110,6 +110,9 @@ pub(crate) fn run_until(
         Ok::<(), std::io::Error>(())
     })?;
     app.stop();
+    if let Some(relays) = &app.relays {
+        relays.shut_down();
+    }
     if let Some(shared) = &app.shared {
         shared.stop();
     }
