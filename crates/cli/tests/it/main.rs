@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bench;
+mod client;
 mod config;
 mod doctor;
 mod doctor_nginx;

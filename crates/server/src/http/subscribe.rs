@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use tidings_frame::api::SubscribeRequest;
 use tidings_frame::limits::START_LAST_EVENTS_MAX;
 use tidings_frame::{ErrorCode, Pattern, PatternError, TopicName, TopicNameError, is_internal};
 use tidings_hub::{Framing, Selection, Start, View};
@@ -242,16 +242,6 @@ pub(crate) fn selection(
     Ok(Selection::new(topics, patterns)?)
 }
 
-/// The body of `POST /events`, and of `PATCH /connections/{id}` where it replaces the list.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SelectionBody<'a> {
-    #[serde(borrow, default)]
-    pub(crate) topics: Vec<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    pub(crate) patterns: Vec<Cow<'a, str>>,
-}
-
 /// Reads the list of `POST /events`; the other parameters are in the query as for `GET`.
 pub(crate) fn posted<'a>(
     app: &App,
@@ -259,7 +249,7 @@ pub(crate) fn posted<'a>(
     body: &'a [u8],
 ) -> Result<Subscribe, ApiError> {
     let mut asked = Asked::read(app, head)?;
-    let list: SelectionBody<'a> = params::object(body)?;
+    let list: SubscribeRequest<'a> = params::object(body)?;
     asked.topics.extend(list.topics);
     asked.patterns.extend(list.patterns);
     asked.subscribe(app)
