@@ -4,6 +4,7 @@
 mod bench;
 mod config;
 mod durability;
+mod flask;
 mod help;
 mod pages;
 mod program;

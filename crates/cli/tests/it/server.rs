@@ -14,18 +14,27 @@ pub(crate) struct Server {
     /// What it said when it was ready.
     pub(crate) welcome: String,
     folder: tempfile::TempDir,
+    /// What it was started with besides.
+    arguments: Vec<String>,
 }
 
 impl Server {
     /// Starts a server and waits until it says that it is ready.
     pub(crate) fn start() -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), "127.0.0.1:0")
+        Self::start_with(&[])
     }
 
-    fn start_in(folder: tempfile::TempDir, listen: &str) -> Self {
+    /// Starts a server with more arguments.
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        Self::start_in(tempfile::tempdir().unwrap(), "127.0.0.1:0", arguments)
+    }
+
+    fn start_in(folder: tempfile::TempDir, listen: &str, arguments: Vec<String>) -> Self {
         let mut child = command()
             .args(["dev", "--listen", listen, "--data-dir"])
             .arg(folder.path())
+            .args(&arguments)
             .env("TIDINGS_DRAIN__JITTER", "0s")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -42,7 +51,7 @@ impl Server {
             }
         }
         let url = welcome.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
-        Self { url: url.to_owned(), child, _stdout: stdout, welcome, folder }
+        Self { url: url.to_owned(), child, _stdout: stdout, welcome, folder, arguments }
     }
 
     /// Ends the server without a warning, as a crash would, and starts it again on the same port.
@@ -56,7 +65,8 @@ impl Server {
         self.child.wait().unwrap();
         let listen = self.url.trim_start_matches("http://").to_owned();
         let empty = tempfile::tempdir().unwrap();
-        Crashed { folder: std::mem::replace(&mut self.folder, empty), listen }
+        let arguments = std::mem::take(&mut self.arguments);
+        Crashed { folder: std::mem::replace(&mut self.folder, empty), listen, arguments }
     }
 
     /// Runs the program against this server.
@@ -88,11 +98,12 @@ impl Server {
 pub(crate) struct Crashed {
     folder: tempfile::TempDir,
     listen: String,
+    arguments: Vec<String>,
 }
 
 impl Crashed {
     pub(crate) fn restart(self) -> Server {
-        Server::start_in(self.folder, &self.listen)
+        Server::start_in(self.folder, &self.listen, self.arguments)
     }
 }
 
