@@ -9,6 +9,7 @@ mod help;
 mod pages;
 mod program;
 mod publish;
+mod react;
 mod server;
 mod subscribe;
 mod topics;
