@@ -5,6 +5,7 @@ mod bench;
 mod config;
 mod durability;
 mod help;
+mod interop;
 mod pages;
 mod program;
 mod publish;
