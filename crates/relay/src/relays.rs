@@ -179,6 +179,11 @@ impl Relays {
     /// See [`AskError`]. Nothing was begun.
     pub fn ask(self: &Arc<Self>, ask: Ask) -> Result<Found, AskError> {
         let config = self.configs[ask.relay].clone();
+        let mut ask = ask;
+        let adds_usage =
+            config.count_usage && ask.dialect == Dialect::Chat && !ask.asked.wants_usage;
+        // What the relay has not asked for is not its to hide.
+        ask.asked.wants_usage |= !adds_usage;
         let now_ms = self.hub.now_ms();
         let owner = self.owner(ask.relay, &ask.headers);
         let asked = self.capabilities.fingerprint(&[
@@ -225,8 +230,7 @@ impl Relays {
         } else {
             Reader::new(ask.dialect, &ask.asked)
         };
-        let usage = config.count_usage && ask.dialect == Dialect::Chat && !ask.asked.wants_usage;
-        let body = if usage { ask_for_usage(&ask.body).into() } else { ask.body };
+        let body = if adds_usage { ask_for_usage(&ask.body).into() } else { ask.body };
         let outgoing = Outgoing::new(&config, Method::POST, ask.rest, &ask.headers, body);
         let policy = ask.on_disconnect.unwrap_or(config.on_disconnect);
         let generation = Generation::new(self.clone(), config, answer.clone(), reader);
@@ -324,8 +328,7 @@ impl Relays {
         self.capabilities.allows(capability, name, right, self.hub.now_ms() / 1_000)
     }
 
-    /// Hands out the stored events of the answer of this name, oldest first, and returns the
-    /// position up to which it was read.
+    /// Hands out the stored events of the answer of this name, oldest first.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -333,24 +336,26 @@ impl Relays {
         &self,
         name: &str,
         each: &mut dyn FnMut(&EventObject<'_>),
-    ) -> Result<u64, StoreError> {
-        store::read(&self.hub, &format!("{}{name}", crate::answer::ANSWERS), 0, each)
+    ) -> Result<(), StoreError> {
+        store::read(&self.hub, &format!("{}{name}", crate::answer::ANSWERS), each)
     }
 
-    /// What was said so far, compacted, and the position up to which it was.
+    /// What was said so far, compacted, and the position of the last event of it.
     ///
     /// # Errors
     /// When the log cannot be read.
     pub fn digest(&self, answer: &Answer) -> Result<(Digest, u64), StoreError> {
         let mut digest = Digest::new(answer.dialect);
-        let position = self.events(&answer.name, &mut |event| {
-            if let Ok(data) = std::str::from_utf8(&event.data) {
-                if event.end.is_none() {
+        let mut last = answer.before;
+        self.events(&answer.name, &mut |event| {
+            if event.end.is_none() {
+                last = event.id.sequence;
+                if let Ok(data) = std::str::from_utf8(&event.data) {
                     digest.record(event.event_type.as_deref(), data);
                 }
             }
         })?;
-        Ok((digest, position))
+        Ok((digest, last))
     }
 
     pub(crate) fn named(&self, answer: &Answer, response: &str) {
@@ -413,7 +418,7 @@ impl Relays {
             Reader::new(entry.dialect, &asked)
         };
         let (mut events, mut ended) = (0_u64, None);
-        store::read(&self.hub, &topic, 0, &mut |event| {
+        store::read(&self.hub, &topic, &mut |event| {
             ended = ended.or(event.end);
             events += 1;
             if let Ok(data) = std::str::from_utf8(&event.data) {

@@ -88,12 +88,15 @@ macro_rules! absent {
 pub(super) use absent;
 
 /// Defines an object of which these members are read. See the module for what is forgiven.
+/// `others` says whether there is any other member that is not null.
 macro_rules! object {
     ($($(#[$about:meta])* struct $name:ident { $($field:ident: $kind:ty = $key:literal,)* })*) => { $(
         $(#[$about])*
         #[derive(Clone, Debug, Default)]
         pub(super) struct $name<'a> {
             $(pub(super) $field: $kind,)*
+            #[allow(dead_code, reason = "most readers do not mind other members")]
+            pub(super) others: bool,
             borrowed: ::std::marker::PhantomData<&'a ()>,
         }
 
@@ -118,7 +121,8 @@ macro_rules! object {
                             match key.0.as_ref() {
                                 $($key => read.$field = map.next_value()?,)*
                                 _ => {
-                                    map.next_value::<::serde::de::IgnoredAny>()?;
+                                    type Other<'a> = $crate::dialect::json::Raw<'a>;
+                                    read.others |= map.next_value::<Other<'a>>()?.is_some();
                                 }
                             }
                         }
@@ -285,6 +289,12 @@ fn unescape_unit(escape: &str) -> (char, usize) {
 /// The text as a JSON string, with its quotes.
 pub(super) fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
+}
+
+/// The text as it is written between the quotes of a JSON string.
+pub(super) fn escape(text: &str) -> String {
+    let quoted = quote(text);
+    quoted.get(1..quoted.len() - 1).unwrap_or_default().to_owned()
 }
 
 /// Where `part`, which was borrowed from `whole`, stands in it.

@@ -34,7 +34,7 @@ pub struct Usage {
 }
 
 /// What is learnt of an answer in passing, in every dialect.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
     pub(super) id: Option<String>,
     pub(super) model: Option<String>,
