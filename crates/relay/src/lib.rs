@@ -37,4 +37,4 @@ mod upstream;
 pub use answer::{Answer, Known, Phase, Plain};
 pub use capability::Right;
 pub use readers::{Lease, Readers};
-pub use relays::{Ask, AskError, Found, Relays, StartError, policies};
+pub use relays::{Ask, AskError, Chat, Found, Relays, StartError, policies};

@@ -87,10 +87,8 @@ pub struct Ask {
     pub dialect: Dialect,
     /// What the body asks for.
     pub asked: Asked,
-    /// Whether the answer is told to the AI SDK in its own protocol.
-    pub ui: bool,
-    /// The chat that it belongs to.
-    pub chat: Option<String>,
+    /// The chat that it belongs to, if the answer is told to the AI SDK in its own protocol.
+    pub chat: Option<Chat>,
     /// Path below the mount and query.
     pub rest: String,
     /// The client's header fields.
@@ -99,6 +97,15 @@ pub struct Ask {
     pub body: Bytes,
     /// What happens when nobody reads; none for the relay's own setting.
     pub on_disconnect: Option<OnDisconnect>,
+}
+
+/// A chat of the AI SDK.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chat {
+    /// The client's name for it.
+    pub id: String,
+    /// The message that the answer goes on with; none for a message of its own.
+    pub continues: Option<String>,
 }
 
 /// An answer, begun or found.
@@ -190,7 +197,7 @@ impl Relays {
             b"asked",
             owner.as_bytes(),
             ask.rest.as_bytes(),
-            &[u8::from(ask.ui)],
+            &[u8::from(ask.chat.is_some())],
             &ask.body,
         ]);
         let key = ask
@@ -211,11 +218,11 @@ impl Relays {
             name: self.capabilities.new_name(),
             relay: ask.relay,
             dialect: ask.dialect,
-            ui: ask.ui,
+            ui: ask.chat.is_some(),
             owner,
             asked,
             key,
-            chat: ask.chat,
+            chat: ask.chat.as_ref().map(|chat| chat.id.clone()),
             began_ms: now_ms,
             before: self.hub.visible(),
         };
@@ -225,10 +232,9 @@ impl Relays {
         answers.insert(answer.clone());
         drop(answers);
         self.metrics.began();
-        let reader = if ask.ui {
-            Reader::ui(&ask.asked, &answer.name)
-        } else {
-            Reader::new(ask.dialect, &ask.asked)
+        let reader = match &ask.chat {
+            Some(chat) => Reader::ui(&ask.asked, chat.continues.as_deref().unwrap_or(&answer.name)),
+            None => Reader::new(ask.dialect, &ask.asked),
         };
         let body = if adds_usage { ask_for_usage(&ask.body).into() } else { ask.body };
         let outgoing = Outgoing::new(&config, Method::POST, ask.rest, &ask.headers, body);
@@ -372,7 +378,7 @@ impl Relays {
     /// Notes how an answer ended and what it cost, once.
     pub(crate) fn finished(&self, answer: &Answer, reader: &Reader, end: End, begun: bool) {
         let usage = reader.usage();
-        answer.known.lock().usage = usage.clone();
+        answer.known.lock().usage = usage;
         self.note(answer, end, &usage);
         let now_ms = self.hub.now_ms();
         self.answers.lock().ended(answer, now_ms, tokens(&usage));

@@ -37,7 +37,7 @@ const BUFFER_BYTES_MAX: usize = 32 << 10;
 
 /// Why an upstream gave no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum UpstreamError {
+pub(crate) enum UpstreamError {
     /// Nothing was sent: it cannot be reached.
     #[error("the upstream cannot be reached: {0}")]
     Connect(String),
@@ -53,7 +53,7 @@ pub struct TlsError(String);
 
 /// Connections to upstreams.
 #[derive(Clone)]
-pub struct Upstreams {
+pub(crate) struct Upstreams {
     anywhere: Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
     public: Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
 }
@@ -69,7 +69,7 @@ impl Upstreams {
     ///
     /// # Errors
     /// When TLS cannot be set up.
-    pub fn new(tls: bool) -> Result<Self, TlsError> {
+    pub(crate) fn new(tls: bool) -> Result<Self, TlsError> {
         Ok(Self { anywhere: pool(tls, true)?, public: pool(tls, false)? })
     }
 
@@ -78,7 +78,7 @@ impl Upstreams {
     ///
     /// # Errors
     /// See [`UpstreamError`].
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         request: Request<Full<Bytes>>,
         allow_private: bool,

@@ -3,6 +3,10 @@
 
 mod bench;
 mod config;
+mod doctor;
+mod doctor_nginx;
+mod doctor_stream;
+mod doctor_upstream;
 mod durability;
 mod help;
 mod interop;

@@ -19,20 +19,31 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server and waits until it says that it is ready.
     pub(crate) fn start() -> Self {
-        Self::start_with(&[])
+        Self::start_in(tempfile::tempdir().unwrap(), "127.0.0.1:0", &[], &[])
+    }
+
+    /// Starts a server with these environment variables, which are its configuration.
+    pub(crate) fn start_with(settings: &[(&str, &str)]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), "127.0.0.1:0", &[], settings)
     }
 
     /// Starts a server with more arguments.
-    pub(crate) fn start_with(arguments: &[&str]) -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), "127.0.0.1:0", arguments)
+    pub(crate) fn start_with_flags(arguments: &[&str]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), "127.0.0.1:0", arguments, &[])
     }
 
-    fn start_in(folder: tempfile::TempDir, listen: &str, arguments: &[&str]) -> Self {
+    fn start_in(
+        folder: tempfile::TempDir,
+        listen: &str,
+        arguments: &[&str],
+        settings: &[(&str, &str)],
+    ) -> Self {
         let mut child = command()
             .args(["dev", "--listen", listen, "--data-dir"])
             .arg(folder.path())
             .args(arguments)
             .env("TIDINGS_DRAIN__JITTER", "0s")
+            .envs(settings.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -98,7 +109,7 @@ pub(crate) struct Crashed {
 
 impl Crashed {
     pub(crate) fn restart(self) -> Server {
-        Server::start_in(self.folder, &self.listen, &[])
+        Server::start_in(self.folder, &self.listen, &[], &[])
     }
 }
 

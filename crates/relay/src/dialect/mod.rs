@@ -69,5 +69,3 @@ pub enum Progress {
     /// The answer is over; the upstream need not be read further.
     Over(End),
 }
-mod temp;
-pub use temp::{Digest, UiRequest, chat_request};

@@ -15,6 +15,7 @@ mod policies;
 mod publish;
 mod relay;
 mod relay_answers;
+mod relay_chat;
 mod relay_lifecycle;
 mod relay_resume;
 mod requests;

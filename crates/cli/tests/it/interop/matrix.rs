@@ -36,7 +36,7 @@ const fn column(
 }
 
 /// The tables of the page.
-const TABLES: [(&str, &[Column]); 2] = [
+const TABLES: [(&str, &[Column]); 3] = [
     (
         "OpenAI",
         &[
@@ -51,6 +51,14 @@ const TABLES: [(&str, &[Column]); 2] = [
         &[
             column("Python", "py-mess", "python/anthropic_client.py", Api::Messages),
             column("JavaScript", "js-mess", "javascript/anthropic.mjs", Api::Messages),
+        ],
+    ),
+    (
+        "AI SDK",
+        &[
+            column("7", "ai-7", "javascript/ai.mjs 7", Api::Ui),
+            column("6", "ai-6", "javascript/ai.mjs 6", Api::Ui),
+            column("5", "ai-5", "javascript/ai.mjs 5", Api::Ui),
         ],
     ),
 ];
@@ -82,7 +90,7 @@ struct World {
 impl World {
     fn start() -> Self {
         let (asked, behind) = (scenario::upstream(), scenario::upstream());
-        let server = Server::start_with(&["--llm", &behind.url(), "--heartbeat", HEARTBEAT]);
+        let server = Server::start_with_flags(&["--llm", &behind.url(), "--heartbeat", HEARTBEAT]);
         Self {
             direct: Side::of(&format!("http://{}", asked.address())),
             relayed: Side::of(&server.url),
@@ -97,7 +105,7 @@ impl World {
         let run = |side: &Side, direct: bool| -> Results {
             let jobs: Vec<Value> = rows(column.api)
                 .filter(|variant| !direct || variant.expect.has_direct())
-                .map(|variant| job(variant, column, side))
+                .map(|variant| job(variant, column, side, direct))
                 .collect();
             client::run(environment, column.program, &jobs)
         };
@@ -119,7 +127,7 @@ fn rows(api: Api) -> impl Iterator<Item = &'static Variant> {
 }
 
 /// What a client is to do.
-fn job(variant: &Variant, column: &Column, side: &Side) -> Value {
+fn job(variant: &Variant, column: &Column, side: &Side, direct: bool) -> Value {
     let base = if variant.name == LOST { side.flaky.url() } else { side.url.clone() };
     let label = Label { scenario: variant.scenario, variant: variant.name, client: column.client };
     json!({
@@ -131,6 +139,8 @@ fn job(variant: &Variant, column: &Column, side: &Side) -> Value {
         "more": variant.more(column.api),
         "headers": variant.headers(column.client),
         "retries": variant.retries(),
+        "direct": direct,
+        "chat": label.id(),
         // Within the text: after what opens the answer, before a broken one breaks.
         "take": BROKEN_AFTER,
     })
