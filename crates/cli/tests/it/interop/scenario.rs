@@ -74,6 +74,8 @@ fn said(label: Label<'_>) -> Script {
         "length" => text.finish(Finish::Length),
         "silence" => text.fault(Fault::pause(At::Token(3), silence())),
         "first-token" => text.first_after(silence()),
+        // Runs for long enough that somebody who comes back at once finds it running.
+        "kept" => text.fault(Fault::pause(At::Token(8), Duration::from_secs(5))),
         "paced" => text.pace(pace),
         "split" => text.writes(Writes::Sizes(vec![1, 2, 3]), Duration::ZERO),
         "crlf" => text.line_end(LineEnd::CrLf),

@@ -127,7 +127,8 @@ pub(super) const VARIANTS: &[Variant] = &[
     row("truncated", "stream", Raises, ALL, "upstream ends cleanly in the middle"),
     row("closed", "stream", Raises, ALL, "upstream closes in the middle"),
     row("reset", "stream", Raises, ALL, "upstream resets in the middle"),
-    row("error", "stream", Same, ALL, "upstream's own error in the middle"),
+    row("error", "stream", Same, SDK, "upstream's own error in the middle"),
+    of("error", row("error-ui", "stream", Raises, &[Ui], "upstream's own error in the middle")),
     row("refuse-400", "stream", Same, SDK, "status 400"),
     row("refuse-401", "stream", Same, SDK, "status 401"),
     row("refuse-429", "stream", Same, SDK, "status 429"),
@@ -142,8 +143,8 @@ pub(super) const VARIANTS: &[Variant] = &[
     of("hang", row("stop", "stop", Stops, ALL, "stopped in the middle")),
     of("paced", row("leave", "leave", GoesOn, SDK, "dropped, the generation goes on")),
     of("hang", row("leave-cancel", "leave", Stops, SDK, "`Tidings-On-Disconnect: cancel`")),
-    of("paced", row("resume", "resume", Resumes, &[Ui], "page reloaded, `resumeStream()`")),
-    of("paced", row("hook", "hook", Resumes, &[Ui], "page reloaded, `useChat({ resume: true })`")),
+    of("kept", row("resume", "resume", Resumes, &[Ui], "page reloaded, `resumeStream()`")),
+    of("kept", row("hook", "hook", Resumes, &[Ui], "page reloaded, `useChat({ resume: true })`")),
     row("idle", "idle", Nothing, &[Ui], "`resumeStream()` where nothing runs"),
 ];
 
