@@ -64,13 +64,13 @@ pub(super) fn run(environment: &Environment, program: &str, jobs: &[Value]) -> R
         let said = over.recv().unwrap_or_default();
         panic!("{program} takes longer than {most:?}; it has said:\n{said}");
     };
-    child.wait().unwrap();
+    let status = child.wait().unwrap();
     let results: Results = text
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .filter_map(|result| Some((result["case"].as_str()?.to_owned(), result)))
         .collect();
     let errors = errors.join().unwrap_or_default();
-    assert!(!results.is_empty(), "{program} has said nothing:\n{errors}");
+    assert!(!results.is_empty(), "{program} has said nothing ({status}):\n{errors}");
     results
 }

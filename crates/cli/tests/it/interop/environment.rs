@@ -62,10 +62,13 @@ fn make(script: &str, arguments: &[&Path]) -> Result<(), String> {
 
 /// What was made, or else a notice that nobody can miss, or a failure where it is required.
 fn noticed(what: &str, made: Result<(), String>) -> Option<()> {
-    let Err(why) = made else { return Some(()) };
+    made.map_err(|why| skipped(what, &why)).ok()
+}
+
+/// Says that something is left out, and why; fails where it is required.
+pub(super) fn skipped(what: &str, why: &str) {
     assert!(std::env::var_os(REQUIRED).is_none_or(|value| value == "0"), "{what}: {why}");
     // Not by a macro: what those print is only shown when a test fails.
     let notice = format!("\nNOTICE: {what} is SKIPPED ({REQUIRED}=1 makes this fail):\n{why}\n");
     let _ = std::io::stderr().write_all(notice.as_bytes());
-    None
 }

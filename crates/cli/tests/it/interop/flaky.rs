@@ -1,5 +1,6 @@
-//! A network that loses an answer on the way: the request arrives, and the connection breaks before
-//! the first byte of the answer does. The first time for each request that asks for it.
+//! Networks that break: one loses an answer on the way (the request arrives, and the connection
+//! breaks before the first byte of the answer does), the first time for each request that asks for
+//! it; another breaks every connection after so many bytes.
 
 use std::collections::HashSet;
 use std::io::{Read as _, Write as _};
@@ -22,8 +23,17 @@ pub(super) struct Flaky {
 }
 
 impl Flaky {
-    /// Passes everything on to `target`, `host:port`.
+    /// Passes everything on to `target`, `host:port`, but loses what is labelled [`LOST`], once.
     pub(super) fn start(target: &str) -> Self {
+        Self::passing(target, usize::MAX)
+    }
+
+    /// Breaks each connection after so many bytes of answers.
+    pub(super) fn breaking(target: &str, after: usize) -> Self {
+        Self::passing(target, after)
+    }
+
+    fn passing(target: &str, most: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let over = Arc::new(AtomicBool::new(false));
@@ -37,7 +47,7 @@ impl Flaky {
                 let (Ok(client), Ok(server)) = (client, TcpStream::connect(&target)) else {
                     continue;
                 };
-                pass(&client, &server, &lost);
+                pass(&client, &server, &lost, most);
             }
         });
         Self { address, over }
@@ -58,7 +68,12 @@ impl Drop for Flaky {
 }
 
 /// Passes both directions on, each on a thread of its own, until one end closes.
-fn pass(client: &TcpStream, server: &TcpStream, lost: &Arc<Mutex<HashSet<String>>>) {
+fn pass(
+    client: &TcpStream,
+    server: &TcpStream,
+    lost: &Arc<Mutex<HashSet<String>>>,
+    mut most: usize,
+) {
     let said = Arc::new(Mutex::new(Vec::new()));
     let clone = |stream: &TcpStream| stream.try_clone().unwrap();
     let (mut from, mut to, heard) = (clone(client), clone(server), said.clone());
@@ -85,7 +100,9 @@ fn pass(client: &TcpStream, server: &TcpStream, lost: &Arc<Mutex<HashSet<String>
             if label.is_some_and(|label| lost.lock().unwrap().insert(label.client.to_owned())) {
                 break;
             }
-            if to.write_all(&buffer[..length]).is_err() {
+            let passed = length.min(most);
+            most -= passed;
+            if to.write_all(&buffer[..passed]).is_err() || most == 0 {
                 break;
             }
         }

@@ -68,6 +68,7 @@ impl Seen<'_> {
         let error = [&direct["failed"], &direct["raised"]].into_iter().find(|it| !it.is_null());
         Ok(match error {
             Some(error) => format!("same ({})", error["class"].as_str().unwrap_or("error")),
+            None if variant.scenario == "error" => "same (an event)".into(),
             None => "same".into(),
         })
     }
@@ -81,7 +82,7 @@ impl Seen<'_> {
         let error = [&direct["failed"], &direct["raised"]].into_iter().find(|it| !it.is_null());
         Ok(match error {
             Some(error) => format!("**whole**; direct: {}", class(error)),
-            None if direct != plain => "**whole**; direct: something else".into(),
+            None if direct != plain => format!("**whole**; direct: {}", count(&direct, &plain)),
             None => "same".into(),
         })
     }
@@ -192,6 +193,16 @@ fn is_beginning(seen: &Value, plain: &Value) -> bool {
 
 fn is_null(result: &Value, name: &str) -> bool {
     result.get(name).is_none_or(Value::is_null)
+}
+
+/// How the number of events differs from that of a plain answer.
+fn count(direct: &Value, plain: &Value) -> &'static str {
+    let events = |result: &Value| result["events"].as_array().map_or(0, Vec::len);
+    match events(direct).cmp(&events(plain)) {
+        std::cmp::Ordering::Less => "an event is lost",
+        std::cmp::Ordering::Equal => "something else",
+        std::cmp::Ordering::Greater => "one event too many",
+    }
 }
 
 fn class(error: &Value) -> &str {

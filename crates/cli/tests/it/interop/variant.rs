@@ -106,7 +106,6 @@ pub(super) const VARIANTS: &[Variant] = &[
     row("id-alone", "stream", Whole, ALL, "upstream sends `id:` alone"),
     row("ping-empty", "stream", Whole, ALL, "upstream sends `event: ping` without data"),
     row("ping-data", "stream", Whole, ALL, "upstream sends `event: ping` with `data: {}`"),
-    row("bare", "stream", Same, &[Chat, Messages], "upstream leaves indices out"),
     of(
         "bare",
         row(
