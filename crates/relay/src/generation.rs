@@ -35,6 +35,11 @@ pub(crate) const PLAIN_BYTES_MAX: usize = 64 << 20;
 /// Wait before a request is sent again to the same upstream; doubled each time.
 const RETRY_WAIT: Duration = Duration::from_millis(250);
 
+/// Wait before the end of an answer is stored once more, after the log has refused it, and how long
+/// that is tried.
+const END_RETRY: Duration = Duration::from_secs(1);
+const END_RETRIED_MAX: Duration = Duration::from_secs(600);
+
 /// What became of the conversation with the upstream.
 enum Outcome {
     /// The upstream answered, but not with a stream.
@@ -93,33 +98,39 @@ impl Generation {
         };
         let end = match outcome {
             Outcome::Over(end) => end,
-            Outcome::Plain(plain) => match self.plain(plain) {
+            Outcome::Plain(plain) => match self.plain(plain).await {
                 Some(end) => end,
                 None => return,
             },
-            Outcome::Broken { clean, cause } => self.break_off(clean, &cause),
+            Outcome::Broken { clean, cause } => self.break_off(clean, &cause).await,
         };
         self.relays.finished(&self.answer, &self.reader, end, self.last_token.is_some());
     }
 
     /// Tells an answer that is no stream. `None` if the client was given it as it is.
-    fn plain(&mut self, plain: Plain) -> Option<End> {
+    async fn plain(&mut self, plain: Plain) -> Option<End> {
         let why = format!("the upstream answered with status {}", plain.status);
         if self.answer.enter(Phase::Plain(Arc::new(plain))) {
             self.relays.came_to_nothing(&self.answer);
             return None;
         }
         // Somebody has been promised a stream.
-        Some(self.break_off(false, &Cause::Broken(why)))
+        Some(self.break_off(false, &Cause::Broken(why)).await)
     }
 
     /// Stores what tells the readers that the answer is not whole.
-    fn break_off(&mut self, clean: bool, cause: &Cause) -> End {
+    async fn break_off(&mut self, clean: bool, cause: &Cause) -> End {
         self.answer.enter(Phase::Streaming(None));
         let mut records = std::mem::take(&mut self.held);
         let end = self.reader.finish(clean, cause, &mut records);
-        if let Err(error) = store::append(&self.relays.hub, &self.topic, &records, Some(end)) {
-            tracing::error!(topic = %self.topic, %error, "the end of an answer was not stored");
+        // Whoever reads waits for an end: a disk that is full now may not be for ever.
+        let begun = Instant::now();
+        while let Err(error) = store::append(&self.relays.hub, &self.topic, &records, Some(end)) {
+            tracing::error!(topic = %self.topic, %error, "the end of an answer is not stored");
+            if begun.elapsed() > END_RETRIED_MAX {
+                break;
+            }
+            sleep(END_RETRY).await;
         }
         end
     }

@@ -71,7 +71,7 @@ pub(crate) fn write(hub: &Hub, relay: &str, entry: &Entry) -> Result<u64, Publis
 
 /// Hands out the entries, oldest answer first.
 pub(crate) fn read(hub: &Hub, relay: &str, each: &mut dyn FnMut(Entry)) -> Result<(), StoreError> {
-    store::read(hub, &format!("{LEDGERS}{relay}"), &mut |event| match serde_json::from_slice(
+    store::read(hub, &format!("{LEDGERS}{relay}"), 0, &mut |event| match serde_json::from_slice(
         &event.data,
     ) {
         Ok(entry) => each(entry),

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -131,8 +132,7 @@ pub struct Relays {
     /// What is counted.
     pub metrics: Metrics,
     runtime: Handle,
-    /// Dropped with the relays, which ends the thread.
-    _ends_with: oneshot::Sender<()>,
+    thread: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
 }
 
 impl std::fmt::Debug for Relays {
@@ -164,13 +164,15 @@ impl Relays {
             configs: configs.into_iter().map(Arc::new).collect(),
             hub,
             runtime: handle,
-            _ends_with: stop,
+            thread: Mutex::default(),
         });
         relays.recover()?;
-        std::thread::Builder::new().name("tidings-relay".into()).spawn(move || {
-            // Until the relays are gone; what still runs is dropped with the runtime.
+        let thread = std::thread::Builder::new().name("tidings-relay".into());
+        let thread = thread.spawn(move || {
+            // What still runs is dropped with the runtime, and its connections with it.
             let _ = runtime.block_on(stopped);
         })?;
+        *relays.thread.lock() = Some((stop, thread));
         Ok(relays)
     }
 
@@ -178,6 +180,17 @@ impl Relays {
     #[must_use]
     pub fn configs(&self) -> &[Arc<LlmConfig>] {
         &self.configs
+    }
+
+    /// Closes the connections to the upstreams and ends the thread: nothing is stored after this.
+    /// What is unfinished is ended, or gone on with, at the next start.
+    pub fn shut_down(&self) {
+        let thread = self.thread.lock().take();
+        if let Some((stop, thread)) = thread {
+            drop(stop);
+            // A thread that panicked has said so.
+            let _ = thread.join();
+        }
     }
 
     /// Begins an answer, or finds the one that this request began before.
@@ -343,7 +356,7 @@ impl Relays {
         name: &str,
         each: &mut dyn FnMut(&EventObject<'_>),
     ) -> Result<(), StoreError> {
-        store::read(&self.hub, &format!("{}{name}", crate::answer::ANSWERS), each)
+        store::read(&self.hub, &format!("{}{name}", crate::answer::ANSWERS), 0, each)
     }
 
     /// What was said so far, compacted, and the position of the last event of it.
@@ -424,7 +437,7 @@ impl Relays {
             Reader::new(entry.dialect, &asked)
         };
         let (mut events, mut ended) = (0_u64, None);
-        store::read(&self.hub, &topic, &mut |event| {
+        store::read(&self.hub, &topic, 0, &mut |event| {
             ended = ended.or(event.end);
             events += 1;
             if let Ok(data) = std::str::from_utf8(&event.data) {

@@ -53,15 +53,16 @@ pub(crate) fn publish(hub: &Hub, events: &[NewEvent<'_>]) -> Result<u64, Publish
     Ok(last)
 }
 
-/// Hands out every visible event of a topic, oldest first.
+/// Hands out every visible event of a topic after a position, oldest first.
 pub(crate) fn read(
     hub: &Hub,
     topic: &str,
+    mut after: u64,
     each: &mut dyn FnMut(&EventObject<'_>),
 ) -> Result<(), StoreError> {
     let Ok(name) = TopicName::new(topic) else { return Ok(()) };
     let mut backlog = Backlog::new(Arc::new(Selection::one(name)));
-    let (mut after, through) = (0, hub.visible());
+    let through = hub.visible();
     loop {
         let (read_to, more) = backlog.objects(hub, (after, through), READ, true, each)?;
         if !more {

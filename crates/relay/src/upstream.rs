@@ -25,6 +25,10 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 /// Time to make a connection, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Silence after which TCP asks whether the other side is still there, and between its questions;
+/// after so many without an answer the connection is broken. Streams may be silent for hours.
+const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(30), Duration::from_secs(10), 3);
+
 /// How long an idle connection is kept: below the time after which servers close it themselves.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -112,6 +116,9 @@ fn pool(
     let mut tcp = HttpConnector::new_with_resolver(Resolver { allow_private });
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    tcp.set_keepalive(Some(KEEPALIVE.0));
+    tcp.set_keepalive_interval(Some(KEEPALIVE.1));
+    tcp.set_keepalive_retries(Some(KEEPALIVE.2));
     tcp.enforce_http(false);
     let connector = hyper_rustls::HttpsConnectorBuilder::new()
         .with_tls_config(config)

@@ -205,7 +205,7 @@ fn an_idle_timeout_is_found() {
 
 #[test]
 fn heartbeats_keep_a_stream_open_that_silence_would_end() {
-    let server = Server::start_with(&[("TIDINGS_SERVER__HEARTBEAT", "1s")]);
+    let server = Server::start_in_environment(&[("TIDINGS_SERVER__HEARTBEAT", "1s")]);
     let Some(nginx) = Nginx::before(&server.url, "proxy_read_timeout 3s;") else { return };
     let diagnosis = nginx.doctor(&["--idle", "6s"]);
     diagnosis.is_well_but_for(&["idle"]).has(&[("idle", "warning")]);
@@ -227,6 +227,11 @@ fn a_lost_last_event_id_is_found() {
     let diagnosis = nginx.doctor(&[]);
     diagnosis.has(&[("resume", "broken")]);
     assert_eq!(diagnosis.measured("resume", "query"), false);
+    let other = "proxy_set_header Last-Event-ID earliest;";
+    let nginx = Nginx::before(&server.url, other).unwrap();
+    let diagnosis = nginx.doctor(&[]);
+    diagnosis.is_well_but_for(&["resume"]).has(&[("resume", "broken")]);
+    assert!(diagnosis.says("resume").contains("another event came"));
 }
 
 #[test]

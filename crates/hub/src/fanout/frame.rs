@@ -1,12 +1,15 @@
 //! The forms in which an event is put on a wire, each encoded once for all its readers.
 
 use std::borrow::Cow;
+use std::sync::atomic::Ordering;
 
 use base64::Engine as _;
 use tidings_frame::api::EndNotice;
 use tidings_frame::names::sent_event_type;
 use tidings_frame::sse_encode::{Frame, HEARTBEAT, encode_end_notice};
 use tidings_frame::{End, EventObject, Position};
+
+use crate::hub::{Counters, Hub};
 
 /// How an event is written for a subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,6 +36,23 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 impl Framing {
     pub(crate) const fn index(self) -> usize {
         self as usize
+    }
+
+    /// Appends an event that was read as an object, with a text for its data.
+    pub fn encode(self, hub: &Hub, event: &EventObject<'_>, out: &mut Vec<u8>) {
+        let framed = Framed {
+            id: event.id,
+            topic: &event.topic,
+            alternates: &event.alternates,
+            time_ms: event.time_ms,
+            event_type: event.event_type.as_deref(),
+            key: event.key.as_deref(),
+            publisher_id: event.publisher_id.as_deref(),
+            end: event.end,
+            binary: false,
+            data: &event.data,
+        };
+        framed.encode(self, hub.counters(), out);
     }
 
     /// A comment, which keeps a silent stream open.
@@ -86,9 +106,10 @@ pub(crate) struct Framed<'a> {
 }
 
 impl Framed<'_> {
-    /// Appends the event in `framing`. An event that ends its topic is followed by the `end` block;
-    /// one that has no data of its own is that block alone.
-    pub(crate) fn encode(&self, framing: Framing, out: &mut Vec<u8>) {
+    /// Appends the event in `framing`, and counts it. An event that ends its topic is followed by
+    /// the `end` block; one that has no data of its own is that block alone.
+    pub(crate) fn encode(&self, framing: Framing, counters: &Counters, out: &mut Vec<u8>) {
+        counters.frames_encoded.fetch_add(1, Ordering::Relaxed);
         let event_type = self.event_type.and_then(sent_event_type);
         if self.end.is_none() || !self.data.is_empty() {
             let data = match framing {

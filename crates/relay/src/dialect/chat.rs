@@ -34,8 +34,8 @@ object! {
         delta: Delta<'a> = "delta",
         finish_reason: Raw<'a> = "finish_reason",
     }
-    /// The added text or tool calls. Reasoning has two names: DeepSeek's, which llama.cpp and others
-    /// took over, and OpenRouter's, now vLLM's too.
+    /// The added text or tool calls. Reasoning has two names: DeepSeek's, which llama.cpp and
+    /// others took over, and OpenRouter's, now vLLM's too.
     struct Delta {
         content: Raw<'a> = "content",
         reasoning_content: Raw<'a> = "reasoning_content",

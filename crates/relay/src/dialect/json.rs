@@ -90,7 +90,10 @@ pub(super) use absent;
 /// Defines an object of which these members are read. See the module for what is forgiven.
 /// `others` says whether there is any other member that is not null.
 macro_rules! object {
-    ($($(#[$about:meta])* struct $name:ident { $($field:ident: $kind:ty = $key:literal,)* })*) => { $(
+    ($(
+        $(#[$about:meta])*
+        struct $name:ident { $($field:ident: $kind:ty = $key:literal,)* }
+    )*) => { $(
         $(#[$about])*
         #[derive(Clone, Debug, Default)]
         pub(super) struct $name<'a> {
@@ -226,7 +229,7 @@ pub(super) fn whole(raw: Raw<'_>) -> Option<u64> {
     let digits = raw?.get();
     digits.parse().ok().or_else(|| {
         let number: f64 = digits.parse().ok()?;
-        let fits = number >= 0.0 && number <= 9_007_199_254_740_992.0 && number.fract() == 0.0;
+        let fits = (0.0..=9_007_199_254_740_992.0).contains(&number) && number.fract() == 0.0;
         fits.then_some(number as u64)
     })
 }

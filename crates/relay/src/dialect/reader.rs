@@ -157,8 +157,8 @@ impl Reader {
     }
 
     /// The upstream has nothing more to say, or is not asked any more: appends the closing records
-    /// to `out` and says how the topic ends. `clean_eof` is whether the body ended as HTTP wants it;
-    /// it counts for [`Cause::Broken`] only. An answer that is over already stays as it is.
+    /// to `out` and says how the topic ends. `clean_eof` is whether the body ended as HTTP wants
+    /// it; it counts for [`Cause::Broken`] only. An answer that is over already stays as it is.
     pub fn finish(&mut self, clean_eof: bool, cause: &Cause, out: &mut Vec<Record>) -> End {
         if let Some(end) = self.end {
             return end;

@@ -4,6 +4,7 @@
 
 mod cases;
 mod cut;
+mod digest;
 mod garbage;
-mod speed;
+mod merge;
 mod support;

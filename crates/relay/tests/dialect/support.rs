@@ -74,7 +74,7 @@ fn case(block: &str, dialect: &str) -> Case {
     let upstream_bytes = format!("{}\n\n", upstream.trim_end());
     let upstream = sse(&upstream_bytes);
     let verbatim = stored.is_empty();
-    let stored = if verbatim { upstream.clone() } else { sse(stored.trim_start_matches('\n')) };
+    let stored = if verbatim { upstream.clone() } else { sse(&format!("{}\n\n", stored.trim())) };
     Case {
         name: format!("{dialect}: {name}"),
         dialect: dialect.to_owned(),

@@ -7,8 +7,12 @@
 
 mod bad_input;
 mod connections;
+mod deleted;
 mod drain;
+mod forks;
 mod history;
+mod json_bodies;
+mod no_http;
 mod operations;
 mod order;
 mod policies;
@@ -22,6 +26,9 @@ mod requests;
 mod resume;
 mod scale;
 mod schedules;
+mod shared_relay;
+mod shared_relay_paths;
+mod shared_relay_upstream;
 mod slow;
 mod stream;
 mod subscribe;

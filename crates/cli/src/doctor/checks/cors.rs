@@ -3,7 +3,7 @@
 use hyper::{HeaderMap, Method};
 
 use crate::doctor::advice::Change;
-use crate::doctor::finding::{Check, Finding};
+use crate::doctor::finding::{Check, Finding, Verdict};
 use crate::doctor::record::Record;
 use crate::doctor::wire::{Ask, fetch};
 use crate::terminal::harmless;
@@ -43,7 +43,7 @@ pub(in crate::doctor) async fn check(ask: Ask, origin: &str, stream: &Record) ->
         readable(&head.headers, origin)
     };
     let finding = match finding.verdict {
-        crate::doctor::finding::Verdict::Ok => finding,
+        Verdict::Ok => finding,
         _ => finding.change(Change::Cors),
     };
     finding.measured("allow_origin", allowed).measured("preflight_status", status.as_u16())
@@ -103,7 +103,6 @@ fn values(headers: &HeaderMap, header: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::finding::Verdict;
 
     fn head(fields: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();

@@ -21,26 +21,22 @@ pub(super) struct Environment {
 pub(super) fn clients() -> Option<&'static Environment> {
     static MADE: OnceLock<Option<Environment>> = OnceLock::new();
     let made = MADE.get_or_init(|| {
-        let folder = build_folder();
-        let python = folder.join("interop-python");
         let requirements = in_repository("interop/python/requirements.txt");
-        let cache = folder.join("npm-cache");
-        let made = make("python-env.sh", &[&requirements, &python])
-            .and_then(|()| make("node-env.sh", &[&in_repository("interop/javascript"), &cache]));
-        noticed("the interop matrix", made)?;
-        Some(Environment { python: python.join("bin/python") })
+        let cache = build_folder().join("npm-cache");
+        let made = make("python-env.sh", &[&requirements]).and_then(|python| {
+            make("node-env.sh", &[&in_repository("interop/javascript"), &cache])?;
+            Ok(Environment { python: python.into() })
+        });
+        made.map_err(|why| skipped("the interop matrix", &why)).ok()
     });
     made.as_ref()
 }
 
-/// The environment of the real model.
+/// Python with the real model and its server in it.
 pub(super) fn model() -> Option<PathBuf> {
-    let folder = build_folder().join("demo-llm");
     let requirements = in_repository("interop/model/requirements.txt");
-    let no_dependencies = Path::new("--no-deps");
-    let made = make("python-env.sh", &[&requirements, &folder, no_dependencies]);
-    noticed("the test with a real model", made)?;
-    Some(folder)
+    let made = make("python-env.sh", &[&requirements, Path::new("--no-deps")]);
+    made.map(PathBuf::from).map_err(|why| skipped("the test with a real model", &why)).ok()
 }
 
 /// The folder that cargo builds into: it is ignored, and kept.
@@ -51,18 +47,15 @@ fn build_folder() -> PathBuf {
     folder.to_owned()
 }
 
-fn make(script: &str, arguments: &[&Path]) -> Result<(), String> {
+/// Runs a script; the last line that it prints.
+fn make(script: &str, arguments: &[&Path]) -> Result<String, String> {
     let script = in_repository("scripts").join(script);
     let made = Command::new(&script).args(arguments).output().map_err(|error| error.to_string())?;
     if made.status.success() {
-        return Ok(());
+        let said = String::from_utf8_lossy(&made.stdout).into_owned();
+        return Ok(said.lines().last().unwrap_or_default().to_owned());
     }
     Err(String::from_utf8_lossy(&made.stderr).trim().to_owned())
-}
-
-/// What was made, or else a notice that nobody can miss, or a failure where it is required.
-fn noticed(what: &str, made: Result<(), String>) -> Option<()> {
-    made.map_err(|why| skipped(what, &why)).ok()
 }
 
 /// Says that something is left out, and why; fails where it is required.

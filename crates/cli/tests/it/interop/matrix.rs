@@ -90,7 +90,7 @@ struct World {
 impl World {
     fn start() -> Self {
         let (asked, behind) = (scenario::upstream(), scenario::upstream());
-        let server = Server::start_with_flags(&["--llm", &behind.url(), "--heartbeat", HEARTBEAT]);
+        let server = Server::start_with(&["--llm", &behind.url(), "--heartbeat", HEARTBEAT]);
         Self {
             direct: Side::of(&format!("http://{}", asked.address())),
             relayed: Side::of(&server.url),

@@ -84,7 +84,7 @@ fn curl_sees_ids_and_heartbeats_and_resumes_after_every_event() {
         return;
     }
     let upstream = scenario::upstream();
-    let server = Server::start_with_flags(&["--llm", &upstream.url(), "--heartbeat", HEARTBEAT]);
+    let server = Server::start_with(&["--llm", &upstream.url(), "--heartbeat", HEARTBEAT]);
     let label = Label { scenario: "silence", variant: "curl", client: "curl" };
     for (path, question) in questions(label) {
         let (_, direct) = ask(&format!("http://{}", upstream.address()), path, &question);
@@ -124,7 +124,7 @@ fn curl_sees_ids_and_heartbeats_and_resumes_after_every_event() {
 fn event_source_follows_an_answer_over_a_network_that_breaks() {
     let Some(environment) = environment::clients() else { return };
     let upstream = scenario::upstream();
-    let server = Server::start_with_flags(&["--llm", &upstream.url(), "--heartbeat", HEARTBEAT]);
+    let server = Server::start_with(&["--llm", &upstream.url(), "--heartbeat", HEARTBEAT]);
     let label = Label { scenario: "paced", variant: "follow", client: "eventsource" };
     let [(path, question), ..] = questions(label);
     let (_, direct) = ask(&format!("http://{}", upstream.address()), path, &question);

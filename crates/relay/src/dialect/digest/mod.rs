@@ -113,10 +113,10 @@ impl Digest {
     }
 
     /// The answer so far: `dialect`, `id`, `model`, `state` (`in_progress`, `completed`,
-    /// `incomplete`, `failed`, `cancelled`), `text`, and where there are any `reasoning`, `refusal`,
-    /// `tool_calls` (`id`, `name`, `arguments`), `finish_reason`, `usage` (as the upstream wrote it);
-    /// and `events`, the number of records taken. An answer of several choices is told as its first,
-    /// with all of them in `choices`, each with its `index`.
+    /// `incomplete`, `failed`, `cancelled`), `text`, and where there are any `reasoning`,
+    /// `refusal`, `tool_calls` (`id`, `name`, `arguments`), `finish_reason`, `usage` (as the
+    /// upstream wrote it); and `events`, the number of records taken. An answer of several choices
+    /// is told as its first, with all of them in `choices`, each with its `index`.
     #[must_use]
     pub fn snapshot(&self) -> Value {
         let (dialect, mut whole) = match &self.kind {

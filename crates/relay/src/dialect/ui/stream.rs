@@ -206,13 +206,8 @@ impl Ui {
         start(call, out);
         let delta = if opening { call.arguments.as_str() } else { more };
         if !delta.is_empty() {
-            let id = &call.id;
-            put(
-                out,
-                format!(
-                    r#"{{"type":"tool-input-delta","toolCallId":"{id}","inputTextDelta":"{delta}"}}"#
-                ),
-            );
+            let head = format!(r#"{{"type":"tool-input-delta","toolCallId":"{}""#, call.id);
+            put(out, format!(r#"{head},"inputTextDelta":"{delta}"}}"#));
         }
     }
 
