@@ -1,11 +1,13 @@
 #!/bin/sh
 # Makes a Python environment with exactly the packages of a requirements file (with hashes), if it
-# is not there already, and prints the path of its python. Usage: scripts/python-env.sh FILE
+# is not there already, and prints the path of its python. Usage:
+# scripts/python-env.sh FILE [PIP OPTION...]
 set -eu
 
 LEAST=3.9
 root=$(cd "$(dirname "$0")/.." && pwd)
 requirements=$1
+shift
 
 give_up() {
     echo "no Python environment: $1" >&2
@@ -18,7 +20,7 @@ python3 -c "import sys; sys.exit(sys.version_info < tuple(map(int, '$LEAST'.spli
     give_up "python3 is older than $LEAST"
 
 # Another Python or other requirements are another environment.
-name=$({ python3 -VV && cat "$requirements"; } | cksum | cut -d' ' -f1)
+name=$({ python3 -VV && cat "$requirements" && echo "$@"; } | cksum | cut -d' ' -f1)
 folder="${TIDINGS_PYTHON_ENVS:-$root/target/python}"
 env="$folder/$name"
 if [ ! -x "$env/bin/python" ]; then
@@ -30,7 +32,7 @@ if [ ! -x "$env/bin/python" ]; then
     python3 -m venv "$new/env" >&2 ||
         give_up "venv does not work; get it with: apt-get install python3-venv"
     "$new/env/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
-        --retries 2 --require-hashes --requirement "$requirements" >&2 ||
+        --retries 2 --require-hashes --requirement "$requirements" "$@" >&2 ||
         give_up "the packages of $requirements cannot be had; is there a network?"
     [ -d "$env" ] || mv "$new/env" "$env"
 fi

@@ -11,6 +11,7 @@ mod doctor_upstream;
 mod durability;
 mod flask;
 mod help;
+mod interop;
 mod pages;
 mod program;
 mod publish;
