@@ -15,7 +15,7 @@ run: ## Build and run a server for development (DATA=./tidings-data LISTEN=127.0
 	@$(CARGO) build --release --locked --package tidings
 	@exec "$$(scripts/target-dir.sh)/release/tidings" dev --data-dir "$(DATA)" --listen "$(LISTEN)"
 
-test: ## Run all tests of the workspace
+test: ## Run all tests of the workspace (those of `tidings doctor` take nginx, if it is there)
 	@scripts/need.sh cargo linker git
 	$(CARGO) test --workspace --locked
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Says in one line each what is missing to go on. Usage: scripts/need.sh cargo linker git rustfmt clippy
+# Says in one line each what is missing to go on. Usage: scripts/need.sh cargo linker git rustfmt clippy nginx
 set -eu
 
 LEAST=1.85
@@ -37,6 +37,11 @@ for need in "$@"; do
         ;;
     clippy)
         cargo clippy --version >/dev/null 2>&1 || miss "clippy; get it with: rustup component add clippy"
+        ;;
+    nginx)
+        # Debian puts it where PATH of a plain user does not look.
+        command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] ||
+            miss "nginx, for the tests of \`tidings doctor\`; get it with: apt-get install nginx"
         ;;
     *)
         miss "(a mistake in the Makefile: nothing is known about '$need')"

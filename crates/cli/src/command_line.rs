@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{completions, config, history, publish, serve, subscribe, topics};
+use crate::{completions, config, doctor, history, publish, serve, subscribe, topics};
 
 const ABOUT: &str = "\
 Durable, resumable live streams over plain HTTP.
@@ -19,6 +19,7 @@ Try it, in two terminals:
 Exit codes:
   0 done   1 failed   2 wrong command line or configuration   3 server not reached
   4 server refused   5 stream ended with an error   6 command given with --exec failed
+  7 doctor warns   8 doctor found what breaks streams
 
 `tidings COMMAND --help` has examples for each command.";
 
@@ -59,6 +60,7 @@ pub(crate) enum Command {
     Subscribe(subscribe::Arguments),
     History(history::Arguments),
     Topics(topics::Arguments),
+    Doctor(doctor::Arguments),
     #[cfg(target_os = "linux")]
     #[command(after_long_help = BENCH_EXAMPLES)]
     Bench(crate::bench::BenchArgs),

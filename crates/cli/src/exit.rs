@@ -9,6 +9,8 @@
 //! | 4 | the server refused the request |
 //! | 5 | the stream ended with `error` or `cancelled` (`subscribe`) |
 //! | 6 | a command given with `--exec` failed (`subscribe`) |
+//! | 7 | something may break streams, or costs more than it must (`doctor`) |
+//! | 8 | something breaks streams (`doctor`) |
 
 use std::fmt;
 use std::io;
@@ -25,6 +27,8 @@ pub(crate) enum Reason {
     Refused = 4,
     Ended = 5,
     Command = 6,
+    StreamWarning = 7,
+    StreamBroken = 8,
 }
 
 /// A message for the user with the code to end with.

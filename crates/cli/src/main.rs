@@ -8,6 +8,7 @@ mod bench;
 mod command_line;
 mod completions;
 mod config;
+mod doctor;
 mod exit;
 mod history;
 mod output;
@@ -42,6 +43,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Subscribe(arguments) => subscribe::run(&arguments)?,
         Command::History(arguments) => history::run(&arguments)?,
         Command::Topics(arguments) => topics::run(&arguments)?,
+        Command::Doctor(arguments) => return doctor::run(&arguments),
         Command::Config(arguments) => config::run(&arguments)?,
         Command::Completions(arguments) => completions::run(&arguments)?,
     }

@@ -40,6 +40,10 @@ impl Target {
                 let why = chain(&**source);
                 Exit::new(Reason::Unreachable, format!("{error}: {why}. {UNCERTAIN}"))
             }
+            RequestError::Certificate(source) => {
+                let why = chain(&**source);
+                Exit::new(Reason::Failed, harmless(&format!("{error}: {why}")))
+            }
             RequestError::Timeout(_) => {
                 Exit::new(Reason::Unreachable, format!("{error}. {UNCERTAIN}"))
             }

@@ -11,6 +11,7 @@ pub(crate) enum Style {
     Strong,
     Faint,
     Green,
+    Yellow,
     Red,
     Cyan,
 }
@@ -21,6 +22,7 @@ impl Style {
             Self::Strong => "1",
             Self::Faint => "2",
             Self::Green => "32",
+            Self::Yellow => "33",
             Self::Red => "31",
             Self::Cyan => "36",
         }

@@ -77,6 +77,10 @@ pub enum RequestError {
     /// No connection was made, so the server has seen nothing of the request.
     #[error("the server cannot be reached")]
     Connect(#[source] Source),
+    /// The server's certificate is not trusted, has expired or is for another name. It has seen
+    /// nothing of the request, and trying again does not help.
+    #[error("the server's certificate is not accepted")]
+    Certificate(#[source] Source),
     /// The connection broke before the answer was complete. The server may have done it.
     #[error("the connection broke before the answer was complete")]
     Broken(#[source] Source),
@@ -117,7 +121,7 @@ impl RequestError {
         match self {
             Self::Refused(refusal) => refusal.is_retryable(),
             Self::Connect(_) | Self::Broken(_) | Self::Timeout(_) => true,
-            Self::Answer(_) | Self::Request(_) => false,
+            Self::Certificate(_) | Self::Answer(_) | Self::Request(_) => false,
         }
     }
 
@@ -139,6 +143,9 @@ pub enum SubscribeError {
     /// 200 fails the connection; 408, 425, 429 and 5xx are tried again nevertheless).
     #[error("the server refused: {0}")]
     Refused(Box<Refusal>),
+    /// The server's certificate is not trusted, has expired or is for another name.
+    #[error("the server's certificate is not accepted: {0}")]
+    Certificate(String),
     /// The answer is 200 but not `text/event-stream`.
     #[error("the answer is not an event stream but {0}")]
     NotAnEventStream(String),

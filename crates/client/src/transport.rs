@@ -71,6 +71,8 @@ impl Call {
 pub(crate) enum SendError {
     /// The server has seen nothing.
     Connect(Source),
+    /// The server has seen nothing, and what it showed is not accepted.
+    Certificate(Source),
     /// The server may have seen it.
     Broken(Source),
     /// The answer is a redirect that leads nowhere.
@@ -145,7 +147,9 @@ impl Transport {
         headers.extend(call.headers.clone());
         *request.uri_mut() = uri;
         self.pool.request(request).await.map_err(|error| {
-            if error.is_connect() {
+            if is_about_certificate(&error) {
+                SendError::Certificate(error.into())
+            } else if error.is_connect() {
                 SendError::Connect(error.into())
             } else {
                 SendError::Broken(error.into())
@@ -164,6 +168,7 @@ impl Transport {
         let exchange = async {
             let answer = self.send(call).await.map_err(|error| match error {
                 SendError::Connect(source) => RequestError::Connect(source),
+                SendError::Certificate(source) => RequestError::Certificate(source),
                 SendError::Broken(source) => RequestError::Broken(source),
                 SendError::Redirect(why) => RequestError::Answer(format!("redirect: {why}")),
                 SendError::Request(why) => RequestError::Request(why),
@@ -204,6 +209,32 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
         source = cause.source();
     }
     text
+}
+
+/// Whether the handshake failed because of what the server showed.
+#[cfg(feature = "tls")]
+fn is_about_certificate(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+            return matches!(
+                tls,
+                rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented
+            );
+        }
+        // An I/O error that is asked for its source passes over what it wraps.
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
+    }
+    false
+}
+
+#[cfg(not(feature = "tls"))]
+fn is_about_certificate(_: &(dyn Error + 'static)) -> bool {
+    false
 }
 
 fn tcp() -> HttpConnector {

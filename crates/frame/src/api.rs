@@ -95,7 +95,8 @@ pub struct Published {
     pub id: Position,
     /// Its topic.
     pub topic: String,
-    /// Whether this was a repeat; the id is the first one's.
+    /// Whether this was a repeat; the id is the first one's. Repeats of an earlier event of a
+    /// producer have the id of that producer's newest event.
     #[serde(default)]
     pub duplicate: bool,
 }

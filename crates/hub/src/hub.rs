@@ -44,6 +44,9 @@ pub struct Options {
 pub struct Counters {
     /// Events that have become visible.
     pub events_visible: AtomicU64,
+    /// Frames that were encoded: one for each event and framing that somebody follows, however many
+    /// do, and those read from the log for subscribers that catch up.
+    pub frames_encoded: AtomicU64,
 }
 
 /// The hub.
@@ -213,6 +216,8 @@ impl Hub {
         // is published elsewhere.
         let info = self.log.topic(name).and_then(|topic| self.log.describe(topic));
         let newest = info.as_ref().map_or(0, |info| info.newest);
+        // Of a deleted topic of this name it has nothing: whoever was behind it has to be told.
+        let newest = newest.max(self.log.deleted(name));
         let live = state.live(self, name);
         live.set_ended(info.is_some_and(|info| info.closed.is_some()));
         live.attach(bell, framing, newest);
@@ -347,15 +352,15 @@ impl State {
         }
     }
 
-    /// The followers of a topic at hand, those by pattern included. A tail that begins here holds
-    /// what is after `newest`.
+    /// The followers of a topic, those by pattern included. A tail that begins here holds what is
+    /// after `newest`.
     pub(crate) fn live_of(&mut self, hub: &Hub, name: &str, newest: u64) -> Option<Arc<Live>> {
-        let topic = self.topics.get(name)?;
-        if topic.patterns_version == self.patterns_version {
+        let matched = |topic: &&Topic| topic.patterns_version == self.patterns_version;
+        if let Some(topic) = self.topics.get(name).filter(matched) {
             return topic.live.clone();
         }
         self.match_patterns(hub, name, newest);
-        self.topics.get(name)?.live.clone()
+        self.lives.get(name).cloned()
     }
 
     fn match_patterns(&mut self, hub: &Hub, name: &str, newest: u64) {

@@ -22,6 +22,7 @@ pub mod error;
 pub mod fanout;
 pub mod hub;
 mod keeper;
+pub mod missed;
 pub mod open;
 pub mod policy;
 pub mod publish;
@@ -34,12 +35,13 @@ pub mod topics;
 pub use error::{PublishError, StoreError, SubscribeError, TopicError};
 pub use fanout::{Backlog, Bell, Framing, Gathered, Live, Reach, Span, Step, View};
 pub use hub::{Clock, Counters, Hub, Options};
+pub use missed::Gap;
 pub use open::OpenError;
 pub use policy::{
     Durability, EndBy, PolicyRule, PolicyRules, Retain, TopicPolicy, TopicTtl, TtlMode,
 };
 pub use publish::{Accepted, Expect, NewEvent, Outcome, Producer, Publish, Published, Round};
 pub use selection::Selection;
-pub use start::{Gap, Start, Started};
+pub use start::{Start, Started};
 pub use tidings_log::{ReadLimit, Recovery, State as LogState, Status as LogStatus};
 pub use topics::{ForkOf, TopicDescription};

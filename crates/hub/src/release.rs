@@ -209,10 +209,10 @@ impl Hub {
             // encoded for those who followed then.
             let newest = state.writer.next_sequence() - 1;
             for name in &waiting.topics {
-                if state.learn(self, name) {
-                    let live = state.live_of(self, name, newest);
-                    live.iter().for_each(|live| release.note(live));
-                }
+                // One that was deleted meanwhile is looked for too: its followers are to be told.
+                state.learn(self, name);
+                let live = state.live_of(self, name, newest);
+                live.iter().for_each(|live| release.note(live));
             }
             state.visible = waiting.last.max(state.visible);
         }

@@ -4,14 +4,12 @@
 //! a gap first, whose id is the position from which the stream goes on. Nothing that the hub still
 //! has is ever withheld: after a gap the stream goes on with the oldest that is kept.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use tidings_frame::{GapReason, Position, check_publisher_id};
 use tidings_log as log;
 
 use crate::fanout::Backlog;
 use crate::hub::Hub;
+use crate::missed::Gap;
 
 /// Where a subscription begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,19 +24,6 @@ pub enum Start {
     Since(u64),
     /// With the last so many events.
     Last(u64),
-}
-
-/// What a subscriber cannot be given.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gap {
-    /// Why.
-    pub reason: GapReason,
-    /// The id that it asked to resume after.
-    pub requested: String,
-    /// The position from which the stream goes on.
-    pub resumes: Position,
-    /// The topics concerned; empty for all.
-    pub topics: Vec<Arc<str>>,
 }
 
 /// Where a subscription begins, as a position.
@@ -71,7 +56,10 @@ impl Hub {
     /// of the selection there.
     pub fn before_last(&self, backlog: &mut Backlog, count: u64, through: u64) -> u64 {
         let topics = backlog.topics(self);
-        self.log.before_last(topics, count, through, self.now_ms()).min(through)
+        let after = self.log.before_last(topics, count, through, self.now_ms()).min(through);
+        // Whoever wants the last ones misses none of those before.
+        backlog.missed(self, after);
+        after
     }
 
     /// Whether a position was reached since the hub was opened: neither a crash nor damage can have
@@ -98,7 +86,8 @@ impl Hub {
             }),
             _ => 0,
         };
-        let gap = self.gap(reason, id, after, Vec::new());
+        let resumes = Position { epoch: self.epoch(), sequence: after };
+        let gap = Gap { reason, requested: id.to_owned(), resumes, topics: Vec::new() };
         // It is told that anything may be missing.
         backlog.missed(self, after);
         Started { after, gap: Some(gap) }
@@ -119,45 +108,5 @@ impl Hub {
     fn resume_after(&self, backlog: &mut Backlog, id: &str, after: u64) -> Started {
         let gap = backlog.missed(self, after).map(|gap| Gap { requested: id.to_owned(), ..gap });
         Started { after: gap.as_ref().map_or(after, |gap| gap.resumes.sequence), gap }
-    }
-
-    /// What a subscriber at `after` misses that was not `told` before. Notes it as told.
-    pub(crate) fn missed(
-        &self,
-        topics: &[log::TopicId],
-        after: u64,
-        told: &mut HashMap<log::TopicId, u64>,
-    ) -> Option<Gap> {
-        let now_ms = self.now_ms();
-        let mut names = Vec::new();
-        let mut first = None;
-        for &topic in topics {
-            let Some(missing) = self.log.missing(topic, after, now_ms) else { continue };
-            let known = told.insert(topic, missing.through);
-            if known.is_none_or(|through| through < missing.through) {
-                names.extend(self.log.describe(topic).map(|info| info.name));
-                first.get_or_insert(missing);
-            }
-        }
-        let (goes_on_after, reason) = goes_on(topics.len(), &first?, after);
-        let requested = Position { epoch: self.epoch(), sequence: after }.to_string();
-        Some(self.gap(reason, &requested, goes_on_after, names))
-    }
-
-    fn gap(&self, reason: GapReason, id: &str, after: u64, topics: Vec<Arc<str>>) -> Gap {
-        let resumes = Position { epoch: self.epoch(), sequence: after };
-        Gap { reason, requested: id.to_owned(), resumes, topics }
-    }
-}
-
-/// Where a stream of so many topics goes on, and why there is a gap. One topic of which everything
-/// up to there is gone goes on behind it. With several topics, or with a hole in the middle, what
-/// is kept before must still be sent.
-fn goes_on(topics: usize, missing: &log::Missing, after: u64) -> (u64, GapReason) {
-    match missing.reason {
-        log::Reason::Retention if topics == 1 => (missing.through, GapReason::Retention),
-        log::Reason::Retention => (after, GapReason::Retention),
-        log::Reason::Crash => (after, GapReason::Crash),
-        log::Reason::Damage => (after, GapReason::Damage),
     }
 }

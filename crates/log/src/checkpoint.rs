@@ -7,6 +7,7 @@
 use std::io;
 
 use crate::codec::{Reader, put_bytes, put_option, put_varint};
+use crate::deleted::DeletedNames;
 use crate::ledger::{Produced, Request};
 use crate::record::{end_code, end_from, put_fork, put_policy, take_fork, take_policy};
 use crate::storage::{Storage, read_all, replace};
@@ -16,7 +17,8 @@ use crate::{Repeated, Schedule, TopicId};
 
 const NAMES: [&str; 2] = ["checkpoint", "checkpoint.copy"];
 const MAGIC: [u8; 8] = *b"TDNGCKP1";
-const VERSION: u32 = 1;
+/// 1 had no deleted names.
+pub(crate) const VERSION: u32 = 2;
 
 /// Encodes the table as it is now. `orphans` are the requests that no segment has any more.
 pub(crate) fn encode(table: &Table, secret_check: u64, orphans: &[(u128, Request)]) -> Vec<u8> {
@@ -52,6 +54,12 @@ pub(crate) fn encode(table: &Table, secret_check: u64, orphans: &[(u128, Request
         put_varint(&mut out, u64::from(request.repeated.count));
         put_varint(&mut out, request.repeated.fingerprint);
         put_varint(&mut out, request.time_ms);
+    }
+    put_varint(&mut out, table.deleted.floor());
+    put_varint(&mut out, table.deleted.len() as u64);
+    for (name, newest) in table.deleted.after(0) {
+        put_bytes(&mut out, name.as_bytes());
+        put_varint(&mut out, newest);
     }
     let crc = crc32fast::hash(&out);
     out.extend_from_slice(&crc.to_le_bytes());
@@ -141,12 +149,12 @@ fn parse(bytes: &[u8], secret_check: u64) -> Result<Table, Option<u32>> {
         return Err(None);
     }
     match reader.u32() {
-        Some(VERSION) => take_table(&mut reader, secret_check).ok_or(None),
+        Some(version @ 1..=VERSION) => take_table(&mut reader, version, secret_check).ok_or(None),
         other => Err(other),
     }
 }
 
-fn take_table(reader: &mut Reader<'_>, secret_check: u64) -> Option<Table> {
+fn take_table(reader: &mut Reader<'_>, version: u32, secret_check: u64) -> Option<Table> {
     let same_secret = reader.u64()? == secret_check;
     let mut table = Table { covers: reader.varint()?, ..Table::default() };
     table.newest_batch = table.covers;
@@ -175,6 +183,13 @@ fn take_table(reader: &mut Reader<'_>, secret_check: u64) -> Option<Table> {
         let request = Request { topic, repeated, time_ms: reader.varint()? };
         if same_secret {
             table.ledger.remember(hash, request);
+        }
+    }
+    if version >= 2 {
+        table.deleted = DeletedNames::with_floor(reader.varint()?);
+        for _ in 0..reader.varint()? {
+            let name = reader.text()?.into();
+            table.deleted.note(name, reader.varint()?);
         }
     }
     reader.is_empty().then_some(table)

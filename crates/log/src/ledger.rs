@@ -129,11 +129,13 @@ fn in_window(request: &Request, now_ms: u64) -> bool {
 
 /// A producer's newest event in a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Produced {
-    pub(crate) epoch: u64,
-    pub(crate) sequence: u64,
-    /// The event's place in the log.
-    pub(crate) at: u64,
+pub struct Produced {
+    /// The producer's epoch.
+    pub epoch: u64,
+    /// Its own number for the event.
+    pub sequence: u64,
+    /// The event's sequence in the log.
+    pub at: u64,
 }
 
 /// The producers of one topic.

@@ -19,6 +19,7 @@ mod checkpoint;
 mod codec;
 mod collect;
 mod compact;
+mod deleted;
 mod describe;
 mod error;
 mod event;
@@ -30,6 +31,7 @@ pub mod limits;
 mod log;
 mod lookup;
 mod maintain;
+mod open_runs;
 mod read;
 mod record;
 mod recover;
@@ -54,6 +56,7 @@ pub use event::{
     Appended, Durability, End, Event, Idempotency, Missing, Producer, Progress, ReadLimit, Reason,
     Repeated, Schedule, StoredEvent,
 };
+pub use ledger::Produced;
 pub use log::{Damage, Log, Maintained, Opened, Options, Recovery, State, Status};
 pub use recover::open;
 pub use storage::{File, FileStorage, Storage};

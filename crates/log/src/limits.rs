@@ -55,6 +55,10 @@ pub const PUBLISHER_IDS_MAX: usize = 1_000_000;
 /// Producers remembered per topic; the one idle for longest is forgotten first.
 pub const PRODUCERS_PER_TOPIC_MAX: usize = 4096;
 
+/// Names of deleted topics that are remembered with their newest event. Beyond that the earliest
+/// are forgotten, and whoever resumes from before them is told that events may be missing.
+pub const DELETED_NAMES_MAX: usize = 16_384;
+
 /// Pending schedules.
 pub const SCHEDULES_MAX: usize = 1_000_000;
 

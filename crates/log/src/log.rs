@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 use crate::index::TagKind;
 use crate::shared::Shared;
 use crate::{
-    MaintainError, Missing, Progress, ReadError, ReadLimit, Repeated, Schedule, StoredEvent,
-    SyncError, TopicId, TopicInfo, Writer, limits,
+    MaintainError, Missing, Produced, Progress, ReadError, ReadLimit, Repeated, Schedule,
+    StoredEvent, SyncError, TopicId, TopicInfo, Writer, limits,
 };
 
 /// How a log is opened. `Options::default()` is right for production except for `now_ms`.
@@ -221,6 +221,30 @@ impl Log {
         self.shared.missing(topic, after, now_ms)
     }
 
+    /// The newest event that a deleted topic of this name had; 0 if none was deleted. May be too
+    /// high when more than [`limits::DELETED_NAMES_MAX`] names were, but never at or above the
+    /// creation of the topic that has the name now. An event that had expired before counts too.
+    pub fn deleted(&self, name: &str) -> u64 {
+        let table = self.shared.read();
+        let now = table.names.get(name).and_then(|id| table.topics.get(id));
+        let before = now.map_or(u64::MAX, |topic| topic.created_at.saturating_sub(1));
+        table.deleted.newest(name).min(before)
+    }
+
+    /// Visits the names of deleted topics that had an event after this, with their newest events.
+    /// Returns the floor: names that are not remembered any more had no event after it.
+    pub fn deleted_after(&self, after: u64, visit: &mut dyn FnMut(&Arc<str>, u64)) -> u64 {
+        let table = self.shared.read();
+        table.deleted.after(after).for_each(|(name, newest)| visit(name, newest));
+        table.deleted.floor()
+    }
+
+    /// How often a topic was deleted since the log was opened. Who has read and then sees the same
+    /// number as before knows that no topic went away under the read.
+    pub fn deletions(&self) -> u64 {
+        self.shared.read().deleted.count()
+    }
+
     /// The position after which a read of `topics` up to and including `through` returns the last
     /// `n` of their readable events there. May read the disk.
     pub fn before_last(&self, topics: &[TopicId], n: u64, through: u64, now_ms: u64) -> u64 {
@@ -262,12 +286,11 @@ impl Log {
         table.ledger.request(hash, self.shared.clock())
     }
 
-    /// The newest (epoch, sequence) of this producer in the topic.
-    pub fn producer(&self, topic: TopicId, id: &str) -> Option<(u64, u64)> {
+    /// The newest event of this producer in the topic.
+    pub fn producer(&self, topic: TopicId, id: &str) -> Option<Produced> {
         let hash = self.shared.secret.hash(TagKind::Producer, topic, id);
         let table = self.shared.read();
-        let produced = table.topics.get(&topic)?.producers.as_ref()?.get(hash)?;
-        Some((produced.epoch, produced.sequence))
+        table.topics.get(&topic)?.producers.as_ref()?.get(hash).copied()
     }
 
     /// The sequence of the newest event of the topic that the publisher gave this id, if it is

@@ -59,8 +59,8 @@ fn open_error(what: &str) -> impl Fn(io::Error) -> OpenError + '_ {
     }
 }
 
-fn version_error(file: &str, found: u32) -> OpenError {
-    OpenError::Version { file: file.to_owned(), found, known: FORMAT_VERSION }
+fn version_error(file: &str, found: u32, known: u32) -> OpenError {
+    OpenError::Version { file: file.to_owned(), found, known }
 }
 
 fn boot_id(options: &Options) -> [u8; 16] {
@@ -348,7 +348,7 @@ fn find_life(
     recovery: &mut Recovery,
 ) -> Result<(LifeFile, Option<Life>), OpenError> {
     match LifeFile::open(storage).map_err(open_error("reading the state file"))? {
-        life::Found::Version(version) => Err(version_error("state", version)),
+        life::Found::Version(version) => Err(version_error("state", version, FORMAT_VERSION)),
         life::Found::Life(file) => {
             recovery.clean = file.life.clean;
             let life = file.life;
@@ -377,7 +377,9 @@ fn find_checkpoint(
     let found = checkpoint::load(storage, secret.check());
     match found.map_err(open_error("reading the checkpoint"))? {
         checkpoint::Found::Table(table) => return Ok(*table),
-        checkpoint::Found::Version(version) => return Err(version_error("checkpoint", version)),
+        checkpoint::Found::Version(version) => {
+            return Err(version_error("checkpoint", version, checkpoint::VERSION));
+        }
         checkpoint::Found::Damaged => {}
         // Without a deleted segment there need not be one.
         checkpoint::Found::Nothing if ids.first().is_none_or(|first| *first <= 1) => {
@@ -402,7 +404,9 @@ impl FoundSegment {
         let read = file.read_at(&mut front, 0).map_err(&failed)?;
         let header = match SegmentHeader::decode(&front[..read]) {
             Ok(header) if header.id == id => Some(header),
-            Err(HeaderError::Version(version)) => return Err(version_error(&name, version)),
+            Err(HeaderError::Version(version)) => {
+                return Err(version_error(&name, version, FORMAT_VERSION));
+            }
             Ok(_) | Err(HeaderError::Damaged) => None,
         };
         let Some(own) = header else {

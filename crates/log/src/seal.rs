@@ -123,7 +123,7 @@ impl Table {
     pub(crate) fn sealed(&mut self, id: u64, topics: &[TopicId]) {
         for topic in topics {
             if let Some(topic) = self.topics.get_mut(topic) {
-                topic.open.retain(|run| run.segment != id);
+                topic.open.remove_segment(id);
             }
         }
         if let Some(state) = self.segments.get_mut(&id) {
@@ -155,8 +155,8 @@ impl Topic {
         let same =
             |open: &OpenRun| open.segment == run.segment && open.first_ordinal == run.first_ordinal;
         // It is the oldest open one, unless it has been removed meanwhile.
-        if self.open.front().is_some_and(same) {
-            self.open.pop_front();
+        if self.open.oldest().is_some_and(same) {
+            self.open.pop_oldest();
             self.runs.push_back(*run);
         }
     }

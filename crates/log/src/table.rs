@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::collect::{Collected, EventMeta, Op};
+use crate::deleted::DeletedNames;
 use crate::hash::NumberMap;
 use crate::index::{Entry, Run, Tag, TagKind};
 use crate::ledger::{Ledger, Produced};
@@ -95,6 +96,7 @@ pub(crate) struct Risk {
 pub(crate) struct Table {
     pub(crate) topics: NumberMap<TopicId, Topic>,
     pub(crate) names: BTreeMap<Arc<str>, TopicId>,
+    pub(crate) deleted: DeletedNames,
     pub(crate) segments: BTreeMap<u64, SegmentState>,
     pub(crate) schedules: BTreeMap<u64, Schedule>,
     pub(crate) ledger: Ledger,
@@ -325,7 +327,12 @@ impl Table {
                 }
                 self.limit_conflated(id);
             }
-            Control::Trimmed { id, through } => self.raise_floor(id, through),
+            Control::Trimmed { id, through } => {
+                self.raise_floor(id, through);
+                if let Some(topic) = self.topics.get_mut(&id) {
+                    topic.trimmed = Some(through);
+                }
+            }
             Control::Closed { id, end } => {
                 if let Some(topic) = self.topics.get_mut(&id) {
                     topic.closed = Some(end);
@@ -381,6 +388,10 @@ impl Table {
         if self.names.get(&topic.name) == Some(&id) {
             self.names.remove(&topic.name);
         }
+        // Trimmed before it was deleted; without that, from a log of an older version, as far as is
+        // known here.
+        let newest = topic.trimmed.unwrap_or(topic.newest);
+        self.deleted.note(topic.name.clone(), newest);
         if let Some(source) = topic.fork.and_then(|fork| self.topics.get_mut(&fork.source)) {
             source.forks = source.forks.saturating_sub(1);
         }

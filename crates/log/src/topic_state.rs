@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::hash::NumberMap;
 use crate::index::{Entry, OpenRun, Piece, Run};
 use crate::ledger::Producers;
+use crate::open_runs::OpenRuns;
 use crate::{End, Fork, Policy, TopicId};
 
 /// A live record of a conflating topic.
@@ -83,10 +84,12 @@ pub(crate) struct Topic {
     /// Bytes of the entries of the first piece that are settled (an estimate, if it is sealed).
     pub(crate) front_dead: u64,
     pub(crate) removed_last: u64,
+    /// How far it was last trimmed; a deletion says so of what it takes.
+    pub(crate) trimmed: Option<u64>,
     /// Stored bytes of the entries from `settled` on (conflating: of the live records).
     pub(crate) bytes: u64,
     pub(crate) runs: VecDeque<Run>,
-    pub(crate) open: VecDeque<OpenRun>,
+    pub(crate) open: OpenRuns,
     pub(crate) conflated: Option<Box<Conflated>>,
     pub(crate) producers: Option<Box<Producers>>,
 }
@@ -116,9 +119,10 @@ impl Topic {
             settled: 0,
             front_dead: 0,
             removed_last: 0,
+            trimmed: None,
             bytes: 0,
             runs: VecDeque::new(),
-            open: VecDeque::new(),
+            open: OpenRuns::default(),
             conflated,
             producers: None,
         }
@@ -152,7 +156,7 @@ impl Topic {
 
     /// Adds an event of an unsealed segment; returns whether this began a run in that segment.
     pub(crate) fn push(&mut self, segment: u64, base: u64, ordinal: u64, entry: Entry) -> bool {
-        if let Some(run) = self.open.back_mut() {
+        if let Some(run) = self.open.newest_mut() {
             let dense = run.first_ordinal + run.entries.len() as u64 == ordinal;
             if run.segment == segment {
                 if dense {
@@ -160,16 +164,11 @@ impl Topic {
                     return false;
                 }
                 let entries = vec![entry];
-                self.open.push_back(OpenRun { segment, base, first_ordinal: ordinal, entries });
+                self.open.push(OpenRun { segment, base, first_ordinal: ordinal, entries });
                 return false;
             }
         }
-        self.open.push_back(OpenRun {
-            segment,
-            base,
-            first_ordinal: ordinal,
-            entries: vec![entry],
-        });
+        self.open.push(OpenRun { segment, base, first_ordinal: ordinal, entries: vec![entry] });
         true
     }
 
@@ -197,7 +196,7 @@ impl Topic {
         let popped = (piece.segment(), piece.count() - dead, piece.bytes() - dead_bytes);
         let (last, end) = (piece.last(), piece.end_ordinal());
         if self.runs.pop_front().is_none() {
-            self.open.pop_front();
+            self.open.pop_oldest();
         }
         self.note_removed(last);
         self.floor = self.floor.max(last);

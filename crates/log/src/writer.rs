@@ -71,7 +71,8 @@ impl Batch {
     }
 
     fn room(&self, more: usize) -> bool {
-        self.collected.ops.len() < limits::BATCH_RECORDS_MAX
+        // A deletion is two records.
+        self.collected.ops.len() + 1 < limits::BATCH_RECORDS_MAX
             && self.bytes.len().saturating_add(more) < limits::BATCH_BYTES_MAX - RECORD_OVERHEAD
     }
 }
@@ -79,20 +80,26 @@ impl Batch {
 /// More bytes than any record has beside its texts and its data.
 const RECORD_OVERHEAD: usize = 1024;
 
-/// What a push needs of a topic. The writer has its own copy, so that pushing takes no lock.
+/// What a push needs of a topic. The writer has its own copy, so that pushing takes no lock, and
+/// nothing else is in it: with many topics each push fetches one from far away in memory.
 #[derive(Clone, Copy, Debug)]
 struct Head {
     next_ordinal: u64,
     conflate: bool,
-    retention: Retention,
-    /// What earlier policies of an unfinished batch have removed.
-    floor: u64,
     closed: bool,
     /// Forks below it in its chain.
     depth: u8,
     /// Live topics that begin with it.
     forks: u32,
     source: Option<TopicId>,
+}
+
+/// A policy that an unfinished batch has set.
+#[derive(Clone, Copy, Debug, Default)]
+struct NewPolicy {
+    retention: Retention,
+    /// What earlier policies have removed.
+    floor: u64,
 }
 
 /// The only way to append: there is one per log. Fills one batch at a time: the first push into an
@@ -107,6 +114,8 @@ pub struct Writer {
     /// Ordinals are taken back to these when a batch is abandoned: (topic, head before it; `None` =
     /// created in it).
     undo: Vec<(TopicId, Option<Head>)>,
+    /// Of the unfinished batch; other topics have the table's.
+    policies: NumberMap<TopicId, NewPolicy>,
     turn: u64,
     next_topic: u32,
     next_schedule: u64,
@@ -136,8 +145,6 @@ impl Writer {
         let head = |topic: &Topic| Head {
             next_ordinal: topic.next_ordinal,
             conflate: topic.policy.conflate,
-            retention: topic.policy.retention,
-            floor: 0,
             closed: topic.closed.is_some(),
             depth: table.chain(topic.id).count().saturating_sub(1) as u8,
             forks: topic.forks,
@@ -149,6 +156,7 @@ impl Writer {
             entropy: options.entropy,
             heads: table.topics.values().map(|topic| (topic.id, head(topic))).collect(),
             undo: Vec::new(),
+            policies: NumberMap::default(),
             turn: 0,
             next_topic: table.next_topic.max(1),
             next_schedule: table.next_schedule.max(1),
@@ -195,6 +203,7 @@ impl Writer {
 
     /// Takes back what an abandoned batch assumed.
     fn roll_back(&mut self) {
+        self.policies.clear();
         while let Some((topic, head)) = self.undo.pop() {
             match head {
                 Some(head) => self.heads.insert(topic, head),
@@ -295,7 +304,10 @@ impl Writer {
         } else {
             let written = self.append_batch(batch, durability);
             match written {
-                Ok(_) => self.undo.clear(),
+                Ok(_) => {
+                    self.undo.clear();
+                    self.policies.clear();
+                }
                 Err(_) => self.roll_back(),
             }
             written

@@ -1,5 +1,5 @@
-//! Logs written by every released format version can be read: `tests/golden/v1` is one of version
-//! 1.
+//! Logs written by every format version can be read: `tests/golden/v1` is one of version 1, `v2`
+//! one of version 2, whose checkpoint knows deleted names.
 //!
 //! The golden files were written once, by `TIDINGS_LOG_GOLDEN=write cargo test -p tidings-log
 //! --test compat`. They are never written again: a new format version gets a folder of its own.
@@ -12,15 +12,18 @@ use std::sync::Arc;
 
 use tidings_log::{
     Batch, Durability, End, Event, FileStorage, Fork, Idempotency, Log, NewTopic, Opened, Options,
-    Policy, Producer, ReadLimit, Reason, Repeated, Retention, StoredEvent, TopicId, Writer, limits,
-    open,
+    Policy, Produced, Producer, ReadLimit, Reason, Repeated, Retention, StoredEvent, TopicId,
+    Writer, limits, open,
 };
 
 const ALL: ReadLimit = ReadLimit { events: usize::MAX, bytes: usize::MAX };
 const NOW: u64 = 1_800_000_000_000;
 
-fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1")
+/// The version that is written today.
+const TODAY: u32 = 2;
+
+fn golden(version: u32) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/v{version}"))
 }
 
 fn options() -> Options {
@@ -55,6 +58,7 @@ fn write(folder: &Path) {
         Policy { conflate: true, durability: Durability::Synced, extra, ..Policy::default() };
     let latest = create(&mut writer, "latest", policy, None);
     let gone = create(&mut writer, "gone", Policy::default(), None);
+    let early = create(&mut writer, "early", Policy::default(), None);
     let padding = [b'.'; 700];
     for number in 0..60_u64 {
         let time_ms = NOW + number;
@@ -65,11 +69,17 @@ fn write(folder: &Path) {
         );
         if number % 10 == 0 {
             let text = format!("plain {number}");
-            let topics = [plain, gone];
+            let topics = [plain, gone, early];
+            let topics = if number == 0 { &topics[..] } else { &topics[..2] };
             let data = text.as_bytes();
-            append(&mut writer, &Event { topics: &topics, time_ms, data, ..Event::default() });
+            append(&mut writer, &Event { topics, time_ms, data, ..Event::default() });
             let (topics, key) = ([latest], Some(if number % 20 == 0 { "even" } else { "odd" }));
             append(&mut writer, &Event { topics: &topics, time_ms, key, data, ..Event::default() });
+        }
+        if number == 5 {
+            let mut batch = Batch::new();
+            writer.delete_topic(&mut batch, early).unwrap();
+            writer.append(&mut batch, Durability::Written).unwrap();
         }
         log.maintain(time_ms).unwrap();
     }
@@ -111,7 +121,7 @@ fn read(log: &Log, name: &str) -> Vec<(u64, String)> {
     found
 }
 
-fn check(log: &Log) {
+fn check(log: &Log, version: u32) {
     let busy: Vec<u64> = read(log, "busy").into_iter().map(|(sequence, _)| sequence).collect();
     assert_eq!(busy, [69, 70, 71, 72]);
     let gap = log.missing(log.topic("busy").unwrap(), 0, NOW + 200).unwrap();
@@ -124,7 +134,8 @@ fn check(log: &Log) {
     assert_eq!(read(log, "fork"), expected[..2]);
     assert_eq!(read(log, "latest"), [(51, "plain 40".to_owned()), (63, "plain 50".to_owned())],);
     let id = log.topic("plain/ä").unwrap();
-    assert_eq!(log.producer(id, "producer"), Some((3, 9)));
+    let produced = Produced { epoch: 3, sequence: 9, at: 73 };
+    assert_eq!(log.producer(id, "producer"), Some(produced));
     assert_eq!(log.publisher_id(id, "urn:1"), Some(73));
     let repeated = Repeated { first: 73, count: 1, fingerprint: 77 };
     assert_eq!(log.idempotent(id, "again"), Some(repeated));
@@ -132,20 +143,23 @@ fn check(log: &Log) {
     let latest = log.describe(log.topic("latest").unwrap()).unwrap();
     assert_eq!((&*latest.policy.extra, latest.policy.conflate), (&b"opaque"[..], true));
     assert_eq!(log.topic("gone"), None);
+    // The checkpoint of version 1 forgot them.
+    let deleted = if version == 1 { [0, 0] } else { [62, 2] };
+    assert_eq!(["gone", "early"].map(|name| log.deleted(name)), deleted);
     let schedules = log.schedules();
     assert_eq!(schedules.len(), 1);
     assert_eq!((schedules[0].due_ms, &*schedules[0].payload), (NOW + 5, &b"later"[..]));
 }
 
 #[test]
-fn a_log_of_version_1_is_read() {
+fn a_log_of_every_version_is_read() {
     if std::env::var_os("TIDINGS_LOG_GOLDEN").is_some() {
-        assert!(!golden().exists(), "golden files are written once");
-        write(&golden());
+        assert!(!golden(TODAY).exists(), "golden files are written once");
+        write(&golden(TODAY));
     }
-    for sidecars in [true, false] {
+    for (version, sidecars) in [(1, true), (1, false), (TODAY, true), (TODAY, false)] {
         let folder = tempfile::tempdir().unwrap();
-        for entry in fs::read_dir(golden()).unwrap() {
+        for entry in fs::read_dir(golden(version)).unwrap() {
             let entry = entry.unwrap();
             let name = entry.file_name().into_string().unwrap();
             if sidecars || !name.ends_with(".index") {
@@ -157,7 +171,7 @@ fn a_log_of_version_1_is_read() {
         assert!(recovery.clean && recovery.damaged.is_empty(), "{recovery:?}");
         assert_eq!(recovery.rebuilt_sidecars > 0, !sidecars);
         assert_eq!(writer.next_sequence(), 74);
-        check(&log);
+        check(&log, version);
         writer.close().unwrap();
     }
 }
@@ -168,5 +182,5 @@ fn the_log_of_today_is_the_same() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path());
     let storage = Arc::new(FileStorage::new(folder.path()).unwrap());
-    check(&open(storage, options()).unwrap().log);
+    check(&open(storage, options()).unwrap().log, TODAY);
 }

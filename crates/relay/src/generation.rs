@@ -48,7 +48,7 @@ enum Outcome {
 /// How reading a body went on.
 enum Read {
     Over(End),
-    Broken { clean: bool, why: String },
+    Broken { clean: bool, cause: Cause },
 }
 
 /// The task's state.
@@ -87,7 +87,7 @@ impl Generation {
             () = answer.told_to_stop() => stopped(Cause::Stopped),
             () = abandoned(&readers, policy) => stopped(Cause::Stopped),
             () = sleep(limit) => {
-                stopped(Cause::TimedOut(format!("the answer took longer than {} s", limit.as_secs())))
+                stopped(Cause::TimedOut(format!("the answer took longer than {limit:?}")))
             }
             outcome = self.converse(&request) => outcome,
         };
@@ -165,10 +165,7 @@ impl Generation {
                 return (Outcome::Plain(unreachable(502, &error.to_string())), Again::Elsewhere);
             }
             Err(_) => {
-                let why = format!(
-                    "the upstream did not answer within {} s",
-                    config.answer_timeout.as_secs()
-                );
+                let why = format!("the upstream did not answer within {:?}", config.answer_timeout);
                 return (Outcome::Plain(unreachable(504, &why)), Again::Elsewhere);
             }
         };
@@ -191,13 +188,11 @@ impl Generation {
         }
         match self.read(response.into_body(), fallback).await {
             Read::Over(end) => (Outcome::Over(end), Again::No),
-            Read::Broken { why, .. } if self.last_token.is_none() && fallback => {
+            Read::Broken { cause, .. } if self.last_token.is_none() && fallback => {
                 self.held.clear();
-                (broken(Cause::Broken(why)), Again::Elsewhere)
+                (broken(cause), Again::Elsewhere)
             }
-            Read::Broken { clean, why } => {
-                (Outcome::Broken { clean, cause: Cause::Broken(why) }, Again::No)
-            }
+            Read::Broken { clean, cause } => (Outcome::Broken { clean, cause }, Again::No),
         }
     }
 
@@ -209,8 +204,9 @@ impl Generation {
         loop {
             let frame = match timeout_at(heard + self.config.idle_timeout, body.frame()).await {
                 Err(_) => {
-                    let why = self.config.idle_timeout.as_secs();
-                    return broken(false, format!("the upstream said nothing for {why} s"));
+                    let why =
+                        format!("the upstream said nothing for {:?}", self.config.idle_timeout);
+                    return Read::Broken { clean: false, cause: Cause::TimedOut(why) };
                 }
                 Ok(None) => return broken(true, "the upstream ended before its answer did".into()),
                 Ok(Some(Err(error))) => return broken(false, chain(&error)),
@@ -300,7 +296,7 @@ enum Again {
 }
 
 fn broken(clean: bool, why: String) -> Read {
-    Read::Broken { clean, why }
+    Read::Broken { clean, cause: Cause::Broken(why) }
 }
 
 fn stopped(cause: Cause) -> Outcome {

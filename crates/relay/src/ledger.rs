@@ -15,7 +15,7 @@ use crate::dialect::Dialect;
 use crate::store;
 
 /// The topics of ledgers: this and the relay's name.
-pub const LEDGERS: &str = "$relay/";
+pub(crate) const LEDGERS: &str = "$relay/";
 
 /// One answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -17,6 +17,7 @@
 //! | `generation` | the task that reads the upstream |
 //! | [`dialect`] | what an answer looks like on the wire of each API, without I/O |
 //! | `store` | from there into the hub, and back |
+//! | [`shared`] | one stream that many share: no request and no answer, only a topic that is fed |
 //! | [`readers`] | who reads, and when nobody does |
 //! | [`config`], [`metrics`] | settings and counters |
 
@@ -31,10 +32,12 @@ pub mod metrics;
 pub mod outgoing;
 pub mod readers;
 pub mod relays;
+pub mod shared;
 mod store;
 mod upstream;
 
 pub use answer::{Answer, Known, Phase, Plain};
 pub use capability::Right;
 pub use readers::{Lease, Readers};
-pub use relays::{Ask, AskError, Found, Relays, StartError, policies};
+pub use relays::{Ask, AskError, Chat, Found, Relays, StartError, policies};
+pub use shared::{Shared, SharedRelays};

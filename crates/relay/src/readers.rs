@@ -4,7 +4,7 @@
 //! "nobody reads any more" needs no search and no clock.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
@@ -12,6 +12,8 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub struct Readers {
     count: AtomicUsize,
+    /// Readers who came when there was nobody.
+    firsts: AtomicU64,
     changed: Notify,
 }
 
@@ -19,7 +21,9 @@ impl Readers {
     /// Counts a reader, for as long as the lease lives.
     #[must_use]
     pub fn lease(self: &Arc<Self>) -> Lease {
-        self.count.fetch_add(1, Ordering::AcqRel);
+        if self.count.fetch_add(1, Ordering::AcqRel) == 0 {
+            self.firsts.fetch_add(1, Ordering::AcqRel);
+        }
         self.changed.notify_one();
         Lease(self.clone())
     }
@@ -28,6 +32,12 @@ impl Readers {
     #[must_use]
     pub fn count(&self) -> usize {
         self.count.load(Ordering::Acquire)
+    }
+
+    /// How often somebody came when there was nobody.
+    #[must_use]
+    pub fn firsts(&self) -> u64 {
+        self.firsts.load(Ordering::Acquire)
     }
 
     /// Returns when the count may have changed since this was last called. For one waiting task.
@@ -77,7 +87,7 @@ mod tests {
         let lease = readers.lease();
         readers.some().await;
         let second = lease.clone();
-        assert_eq!(readers.count(), 2);
+        assert_eq!((readers.count(), readers.firsts()), (2, 1));
         let waiting = tokio::spawn({
             let readers = readers.clone();
             async move { readers.none().await }
@@ -85,5 +95,7 @@ mod tests {
         drop((lease, second));
         waiting.await.unwrap();
         assert_eq!(readers.count(), 0);
+        let _lease = readers.lease();
+        assert_eq!(readers.firsts(), 2);
     }
 }

@@ -87,10 +87,8 @@ pub struct Ask {
     pub dialect: Dialect,
     /// What the body asks for.
     pub asked: Asked,
-    /// Whether the answer is told to the AI SDK in its own protocol.
-    pub ui: bool,
-    /// The chat that it belongs to.
-    pub chat: Option<String>,
+    /// The chat that it belongs to, if the answer is told to the AI SDK in its own protocol.
+    pub chat: Option<Chat>,
     /// Path below the mount and query.
     pub rest: String,
     /// The client's header fields.
@@ -99,6 +97,15 @@ pub struct Ask {
     pub body: Bytes,
     /// What happens when nobody reads; none for the relay's own setting.
     pub on_disconnect: Option<OnDisconnect>,
+}
+
+/// A chat of the AI SDK.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chat {
+    /// The client's name for it.
+    pub id: String,
+    /// The message that the answer goes on with; none for a message of its own.
+    pub continues: Option<String>,
 }
 
 /// An answer, begun or found.
@@ -179,13 +186,18 @@ impl Relays {
     /// See [`AskError`]. Nothing was begun.
     pub fn ask(self: &Arc<Self>, ask: Ask) -> Result<Found, AskError> {
         let config = self.configs[ask.relay].clone();
+        let mut ask = ask;
+        let adds_usage =
+            config.count_usage && ask.dialect == Dialect::Chat && !ask.asked.wants_usage;
+        // What the relay has not asked for is not its to hide.
+        ask.asked.wants_usage |= !adds_usage;
         let now_ms = self.hub.now_ms();
         let owner = self.owner(ask.relay, &ask.headers);
         let asked = self.capabilities.fingerprint(&[
             b"asked",
             owner.as_bytes(),
             ask.rest.as_bytes(),
-            &[u8::from(ask.ui)],
+            &[u8::from(ask.chat.is_some())],
             &ask.body,
         ]);
         let key = ask
@@ -206,11 +218,11 @@ impl Relays {
             name: self.capabilities.new_name(),
             relay: ask.relay,
             dialect: ask.dialect,
-            ui: ask.ui,
+            ui: ask.chat.is_some(),
             owner,
             asked,
             key,
-            chat: ask.chat,
+            chat: ask.chat.as_ref().map(|chat| chat.id.clone()),
             began_ms: now_ms,
             before: self.hub.visible(),
         };
@@ -220,13 +232,11 @@ impl Relays {
         answers.insert(answer.clone());
         drop(answers);
         self.metrics.began();
-        let reader = if ask.ui {
-            Reader::ui(&ask.asked, &answer.name)
-        } else {
-            Reader::new(ask.dialect, &ask.asked)
+        let reader = match &ask.chat {
+            Some(chat) => Reader::ui(&ask.asked, chat.continues.as_deref().unwrap_or(&answer.name)),
+            None => Reader::new(ask.dialect, &ask.asked),
         };
-        let usage = config.count_usage && ask.dialect == Dialect::Chat && !ask.asked.wants_usage;
-        let body = if usage { ask_for_usage(&ask.body).into() } else { ask.body };
+        let body = if adds_usage { ask_for_usage(&ask.body).into() } else { ask.body };
         let outgoing = Outgoing::new(&config, Method::POST, ask.rest, &ask.headers, body);
         let policy = ask.on_disconnect.unwrap_or(config.on_disconnect);
         let generation = Generation::new(self.clone(), config, answer.clone(), reader);
@@ -324,8 +334,7 @@ impl Relays {
         self.capabilities.allows(capability, name, right, self.hub.now_ms() / 1_000)
     }
 
-    /// Hands out the stored events of the answer of this name, oldest first, and returns the
-    /// position up to which it was read.
+    /// Hands out the stored events of the answer of this name, oldest first.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -333,24 +342,26 @@ impl Relays {
         &self,
         name: &str,
         each: &mut dyn FnMut(&EventObject<'_>),
-    ) -> Result<u64, StoreError> {
+    ) -> Result<(), StoreError> {
         store::read(&self.hub, &format!("{}{name}", crate::answer::ANSWERS), 0, each)
     }
 
-    /// What was said so far, compacted, and the position up to which it was.
+    /// What was said so far, compacted, and the position of the last event of it.
     ///
     /// # Errors
     /// When the log cannot be read.
     pub fn digest(&self, answer: &Answer) -> Result<(Digest, u64), StoreError> {
         let mut digest = Digest::new(answer.dialect);
-        let position = self.events(&answer.name, &mut |event| {
-            if let Ok(data) = std::str::from_utf8(&event.data) {
-                if event.end.is_none() {
+        let mut last = answer.before;
+        self.events(&answer.name, &mut |event| {
+            if event.end.is_none() {
+                last = event.id.sequence;
+                if let Ok(data) = std::str::from_utf8(&event.data) {
                     digest.record(event.event_type.as_deref(), data);
                 }
             }
         })?;
-        Ok((digest, position))
+        Ok((digest, last))
     }
 
     pub(crate) fn named(&self, answer: &Answer, response: &str) {
@@ -367,7 +378,7 @@ impl Relays {
     /// Notes how an answer ended and what it cost, once.
     pub(crate) fn finished(&self, answer: &Answer, reader: &Reader, end: End, begun: bool) {
         let usage = reader.usage();
-        answer.known.lock().usage = usage.clone();
+        answer.known.lock().usage = usage;
         self.note(answer, end, &usage);
         let now_ms = self.hub.now_ms();
         self.answers.lock().ended(answer, now_ms, tokens(&usage));

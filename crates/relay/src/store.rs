@@ -53,23 +53,21 @@ pub(crate) fn publish(hub: &Hub, events: &[NewEvent<'_>]) -> Result<u64, Publish
     Ok(last)
 }
 
-/// Hands out every visible event of a topic, oldest first; returns the position up to which it was
-/// read.
+/// Hands out every visible event of a topic after a position, oldest first.
 pub(crate) fn read(
     hub: &Hub,
     topic: &str,
-    after: u64,
+    mut after: u64,
     each: &mut dyn FnMut(&EventObject<'_>),
-) -> Result<u64, StoreError> {
-    let Ok(name) = TopicName::new(topic) else { return Ok(after) };
+) -> Result<(), StoreError> {
+    let Ok(name) = TopicName::new(topic) else { return Ok(()) };
     let mut backlog = Backlog::new(Arc::new(Selection::one(name)));
     let through = hub.visible();
-    let mut after = after;
     loop {
         let (read_to, more) = backlog.objects(hub, (after, through), READ, true, each)?;
-        after = read_to;
         if !more {
-            return Ok(through.max(after));
+            return Ok(());
         }
+        after = read_to;
     }
 }

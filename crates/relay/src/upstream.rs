@@ -25,6 +25,10 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 /// Time to make a connection, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Silence after which TCP asks whether the other side is still there, and between its questions;
+/// after so many without an answer the connection is broken. Streams may be silent for hours.
+const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(30), Duration::from_secs(10), 3);
+
 /// How long an idle connection is kept: below the time after which servers close it themselves.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -37,7 +41,7 @@ const BUFFER_BYTES_MAX: usize = 32 << 10;
 
 /// Why an upstream gave no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum UpstreamError {
+pub(crate) enum UpstreamError {
     /// Nothing was sent: it cannot be reached.
     #[error("the upstream cannot be reached: {0}")]
     Connect(String),
@@ -53,7 +57,7 @@ pub struct TlsError(String);
 
 /// Connections to upstreams.
 #[derive(Clone)]
-pub struct Upstreams {
+pub(crate) struct Upstreams {
     anywhere: Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
     public: Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
 }
@@ -69,7 +73,7 @@ impl Upstreams {
     ///
     /// # Errors
     /// When TLS cannot be set up.
-    pub fn new(tls: bool) -> Result<Self, TlsError> {
+    pub(crate) fn new(tls: bool) -> Result<Self, TlsError> {
         Ok(Self { anywhere: pool(tls, true)?, public: pool(tls, false)? })
     }
 
@@ -78,7 +82,7 @@ impl Upstreams {
     ///
     /// # Errors
     /// See [`UpstreamError`].
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         request: Request<Full<Bytes>>,
         allow_private: bool,
@@ -112,6 +116,9 @@ fn pool(
     let mut tcp = HttpConnector::new_with_resolver(Resolver { allow_private });
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    tcp.set_keepalive(Some(KEEPALIVE.0));
+    tcp.set_keepalive_interval(Some(KEEPALIVE.1));
+    tcp.set_keepalive_retries(Some(KEEPALIVE.2));
     tcp.enforce_http(false);
     let connector = hyper_rustls::HttpsConnectorBuilder::new()
         .with_tls_config(config)

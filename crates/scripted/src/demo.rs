@@ -118,7 +118,8 @@ mod tests {
     #[test]
     fn the_question_is_found_in_every_dialect() {
         let bodies = [
-            r#"{"messages":[{"role":"user","content":"a"},{"role":"user","content":"q"},{"role":"assistant","content":"x"}]}"#,
+            r#"{"messages":[{"role":"user","content":"a"},{"role":"user","content":"q"},
+                {"role":"assistant","content":"x"}]}"#,
             r#"{"messages":[{"role":"user","content":[{"type":"text","text":"q"}]}]}"#,
             r#"{"input":"q"}"#,
             r#"{"input":[{"role":"user","content":[{"type":"input_text","text":"q"}]}]}"#,

@@ -35,6 +35,12 @@ pub enum Action {
         /// What went wrong, for people.
         message: String,
     },
+    /// The end that the Responses dialect has for answers that fail (`response.failed`); in other
+    /// dialects the same as an error.
+    Fail {
+        /// What went wrong, for people.
+        message: String,
+    },
     /// These bytes are put into the body, and the answer goes on. They are not counted by
     /// [`At::Byte`].
     Insert(Vec<u8>),
@@ -86,6 +92,12 @@ impl Fault {
     pub fn error(at: At, message: &str) -> Self {
         let kind = "server_error".to_owned();
         Self { at, action: Action::Error { kind, message: message.to_owned() } }
+    }
+
+    /// The failure of the answer, in the dialect's own form.
+    #[must_use]
+    pub fn fail(at: At, message: &str) -> Self {
+        Self { at, action: Action::Fail { message: message.to_owned() } }
     }
 
     /// These bytes, and the answer goes on.

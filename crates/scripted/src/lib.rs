@@ -23,6 +23,7 @@
 
 mod demo;
 mod dialect;
+mod directed;
 mod fault;
 mod framing;
 mod http;
@@ -36,6 +37,7 @@ mod upstream;
 
 pub use demo::{DEMO_MODEL, demo};
 pub use dialect::Dialect;
+pub use directed::directed_script;
 pub use fault::{Action, At, Fault};
 pub use framing::{Comment, Framing, LineEnd, Writes};
 pub use script::{Coding, Finish, Part, Script, SseEvent};

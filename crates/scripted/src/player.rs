@@ -135,14 +135,23 @@ impl Player {
             }
             Action::Insert(bytes) => out.put(&bytes, true),
             Action::Error { kind, message } => {
-                self.sse.clear();
-                self.out = 0;
+                self.break_off();
                 self.score.error(&mut self.sse, &kind, &message);
-                self.step = Step::Over;
-                self.faults.clear();
+            }
+            Action::Fail { message } => {
+                self.break_off();
+                self.score.fail(&mut self.sse, &message);
             }
         }
         None
+    }
+
+    /// Forgets everything that would have come.
+    fn break_off(&mut self) {
+        self.sse.clear();
+        self.out = 0;
+        self.step = Step::Over;
+        self.faults.clear();
     }
 
     /// Makes the next step's bytes.
@@ -225,7 +234,7 @@ pub(crate) fn before_head(script: &Script) -> (Duration, Option<Turn>) {
             Action::Stall(Some(pause)) => delay += *pause,
             Action::Stall(None) => return (delay, Some(Turn::Hang)),
             Action::Reset => return (delay, Some(Turn::Reset)),
-            Action::End | Action::Close | Action::Error { .. } => {
+            Action::End | Action::Close | Action::Error { .. } | Action::Fail { .. } => {
                 return (delay, Some(Turn::Close));
             }
             Action::Insert(_) => {}
@@ -238,9 +247,9 @@ pub(crate) fn before_head(script: &Script) -> (Duration, Option<Turn>) {
 pub(crate) fn length(script: &Script, rendering: Rendering) -> u64 {
     let mut script = script.clone();
     (script.pace, script.gap, script.first_after) = Default::default();
-    script.faults.retain(|fault| {
-        matches!(fault.action, Action::End | Action::Error { .. } | Action::Insert(_))
-    });
+    script
+        .faults
+        .retain(|fault| !matches!(fault.action, Action::Close | Action::Reset | Action::Stall(_)));
     let now = Instant::now();
     let mut player = Player::new(Arc::new(script), rendering, now);
     let mut out = Outbox::new(Coding::Length);

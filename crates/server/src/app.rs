@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tidings_frame::ErrorCode;
 use tidings_hub::Hub;
-use tidings_relay::Relays;
+use tidings_relay::{Relays, SharedRelays};
 use tokio::sync::{Notify, mpsc};
 
 use crate::config::Config;
@@ -25,6 +25,8 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     /// The LLM relays, if there are any.
     pub(crate) relays: Option<Arc<Relays>>,
+    /// The streams that many share, if there are any.
+    pub(crate) shared: Option<Arc<SharedRelays>>,
     /// Letterboxes of the shards, and of the backfill thread that goes with each.
     pub(crate) shards: Vec<Arc<Mailbox>>,
     pub(crate) backfills: Vec<Arc<Mailbox>>,
@@ -44,6 +46,8 @@ pub(crate) struct Handed {
     pub(crate) peer: SocketAddr,
     /// What was read from it.
     pub(crate) initial: Vec<u8>,
+    /// An answer to write before it ends; nothing is read from it then.
+    pub(crate) last_answer: Option<Vec<u8>>,
 }
 
 impl App {
@@ -51,6 +55,7 @@ impl App {
         hub: Arc<Hub>,
         config: Config,
         relays: Option<Arc<Relays>>,
+        shared: Option<Arc<SharedRelays>>,
         hyper: mpsc::Sender<Handed>,
     ) -> std::io::Result<Self> {
         let letterboxes = || -> std::io::Result<Vec<Arc<Mailbox>>> {
@@ -59,8 +64,9 @@ impl App {
         Ok(Self {
             shards: letterboxes()?,
             backfills: letterboxes()?,
-            metrics: Metrics::new(relays.as_deref()),
+            metrics: Metrics::new(relays.as_deref(), shared.as_deref()),
             relays,
+            shared,
             next_connection: AtomicU64::new(1),
             connections: AtomicUsize::new(0),
             hyper,

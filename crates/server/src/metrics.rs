@@ -3,13 +3,15 @@
 //! Shards count in plain integers and bring the sums here once per turn, so that a delivery costs
 //! no atomic operation.
 
+use std::sync::atomic::Ordering;
+
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use tidings_relay::Relays;
+use tidings_relay::{Relays, SharedRelays};
 
 use crate::app::App;
 
@@ -25,6 +27,7 @@ pub(crate) struct ShardCounts {
 pub(crate) struct Metrics {
     registry: Registry,
     published: Counter,
+    encoded: Counter,
     delivered: Counter,
     delivered_bytes: Counter,
     writes: Counter,
@@ -45,10 +48,11 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(relays: Option<&Relays>) -> Self {
+    pub(crate) fn new(relays: Option<&Relays>, shared: Option<&SharedRelays>) -> Self {
         let mut registry = Registry::with_prefix("tidings");
         let metrics = Self {
             published: Counter::default(),
+            encoded: Counter::default(),
             delivered: Counter::default(),
             delivered_bytes: Counter::default(),
             writes: Counter::default(),
@@ -71,6 +75,7 @@ impl Metrics {
         };
         for (name, help, counter) in [
             ("published_events", "Events accepted from publishers", &metrics.published),
+            ("encoded_frames", "Events encoded, once for all who get them", &metrics.encoded),
             (
                 "delivered_events",
                 "Events written to subscribers as they happened",
@@ -115,6 +120,9 @@ impl Metrics {
         if let Some(relays) = relays {
             relays.metrics.register(&mut registry);
         }
+        if let Some(shared) = shared {
+            shared.register(&mut registry);
+        }
         Self { registry, ..metrics }
     }
 
@@ -158,6 +166,9 @@ impl Metrics {
     pub(crate) fn text(&self, app: &App) -> String {
         let set = |gauge: &Gauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         let log = app.hub.log_status();
+        // Counted by the hub, and only ever more: two who ask at once leave the larger.
+        let encoded = app.hub.counters().frames_encoded.load(Ordering::Relaxed);
+        self.encoded.inner().fetch_max(encoded, Ordering::Relaxed);
         set(&self.connections, app.connections() as u64);
         set(&self.topics, log.topics);
         set(&self.log_events, log.retained_events);

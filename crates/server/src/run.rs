@@ -15,7 +15,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 use tidings_hub::{Hub, OpenError, Options, PolicyRules, StoreError, TopicPolicy};
-use tidings_relay::{Relays, StartError};
+use tidings_relay::{Relays, SharedRelays, StartError, shared};
 use tokio::sync::mpsc;
 
 use crate::app::{App, HANDED_MAX};
@@ -59,6 +59,9 @@ pub enum RunError {
     /// A relay cannot start.
     #[error(transparent)]
     Relay(#[from] StartError),
+    /// The shared streams cannot start.
+    #[error(transparent)]
+    Shared(#[from] shared::StartError),
     /// The log refuses its last writes.
     #[error("the log: {0}")]
     Log(#[from] StoreError),
@@ -91,7 +94,8 @@ pub(crate) fn run_until(
         Arc::new(listen(address).map_err(|source| RunError::Listen { address, source })?);
     let (hyper, handed) = mpsc::channel(HANDED_MAX);
     let relays = start_relays(&hub, &config)?;
-    let app = Arc::new(App::new(hub.clone(), config, relays, hyper)?);
+    let shared = start_shared(&hub, &config)?;
+    let app = Arc::new(App::new(hub.clone(), config, relays, shared, hyper)?);
     let threads = start_threads(&app, &listener)?;
     let bound = TcpListener::from(listener.try_clone()?).local_addr()?;
     drop(listener);
@@ -106,6 +110,9 @@ pub(crate) fn run_until(
         Ok::<(), std::io::Error>(())
     })?;
     app.stop();
+    if let Some(shared) = &app.shared {
+        shared.stop();
+    }
     for thread in threads {
         // A thread that panicked has said so.
         let _ = thread.join();
@@ -120,9 +127,20 @@ fn start_relays(hub: &Arc<Hub>, config: &Config) -> Result<Option<Arc<Relays>>, 
     Relays::start(hub.clone(), &config.data_dir, config.llm_relays.clone()).map(Some)
 }
 
-fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
+fn start_shared(
+    hub: &Arc<Hub>,
+    config: &Config,
+) -> Result<Option<Arc<SharedRelays>>, shared::StartError> {
+    if config.shared_relays.is_empty() {
+        return Ok(None);
+    }
+    SharedRelays::start(hub, config.shared_relays.clone()).map(Some)
+}
+
+pub(crate) fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
     let default = TopicPolicy { durability: config.durability, ..TopicPolicy::default() };
     let mut rules = tidings_relay::policies(&config.llm_relays, config.durability);
+    rules.extend(shared::policies(&config.shared_relays, config.durability));
     rules.extend_from_slice(&config.policies);
     let options = Options {
         rules: PolicyRules { rules, default },
@@ -137,7 +155,7 @@ fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn listen(address: SocketAddr) -> std::io::Result<OwnedFd> {
+pub(crate) fn listen(address: SocketAddr) -> std::io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;

@@ -1,60 +1,17 @@
 //! What a crash may take and what it may not: the program is ended without a warning (`kill -9`),
 //! started again over the same folder and port, and asked what it still knows.
-//!
-//! Raw TCP, so that nothing between the test and the server repeats or repairs anything.
 
 use std::collections::HashSet;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tidings_frame::sse_decode::Decoder;
 
+use crate::raw::{Follower, PATIENCE, address, ask, publish, wait_for};
 use crate::server::Server;
-
-/// How long anything may take before a test gives up; nothing is measured against it.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// One request on a connection of its own: status and body; none if the server is not there.
-fn ask(address: &str, method: &str, target: &str, body: &str) -> Option<(u16, String)> {
-    let mut socket = TcpStream::connect(address).ok()?;
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let length = body.len();
-    let request = format!(
-        "{method} {target} HTTP/1.1\r\nHost: h\r\nAccept: application/json\r\n\
-         Content-Length: {length}\r\n\r\n{body}"
-    );
-    socket.write_all(request.as_bytes()).ok()?;
-    let mut reader = BufReader::new(socket);
-    let mut line = String::new();
-    reader.read_line(&mut line).ok().filter(|count| *count > 0)?;
-    let status = line.split(' ').nth(1)?.parse().ok()?;
-    let mut length = 0;
-    loop {
-        line.clear();
-        reader.read_line(&mut line).ok().filter(|count| *count > 0)?;
-        if line == "\r\n" {
-            break;
-        }
-        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().ok()?;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    Some((status, String::from_utf8(body).unwrap()))
-}
-
-/// Publishes; the id if it was acknowledged.
-fn publish(address: &str, topic: &str, data: &str) -> Option<String> {
-    let (status, body) = ask(address, "POST", &format!("/topics/{topic}"), data)?;
-    assert_eq!(status, 200, "{body}");
-    let answer: Value = serde_json::from_str(&body).unwrap();
-    Some(answer["id"].as_str().unwrap().to_owned())
-}
 
 /// All that is kept, as (id, data).
 fn history(address: &str, topic: &str) -> Vec<(String, String)> {
@@ -82,54 +39,6 @@ fn sequence(id: &str) -> u64 {
     id.split_once('-').unwrap().1.parse().unwrap()
 }
 
-fn address(server: &Server) -> String {
-    server.url.trim_start_matches("http://").to_owned()
-}
-
-/// A subscription that is read until it ends or is told to stop.
-struct Follower {
-    socket: TcpStream,
-    decoder: Decoder,
-    head: Vec<u8>,
-    in_body: bool,
-}
-
-impl Follower {
-    fn connect(address: &str, target: &str, after: &str) -> Option<Self> {
-        let mut socket = TcpStream::connect(address).ok()?;
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        let id = match after {
-            "" => String::new(),
-            after => format!("Last-Event-ID: {after}\r\n"),
-        };
-        let request =
-            format!("GET {target} HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\n{id}\r\n");
-        socket.write_all(request.as_bytes()).ok()?;
-        Some(Self { socket, decoder: Decoder::default(), head: Vec::new(), in_body: false })
-    }
-
-    /// Reads once, and calls back for each event with id, type and data. `false` at the end.
-    fn read(&mut self, mut each: impl FnMut(&str, &str, &str)) -> bool {
-        let mut chunk = [0; 16 << 10];
-        let Ok(count) = self.socket.read(&mut chunk) else { return false };
-        let mut bytes = &chunk[..count];
-        if !self.in_body {
-            self.head.extend_from_slice(bytes);
-            let Some(end) = self.head.windows(4).position(|four| four == b"\r\n\r\n") else {
-                return count > 0;
-            };
-            let rest = self.head.len() - end - 4;
-            self.in_body = true;
-            bytes = &chunk[count - rest..count];
-        }
-        let each = |event: tidings_frame::sse_decode::EventRef<'_>| {
-            each(event.last_event_id, event.event_type, event.data);
-        };
-        self.decoder.feed(bytes, each).unwrap();
-        count > 0
-    }
-}
-
 /// Publishes numbers to `topic` until the server is gone; returns what was acknowledged.
 fn publish_until_gone(address: &str, topic: &str, started: &AtomicU64) -> Vec<(String, String)> {
     let mut acknowledged = Vec::new();
@@ -139,14 +48,6 @@ fn publish_until_gone(address: &str, topic: &str, started: &AtomicU64) -> Vec<(S
         started.fetch_add(1, Ordering::Relaxed);
     }
     acknowledged
-}
-
-fn wait_for(count: &AtomicU64, least: u64) {
-    let deadline = Instant::now() + PATIENCE;
-    while count.load(Ordering::Relaxed) < least {
-        assert!(Instant::now() < deadline, "only {} events", count.load(Ordering::Relaxed));
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
 
 #[test]
@@ -370,31 +271,5 @@ fn follow(address: &str, target: &str, first: String, done: &AtomicBool) -> Vec<
                 return seen;
             }
         }
-    }
-}
-
-#[test]
-fn ten_thousand_follow_one_topic() {
-    // Both ends of each connection count, so they are in different processes.
-    const FOLLOWERS: usize = 10_000;
-    const EVENTS: u64 = 5;
-    let server = Server::start();
-    let address = address(&server);
-    let mut followers: Vec<Follower> =
-        (0..FOLLOWERS).map(|_| Follower::connect(&address, "/topics/t", "").unwrap()).collect();
-    // The head is read first: only who has it is sure to get what is published now.
-    for follower in &mut followers {
-        while !follower.in_body {
-            assert!(follower.read(|_, _, _| {}), "cut in the head");
-        }
-    }
-    let ids: Vec<String> =
-        (0..EVENTS).map(|number| publish(&address, "t", &number.to_string()).unwrap()).collect();
-    for (number, follower) in followers.iter_mut().enumerate() {
-        let mut got = Vec::new();
-        while got.len() < ids.len() {
-            assert!(follower.read(|id, _, _| got.push(id.to_owned())), "{number} was cut");
-        }
-        assert_eq!(got, ids, "{number}");
     }
 }

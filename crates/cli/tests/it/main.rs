@@ -3,12 +3,19 @@
 
 mod bench;
 mod config;
+mod doctor;
+mod doctor_nginx;
+mod doctor_stream;
+mod doctor_upstream;
 mod durability;
 mod help;
 mod pages;
 mod program;
 mod publish;
+mod raw;
+mod scale;
 mod server;
+mod stuck;
 mod subscribe;
 mod topics;
 mod unreachable;

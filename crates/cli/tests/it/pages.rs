@@ -6,8 +6,18 @@ use std::fmt::Write as _;
 use crate::program::{in_repository, run};
 
 /// The commands in the order of the page.
-pub(crate) const COMMANDS: [&str; 9] =
-    ["dev", "serve", "publish", "subscribe", "history", "topics", "bench", "config", "completions"];
+pub(crate) const COMMANDS: [&str; 10] = [
+    "dev",
+    "serve",
+    "publish",
+    "subscribe",
+    "history",
+    "topics",
+    "doctor",
+    "bench",
+    "config",
+    "completions",
+];
 
 /// Commands below those.
 const NESTED: [[&str; 2]; 3] = [["config", "check"], ["config", "show"], ["config", "schema"]];

@@ -19,14 +19,20 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server and waits until it says that it is ready.
     pub(crate) fn start() -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), "127.0.0.1:0")
+        Self::start_in(tempfile::tempdir().unwrap(), "127.0.0.1:0", &[])
     }
 
-    fn start_in(folder: tempfile::TempDir, listen: &str) -> Self {
+    /// Starts a server with these environment variables, which are its configuration.
+    pub(crate) fn start_with(settings: &[(&str, &str)]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), "127.0.0.1:0", settings)
+    }
+
+    fn start_in(folder: tempfile::TempDir, listen: &str, settings: &[(&str, &str)]) -> Self {
         let mut child = command()
             .args(["dev", "--listen", listen, "--data-dir"])
             .arg(folder.path())
             .env("TIDINGS_DRAIN__JITTER", "0s")
+            .envs(settings.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -57,6 +63,13 @@ impl Server {
         let listen = self.url.trim_start_matches("http://").to_owned();
         let empty = tempfile::tempdir().unwrap();
         Crashed { folder: std::mem::replace(&mut self.folder, empty), listen }
+    }
+
+    /// Memory of the server's process in use, in bytes.
+    pub(crate) fn resident(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() << 10
     }
 
     /// Runs the program against this server.
@@ -92,7 +105,7 @@ pub(crate) struct Crashed {
 
 impl Crashed {
     pub(crate) fn restart(self) -> Server {
-        Server::start_in(self.folder, &self.listen)
+        Server::start_in(self.folder, &self.listen, &[])
     }
 }
 

@@ -105,6 +105,9 @@ pub(super) async fn attempt(client: Client, call: Call, silence: Duration) -> At
         match client.inner.transport.send(&call).await {
             Ok(answer) => judge(answer).await,
             Err(SendError::Connect(error)) => Attempt::Again(Cause::Connect(chain(&*error)), None),
+            Err(SendError::Certificate(error)) => {
+                Attempt::Final(SubscribeError::Certificate(chain(&*error)))
+            }
             Err(SendError::Broken(error)) => Attempt::Again(Cause::Broken(chain(&*error)), None),
             Err(SendError::Redirect(why)) => Attempt::Final(SubscribeError::Redirect(why)),
             Err(SendError::Request(why)) => Attempt::Final(SubscribeError::Request(why)),

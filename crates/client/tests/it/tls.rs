@@ -6,10 +6,12 @@ use std::time::Duration;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
-use tidings_client::{BuildError, Client, RequestError};
+use tidings_client::{BuildError, Client, RequestError, SubscribeError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
+
+use crate::server::PATIENCE;
 
 /// A server on a port of its own, and the root that vouches for it (DER).
 async fn server() -> (String, Vec<u8>) {
@@ -53,9 +55,23 @@ async fn a_server_with_a_root_of_its_own_is_spoken_to_by_who_trusts_it() {
     let trusting = Client::builder(&url).root_certificate(root).build().unwrap();
     assert!(trusting.history("t").page().await.unwrap().events.is_empty());
 
-    let strict = Client::builder(&url).publish_attempts(1).retry(Duration::ZERO).build().unwrap();
-    let error = strict.publish("t", "x").send().await.unwrap_err();
-    assert!(matches!(error, RequestError::Connect(_)), "{error:?}");
+    // Nobody else tries again: what the server shows stays the same.
+    let strict = Client::builder(&url).retry(Duration::from_secs(3600)).build().unwrap();
+    let error = strict.publish("t", "x").idempotency_key("k").send().await.unwrap_err();
+    assert!(matches!(error, RequestError::Certificate(_)), "{error:?}");
+    assert!(!error.is_retryable());
+    let mut subscription = strict.subscribe().topic("t").open().unwrap();
+    let item = tokio::time::timeout(PATIENCE, subscription.next()).await.unwrap();
+    assert!(matches!(item, Some(Err(SubscribeError::Certificate(_)))), "{item:?}");
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_refused() {
+    let (url, root) = server().await;
+    let url = url.replace("localhost", "127.0.0.1");
+    let client = Client::builder(&url).root_certificate(root).build().unwrap();
+    let error = client.history("t").page().await.unwrap_err();
+    assert!(matches!(error, RequestError::Certificate(_)), "{error:?}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tidings_frame::{EventObject, Position};
+use tidings_frame::{End, EventObject, Position};
 use tidings_log::{ReadLimit, StoredEvent, TopicId};
 
 use super::frame::{Framed, View};
@@ -13,9 +13,9 @@ use super::spans::Reader;
 use super::tail::{SPAN_BYTES_MAX, Span};
 use crate::error::StoreError;
 use crate::hub::Hub;
+use crate::missed::{Gap, Told};
 use crate::policy;
 use crate::selection::Selection;
-use crate::start::Gap;
 
 /// Most events in one span read from the log.
 const SPAN_EVENTS_MAX: usize = 1_024;
@@ -29,8 +29,8 @@ pub struct Backlog {
     version: Option<u64>,
     /// Patterns were held against all topics with smaller ids.
     scanned: u32,
-    /// Up to where the subscriber was told that events of a topic are missing.
-    told: HashMap<TopicId, u64>,
+    /// What the subscriber was told that it misses.
+    told: Told,
     /// Held while it reads spans, which are kept for as many readers as there are.
     reader: Option<Reader>,
 }
@@ -65,15 +65,16 @@ impl Backlog {
             faces: HashMap::new(),
             version: None,
             scanned: 0,
-            told: HashMap::new(),
+            told: Told::default(),
             reader: None,
         }
     }
 
-    /// What a subscriber at `after` misses and was not told of yet.
-    pub(crate) fn missed(&mut self, hub: &Hub, after: u64) -> Option<Gap> {
+    /// What a subscriber at `after` misses and was not told of yet; it is now. Ask after reading:
+    /// what was removed meanwhile is told as well.
+    pub fn missed(&mut self, hub: &Hub, after: u64) -> Option<Gap> {
         let topics = self.topics(hub).to_vec();
-        hub.missed(&topics, after, &mut self.told)
+        hub.missed(&self.selection, &topics, after, &mut self.told)
     }
 
     /// The topics of the selection that exist.
@@ -135,7 +136,9 @@ impl Backlog {
         let through = hub.visible();
         // After `through`: a topic whose first event is visible by now is in the count.
         let topics = self.topics(hub).to_vec();
+        // Of several, one that is not there may have been deleted, which no kept span tells.
         let single = match &*topics {
+            _ if self.selection.single().is_none() => None,
             &[topic] if !view.conflate && !self.face(hub, topic).conflate => Some(topic),
             _ => None,
         };
@@ -148,7 +151,8 @@ impl Backlog {
         let progress = hub
             .log
             .read(&topics, after, through, limit, now_ms, &mut |event| {
-                reading.add(&event, |topic| self.face(hub, topic));
+                let Seen::Event { end } = seen(&event, &topics, view.private) else { return };
+                reading.add(&event, end, |topic| self.face(hub, topic));
             })
             .map_err(|error| StoreError::Failed(error.to_string()))?;
         // Asked after the read: what was removed in the middle of it is told as well.
@@ -163,7 +167,11 @@ impl Backlog {
         let keepable = reading.keepable && progress.more;
         let (span, frames) = reading.finish(after_it);
         if let (Some(topic), true) = (single, keepable) {
-            hub.spans.keep(topic, view, after, &span, frames);
+            let name = self.face(hub, topic).name;
+            // Another who stands in the middle of it would not be told of what is missing there.
+            if hub.log.missing(topic, after, now_ms).is_none() && hub.log.deleted(&name) <= after {
+                hub.spans.keep(topic, view, after, &span, frames);
+            }
         }
         Ok(Step { span, caught_up: !progress.more, gap })
     }
@@ -186,15 +194,33 @@ impl Backlog {
         let progress = hub
             .log
             .read(&topics, after, through, limit, hub.now_ms(), &mut |event| {
-                if !private && event.private {
-                    return;
-                }
+                let Seen::Event { end } = seen(&event, &topics, private) else { return };
                 let face = self.face(hub, event.topics[0]);
                 let alternates = alternates(&event, |topic| self.face(hub, topic));
-                each(&framed(hub, &event, &face, &alternates).object());
+                each(&framed(hub, &event, end, &face, &alternates).object());
             })
             .map_err(|error| StoreError::Failed(error.to_string()))?;
         Ok((progress.after, progress.more))
+    }
+}
+
+/// What a reader is shown of an event.
+enum Seen {
+    Nothing,
+    Event { end: Option<End> },
+}
+
+/// What a reader of `topics` is shown of an event that was read for them. What a fork has taken
+/// over may have ended its source; that is no end of the fork, and nothing at all without data.
+fn seen(event: &StoredEvent<'_>, topics: &[TopicId], private: bool) -> Seen {
+    if event.private && !private {
+        return Seen::Nothing;
+    }
+    let here = event.topics.iter().any(|topic| topics.contains(topic));
+    match event.end {
+        Some(_) if !here && event.data.is_empty() => Seen::Nothing,
+        Some(end) if here => Seen::Event { end: Some(crate::publish::end_from_log(end)) },
+        _ => Seen::Event { end: None },
     }
 }
 
@@ -208,6 +234,7 @@ fn alternates(
 fn framed<'a>(
     hub: &Hub,
     event: &StoredEvent<'a>,
+    end: Option<End>,
     face: &'a Face,
     alternates: &'a [Cow<'a, str>],
 ) -> Framed<'a> {
@@ -219,7 +246,7 @@ fn framed<'a>(
         event_type: event.event_type,
         key: event.key,
         publisher_id: event.publisher_id,
-        end: event.end.map(crate::publish::end_from_log),
+        end,
         binary: face.binary,
         data: event.data,
     }
@@ -250,18 +277,21 @@ impl<'h> Reading<'h> {
         }
     }
 
-    fn add(&mut self, event: &StoredEvent<'_>, mut face: impl FnMut(TopicId) -> Face) {
-        if event.private && !self.view.private {
-            return;
-        }
+    fn add(
+        &mut self,
+        event: &StoredEvent<'_>,
+        end: Option<End>,
+        mut face: impl FnMut(TopicId) -> Face,
+    ) {
         let canonical = face(event.topics[0]);
         let alternates = alternates(event, face);
         let start = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
         let key = event.key.map_or(0, |key| self.hub.key_hash(event.topics[0], key));
         self.frames.push((event.sequence, start, key));
-        framed(self.hub, event, &canonical, &alternates).encode(self.view.framing, &mut self.bytes);
+        let framed = framed(self.hub, event, end, &canonical, &alternates);
+        framed.encode(self.view.framing, self.hub.counters(), &mut self.bytes);
         self.since_ms.get_or_insert(event.time_ms);
-        self.end = event.end.is_some();
+        self.end = end.is_some();
         self.keepable &= event.expires_ms.is_none();
     }
 

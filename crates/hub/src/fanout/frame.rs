@@ -1,12 +1,15 @@
 //! The forms in which an event is put on a wire, each encoded once for all its readers.
 
 use std::borrow::Cow;
+use std::sync::atomic::Ordering;
 
 use base64::Engine as _;
 use tidings_frame::api::EndNotice;
 use tidings_frame::names::sent_event_type;
 use tidings_frame::sse_encode::{Frame, HEARTBEAT, encode_end_notice};
 use tidings_frame::{End, EventObject, Position};
+
+use crate::hub::Counters;
 
 /// How an event is written for a subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -86,9 +89,10 @@ pub(crate) struct Framed<'a> {
 }
 
 impl Framed<'_> {
-    /// Appends the event in `framing`. An event that ends its topic is followed by the `end` block;
-    /// one that has no data of its own is that block alone.
-    pub(crate) fn encode(&self, framing: Framing, out: &mut Vec<u8>) {
+    /// Appends the event in `framing`, and counts it. An event that ends its topic is followed by
+    /// the `end` block; one that has no data of its own is that block alone.
+    pub(crate) fn encode(&self, framing: Framing, counters: &Counters, out: &mut Vec<u8>) {
+        counters.frames_encoded.fetch_add(1, Ordering::Relaxed);
         let event_type = self.event_type.and_then(sent_event_type);
         if self.end.is_none() || !self.data.is_empty() {
             let data = match framing {

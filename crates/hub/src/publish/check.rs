@@ -7,6 +7,7 @@ use tidings_frame::{
     NameError, TopicName, check_event_type, check_foreign_event_type, check_idempotency_key,
     check_key, check_publisher_id, is_internal,
 };
+use tidings_log as log;
 
 use super::{Accepted, Expect, NewEvent, Outcome, Producer, Publish, Published, Round, topics_of};
 use crate::error::PublishError;
@@ -151,15 +152,15 @@ impl Round<'_> {
     ) -> Result<(), Outcome> {
         let seen = topic.and_then(|topic| self.hub.log.producer(topic.id, producer.id));
         let expected = match seen {
-            Some((epoch, _)) if producer.epoch < epoch => {
+            Some(log::Produced { epoch, .. }) if producer.epoch < epoch => {
                 return Err(Err(PublishError::ProducerFenced { epoch }));
             }
-            Some((epoch, last)) if producer.epoch == epoch => {
-                if producer.sequence <= last && events == 1 {
-                    let newest = topic.map_or(0, |topic| self.hub.newest_of(topic.id));
-                    return Err(Ok(self.repeated(newest, 1)));
+            Some(last) if producer.epoch == last.epoch => {
+                if producer.sequence <= last.sequence && events == 1 {
+                    // Of what it has published only the newest is remembered.
+                    return Err(Ok(self.repeated(last.at, 1)));
                 }
-                last + 1
+                last.sequence + 1
             }
             _ => 0,
         };

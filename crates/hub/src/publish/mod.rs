@@ -102,7 +102,8 @@ pub enum Published {
         first: u64,
         /// Number of events.
         count: u32,
-        /// Whether this was a repeat and the sequences are those of the first time.
+        /// Whether this was a repeat and the sequences are those of the first time. For a producer
+        /// that has published more since, it is that of its newest event.
         duplicate: bool,
     },
     /// It will be published at its time.

@@ -130,6 +130,7 @@ impl Round<'_> {
             binary,
             data: &event.data,
         };
+        let counters = self.hub.counters();
         let mut ranges = [const { None }; FRAMINGS.len()];
         for (place, name) in topics_of(event).enumerate() {
             if topics_of(event).take(place).any(|earlier| earlier == name) {
@@ -138,8 +139,9 @@ impl Round<'_> {
             let Some(live) = self.state.live_of(self.hub, name, sequence - 1) else { continue };
             let wanted = live.framings();
             for framing in FRAMINGS.into_iter().filter(|framing| wanted[framing.index()]) {
-                let range = ranges[framing.index()]
-                    .get_or_insert_with(|| self.frames.encode(|out| framed.encode(framing, out)));
+                let range = ranges[framing.index()].get_or_insert_with(|| {
+                    self.frames.encode(|out| framed.encode(framing, counters, out))
+                });
                 self.frames.push(live.clone(), framing, info, range.clone());
             }
         }

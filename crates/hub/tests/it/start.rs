@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tidings_frame::{GapReason, Position, TopicName};
-use tidings_hub::{Backlog, Framing, NewEvent, Start, Started, View};
+use tidings_hub::{Backlog, ForkOf, Framing, NewEvent, Start, Started, TopicPolicy, View};
 
 use super::support::{TestHub, event, one, topics};
 
@@ -134,4 +134,82 @@ fn whoever_retention_overtakes_is_told_before_the_stream_goes_on() {
     assert_eq!(step.gap.unwrap().resumes, position(&hub, 9), "what is kept of b still comes");
     assert_eq!(step.span.events, 3 + 6);
     assert_eq!(both.step(&hub, 9, view).unwrap().gap, None, "it is told once");
+}
+
+fn remove(hub: &TestHub, name: &str) {
+    hub.remove_topic(&TopicName::new(name).unwrap()).unwrap();
+}
+
+#[test]
+fn what_was_deleted_is_told_exactly_also_under_a_new_topic_of_that_name() {
+    let hub = TestHub::new();
+    for data in ["1", "2"] {
+        hub.say("a", data);
+        hub.say("b", data);
+    }
+    remove(&hub, "a");
+    let check = |hub: &TestHub| {
+        let resumed = |names: &[&str], at| told(&after(hub, names, position(hub, at)));
+        let gone = Some(GapReason::Retention);
+        assert_eq!([0, 2].map(|at| resumed(&["a"], at)), [(3, gone), (3, gone)]);
+        assert_eq!([3, 4].map(|at| resumed(&["a"], at)), [(3, None), (4, None)]);
+        // What is kept of b between must still come, so it goes on where it was.
+        assert_eq!(resumed(&["a", "b"], 1), (1, gone));
+        assert_eq!(resumed(&["b"], 0), (0, None));
+        assert_eq!(resumed(&["never"], 0), (0, None));
+        let gap = after(hub, &["a", "b"], position(hub, 1)).gap.unwrap();
+        assert_eq!(gap.topics.iter().map(|name| &**name).collect::<Vec<_>>(), ["a"]);
+        for beginning in [Start::Earliest, Start::Last(9), Start::Since(0), Start::Live] {
+            assert_eq!(start(hub, &["a"], &beginning).gap, None, "{beginning:?}");
+        }
+    };
+    check(&hub);
+    hub.say("a", "new");
+    check(&hub);
+    let hub = hub.reopened();
+    check(&hub);
+    assert_eq!(hub.read(&topics(&["a"]), 3), [(5, "new".to_owned())]);
+}
+
+#[test]
+fn a_fork_in_place_of_a_deleted_topic_withholds_nothing() {
+    let hub = TestHub::new();
+    for data in ["1", "2"] {
+        hub.say("source", data);
+        hub.say("a", data);
+    }
+    remove(&hub, "a");
+    let fork = ForkOf { source: TopicName::new("source").unwrap(), through: None };
+    let name = TopicName::new("a").unwrap();
+    hub.set_topic(&name, &TopicPolicy::default(), Some(&fork)).unwrap();
+    let started = after(&hub, &["a"], position(&hub, 1));
+    assert_eq!(told(&started), (1, Some(GapReason::Retention)));
+    assert_eq!(hub.read(&topics(&["a"]), 1), [(3, "2".to_owned())]);
+}
+
+#[test]
+fn a_span_that_others_have_read_hides_no_gap() {
+    let view = View { framing: Framing::Plain, private: false, conflate: false };
+    let large = "x".repeat(40_000);
+    for removed in ["few/a", "a"] {
+        let hub = TestHub::new();
+        for _ in 0..6 {
+            hub.say(removed, &large);
+        }
+        if removed == "a" {
+            remove(&hub, "a");
+            for _ in 0..4 {
+                hub.say("a", &large);
+            }
+        }
+        // It asked for what is there, and knows that it may not be all.
+        let mut earliest = Backlog::new(Arc::new(topics(&[removed])));
+        assert_eq!(hub.start(&mut earliest, &Start::Earliest).gap, None);
+        let step = earliest.step(&hub, 0, view).unwrap();
+        assert!(step.span.events > 0 && step.gap.is_none() && !step.caught_up);
+        // It was at 2, and fell behind.
+        let mut behind = Backlog::new(Arc::new(topics(&[removed])));
+        let gap = behind.step(&hub, 2, view).unwrap().gap.expect("events are missing");
+        assert_eq!(gap.reason, GapReason::Retention);
+    }
 }

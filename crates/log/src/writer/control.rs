@@ -1,7 +1,7 @@
 //! Changes to topics and timers: they travel in the same batches as events, hence are atomic with
 //! them.
 
-use super::{Batch, Head, Writer};
+use super::{Batch, Head, NewPolicy, Writer};
 use crate::record::{self, Control};
 use crate::{End, Fork, NewTopic, Policy, ScheduleError, TopicError, TopicId, limits};
 
@@ -39,14 +39,13 @@ impl Writer {
             Head {
                 next_ordinal: 0,
                 conflate: new.policy.conflate,
-                retention: new.policy.retention,
-                floor: 0,
                 closed: false,
                 depth,
                 forks: 0,
                 source: new.forked_from.map(|fork| fork.source),
             },
         );
+        self.policies.insert(id, NewPolicy { retention: new.policy.retention, floor: 0 });
         batch.created.insert(new.name.into(), id);
         let created_at = self.next_in(batch);
         let newest = created_at - 1;
@@ -106,20 +105,28 @@ impl Writer {
         let floor = self.floor_in(batch, topic, &head);
         let control = Control::PolicySet { id: topic, policy: policy.clone(), floor };
         let retention = policy.retention;
-        self.change(topic, |head| (head.retention, head.floor) = (retention, floor));
+        self.policies.insert(topic, NewPolicy { retention, floor });
         self.encode(batch, &control);
         Ok(())
     }
 
     /// What the topic's policy has removed up to this point of the batch.
     fn floor_in(&self, batch: &Batch, topic: TopicId, head: &Head) -> u64 {
-        let settled = self.shared.read().topics.get(&topic).map_or(0, |found| found.floor);
-        let settled = settled.max(head.floor);
-        let removed = match head.retention.count {
+        let (settled, known) = {
+            let table = self.shared.read();
+            let found = table.topics.get(&topic);
+            found.map_or_else(Default::default, |found| (found.floor, found.policy.retention))
+        };
+        let NewPolicy { retention, floor } = match self.policies.get(&topic) {
+            Some(new) => *new,
+            None => NewPolicy { retention: known, floor: 0 },
+        };
+        let settled = settled.max(floor);
+        let removed = match retention.count {
             Some(count) if !head.conflate => head.next_ordinal.saturating_sub(count),
             _ => 0,
         };
-        let age = head.retention.age_ms;
+        let age = retention.age_ms;
         let now = self.shared.clock();
         // If the index cannot be read, what is already settled is still right.
         let floor = self.shared.floor_by(topic, removed, age, now, 0).unwrap_or(0);
@@ -182,6 +189,11 @@ impl Writer {
             return Err(TopicError::HasForks(head.forks));
         }
         self.check_small(batch)?;
+        let known = self.shared.describe(topic).map_or(0, |info| info.newest);
+        let newest = batch.collected.newest_below(topic, u64::MAX).unwrap_or(known);
+        // By this the name is remembered with what it had: the events themselves may be gone from
+        // the disk when the deletion is read back.
+        self.encode(batch, &Control::Trimmed { id: topic, through: newest });
         if let Some(source) = head.source {
             self.change(source, |source| source.forks -= 1);
         }

@@ -74,6 +74,8 @@ pub(crate) struct Model {
     pub(crate) topics: BTreeMap<u8, ModelTopic>,
     pub(crate) next: u64,
     pub(crate) now: u64,
+    /// Names of deleted topics, with the newest event that they had.
+    deleted: BTreeMap<String, u64>,
     schedules: Vec<u64>,
     publisher_ids: BTreeMap<(u32, String), Vec<u64>>,
     data: BTreeMap<u64, Vec<u8>>,
@@ -167,6 +169,9 @@ impl Model {
                 };
                 let topic = self.topics.remove(&key).unwrap();
                 writer.delete_topic(batch, topic.id).unwrap();
+                if let Some(newest) = topic.events.last() {
+                    self.deleted.insert(topic.name, newest.sequence);
+                }
             }
             Op::Schedule => {
                 let id = writer.schedule(batch, self.now + 5, b"payload").unwrap();
@@ -318,6 +323,12 @@ impl Model {
         }
         assert_eq!(self.read_real(log, &ids, 0), self.read(&names, 0));
         self.check_last(log, &names, 5);
+        let mut deleted = BTreeMap::new();
+        let visit = &mut |name: &std::sync::Arc<str>, newest| {
+            assert_eq!(log.deleted(name), newest);
+            deleted.insert(name.to_string(), newest);
+        };
+        assert_eq!((log.deleted_after(0, visit), &deleted), (0, &self.deleted));
         let pending: Vec<u64> = log.schedules().iter().map(|schedule| schedule.id).collect();
         assert_eq!(pending, self.schedules);
         for ((topic, id), sequences) in &self.publisher_ids {

@@ -4,6 +4,8 @@
 //! or the body ends cleanly: some servers never send `[DONE]`, and their clients do not miss it.
 //! `[DONE]` alone proves nothing, for gateways send it after a failure as well.
 
+use std::borrow::Cow;
+
 use tidings_frame::End;
 
 use super::failure::Failure;
@@ -32,8 +34,8 @@ object! {
         delta: Delta<'a> = "delta",
         finish_reason: Raw<'a> = "finish_reason",
     }
-    /// The added text or tool calls. Reasoning has two names: DeepSeek's, which llama.cpp and others
-    /// took over, and OpenRouter's, now vLLM's too.
+    /// The added text or tool calls. Reasoning has two names: DeepSeek's, which llama.cpp and
+    /// others took over, and OpenRouter's, now vLLM's too.
     struct Delta {
         content: Raw<'a> = "content",
         reasoning_content: Raw<'a> = "reasoning_content",
@@ -79,6 +81,18 @@ pub(super) fn is_done(data: &str) -> bool {
     data.trim_ascii() == DONE
 }
 
+/// What an upstream that was asked for usage adds to every chunk but the last.
+const NO_USAGE: &str = ",\"usage\":null";
+
+/// The data as it would be if usage had not been asked for. Within a text of the answer the quotes
+/// would be escaped, so what is found is the member.
+fn without_usage(data: &str) -> Cow<'_, str> {
+    match data.find(NO_USAGE) {
+        Some(at) => Cow::Owned([&data[..at], &data[at + NO_USAGE.len()..]].concat()),
+        None => Cow::Borrowed(data),
+    }
+}
+
 /// What became of an event.
 #[derive(Debug)]
 pub(super) enum Step {
@@ -119,7 +133,8 @@ impl Chat {
         match self.take(event_type, data, chunk.as_ref()) {
             Step::Skipped => Progress::Opening,
             Step::Kept(progress) => {
-                out.push(record(event_type, data));
+                let data = if self.wants_usage { data.into() } else { without_usage(data) };
+                out.push(record(event_type, &data));
                 progress
             }
             Step::Failed { raises } => {

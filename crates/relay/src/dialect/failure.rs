@@ -72,9 +72,9 @@ impl Failure<'_> {
         Record { event_type: None, data: format!(r#"{{"error":{}}}"#, self.openai()) }
     }
 
-    /// A Responses event on which the clients raise. The JavaScript client does at the event's name;
-    /// the Python one takes OpenAI's own `error` events for part of the answer and raises only at a
-    /// member `error`, so that is there as well.
+    /// A Responses event on which the clients raise. The JavaScript client does at the event's
+    /// name; the Python one takes OpenAI's own `error` events for part of the answer and raises
+    /// only at a member `error`, so that is there as well.
     pub(super) fn responses(&self, sequence_number: u64) -> Record {
         let (code, message) = (self.code, json::quote(&self.message));
         let data = format!(

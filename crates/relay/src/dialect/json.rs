@@ -88,12 +88,18 @@ macro_rules! absent {
 pub(super) use absent;
 
 /// Defines an object of which these members are read. See the module for what is forgiven.
+/// `others` says whether there is any other member that is not null.
 macro_rules! object {
-    ($($(#[$about:meta])* struct $name:ident { $($field:ident: $kind:ty = $key:literal,)* })*) => { $(
+    ($(
+        $(#[$about:meta])*
+        struct $name:ident { $($field:ident: $kind:ty = $key:literal,)* }
+    )*) => { $(
         $(#[$about])*
         #[derive(Clone, Debug, Default)]
         pub(super) struct $name<'a> {
             $(pub(super) $field: $kind,)*
+            #[allow(dead_code, reason = "most readers do not mind other members")]
+            pub(super) others: bool,
             borrowed: ::std::marker::PhantomData<&'a ()>,
         }
 
@@ -118,7 +124,8 @@ macro_rules! object {
                             match key.0.as_ref() {
                                 $($key => read.$field = map.next_value()?,)*
                                 _ => {
-                                    map.next_value::<::serde::de::IgnoredAny>()?;
+                                    type Other<'a> = $crate::dialect::json::Raw<'a>;
+                                    read.others |= map.next_value::<Other<'a>>()?.is_some();
                                 }
                             }
                         }
@@ -222,7 +229,7 @@ pub(super) fn whole(raw: Raw<'_>) -> Option<u64> {
     let digits = raw?.get();
     digits.parse().ok().or_else(|| {
         let number: f64 = digits.parse().ok()?;
-        let fits = number >= 0.0 && number <= 9_007_199_254_740_992.0 && number.fract() == 0.0;
+        let fits = (0.0..=9_007_199_254_740_992.0).contains(&number) && number.fract() == 0.0;
         fits.then_some(number as u64)
     })
 }
@@ -285,6 +292,12 @@ fn unescape_unit(escape: &str) -> (char, usize) {
 /// The text as a JSON string, with its quotes.
 pub(super) fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
+}
+
+/// The text as it is written between the quotes of a JSON string.
+pub(super) fn escape(text: &str) -> String {
+    let quoted = quote(text);
+    quoted.get(1..quoted.len() - 1).unwrap_or_default().to_owned()
 }
 
 /// Where `part`, which was borrowed from `whole`, stands in it.

@@ -6,14 +6,19 @@
 //! it writes the error object that the dialect's clients raise on.
 
 mod chat;
+mod digest;
 mod failure;
 mod json;
+mod merge;
 mod messages;
 mod reader;
 mod request;
 mod responses;
+mod tool_calls;
 pub mod ui;
 
+pub use digest::Digest;
+pub use merge::{merge, merge_ui};
 pub use reader::{Reader, Usage};
 pub use request::{Asked, NotARequest, ask_for_usage};
 pub use responses::sequence_number;
@@ -64,5 +69,3 @@ pub enum Progress {
     /// The answer is over; the upstream need not be read further.
     Over(End),
 }
-mod temp;
-pub use temp::{Digest, UiRequest, chat_request};

@@ -34,7 +34,7 @@ pub struct Usage {
 }
 
 /// What is learnt of an answer in passing, in every dialect.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
     pub(super) id: Option<String>,
     pub(super) model: Option<String>,
@@ -157,8 +157,8 @@ impl Reader {
     }
 
     /// The upstream has nothing more to say, or is not asked any more: appends the closing records
-    /// to `out` and says how the topic ends. `clean_eof` is whether the body ended as HTTP wants it;
-    /// it counts for [`Cause::Broken`] only. An answer that is over already stays as it is.
+    /// to `out` and says how the topic ends. `clean_eof` is whether the body ended as HTTP wants
+    /// it; it counts for [`Cause::Broken`] only. An answer that is over already stays as it is.
     pub fn finish(&mut self, clean_eof: bool, cause: &Cause, out: &mut Vec<Record>) -> End {
         if let Some(end) = self.end {
             return end;

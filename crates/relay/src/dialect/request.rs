@@ -211,7 +211,10 @@ mod tests {
             (r#"{"stream_options":{}}"#, r#"{"stream_options":{"include_usage":true}}"#),
             (
                 r#"{"stream_options":{"include_usage":null},"stream_options":7}"#,
-                r#"{"stream_options":{"include_usage":null},"stream_options":{"include_usage":true}}"#,
+                concat!(
+                    r#"{"stream_options":{"include_usage":null},"#,
+                    r#""stream_options":{"include_usage":true}}"#
+                ),
             ),
             ("[1]", "[1]"),
             ("{", "{"),

@@ -152,6 +152,10 @@ pub(crate) trait Score: Send {
     fn close(&mut self, sse: &mut Sse);
     /// An error on the way.
     fn error(&mut self, sse: &mut Sse, kind: &str, message: &str);
+    /// The failure of the answer, where the dialect has an end for that; otherwise an error.
+    fn fail(&mut self, sse: &mut Sse, message: &str) {
+        self.error(sse, "server_error", message);
+    }
 }
 
 /// A body that is ready to be played.

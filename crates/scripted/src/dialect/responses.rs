@@ -140,6 +140,12 @@ impl Score for Responses {
         }
     }
 
+    fn fail(&mut self, sse: &mut Sse, message: &str) {
+        let error = format!(r#"{{"code":"server_error","message":{}}}"#, Quoted(message));
+        let response = response(&self.facts, "failed", &self.output, Some(&error));
+        self.event(sse, "response.failed", None, format_args!(r#""response":{response}"#));
+    }
+
     fn error(&mut self, sse: &mut Sse, kind: &str, message: &str) {
         let rest = format!(r#""code":{},"message":{},"param":null"#, Quoted(kind), Quoted(message));
         self.event(sse, "error", None, format_args!("{rest}"));
@@ -199,10 +205,8 @@ pub(super) fn response(
 ) -> String {
     let (id, model) = (Quoted(&facts.id), Quoted(&facts.model));
     let created = facts.script.created;
-    let head = format!(
-        r#""id":{id},"object":"response","created_at":{created},"status":"{status}","background":{}"#,
-        facts.background
-    );
+    let state = format!(r#""status":"{status}","background":{}"#, facts.background);
+    let head = format!(r#""id":{id},"object":"response","created_at":{created},{state}"#);
     let incomplete = match (status, facts.script.finish) {
         ("incomplete", Finish::ContentFilter) => r#"{"reason":"content_filter"}"#,
         ("incomplete", _) => r#"{"reason":"max_output_tokens"}"#,
@@ -222,7 +226,8 @@ pub(super) fn response(
 fn usage(facts: &Facts) -> String {
     let (input, output) = (facts.prompt_tokens, facts.completion_tokens);
     let (total, reasoning) = (input + output, facts.reasoning_tokens);
-    let input = format!(r#""input_tokens":{input},"input_tokens_details":{{"cached_tokens":0}}"#);
+    let cache = r#"{"cached_tokens":0,"cache_write_tokens":0}"#;
+    let input = format!(r#""input_tokens":{input},"input_tokens_details":{cache}"#);
     let details = format!(r#""output_tokens_details":{{"reasoning_tokens":{reasoning}}}"#);
     format!(r#"{{{input},"output_tokens":{output},{details},"total_tokens":{total}}}"#)
 }

@@ -205,6 +205,15 @@ impl Script {
         Self { status, coding: Coding::Length, ..Self::new(refusal) }
     }
 
+    /// Puts thoughts before everything else.
+    #[must_use]
+    pub fn reasoning(mut self, text: &str) -> Self {
+        if let Content::Parts(parts) = &mut self.content {
+            Arc::make_mut(parts).insert(0, Part::Reasoning(tokens(text)));
+        }
+        self
+    }
+
     /// Adds thoughts after what there is.
     #[must_use]
     pub fn then_reasoning(self, text: &str) -> Self {

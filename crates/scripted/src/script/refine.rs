@@ -34,7 +34,8 @@ impl Script {
     }
 
     /// The time from one token to the next; zero, as it is without this, is as fast as the client
-    /// reads. Tokens keep to a timetable: they catch up with it after a slow reader. A stall moves it.
+    /// reads. Tokens keep to a timetable: they catch up with it after a slow reader. A stall
+    /// moves it.
     #[must_use]
     pub fn pace(self, pace: Duration) -> Self {
         Self { pace, ..self }

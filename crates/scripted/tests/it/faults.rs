@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tidings_scripted::{Action, At, Coding, Fault, Script, Upstream};
 
-use crate::client::{Call, Ended, STREAM, body, chunks, cut_head};
+use crate::client::{Call, Ended, STREAM, body, chunks, cut_head, events, json};
 
 /// An answer that is the same every time.
 fn answer() -> Script {
@@ -130,8 +130,8 @@ fn an_error_on_the_way_is_in_the_words_of_the_dialect() {
         ),
         (
             "/v1/responses",
-            "event: error\ndata: {\"type\":\"error\",\"sequence_number\":5,\"code\":\"server_error\",\
-             \"message\":\"out of \\\"luck\\\"\",\"param\":null}\n\n",
+            "event: error\ndata: {\"type\":\"error\",\"sequence_number\":5,\
+             \"code\":\"server_error\",\"message\":\"out of \\\"luck\\\"\",\"param\":null}\n\n",
         ),
         (
             "/v1/messages",
@@ -151,6 +151,21 @@ fn an_error_on_the_way_is_in_the_words_of_the_dialect() {
         let (got, complete, _) = body(Call::post(&upstream, path, STREAM));
         assert_eq!((got, complete), (error.replace(":5,", ":0,"), true));
     }
+}
+
+#[test]
+fn an_answer_fails_where_the_dialect_has_a_word_for_it() {
+    let upstream = Upstream::start().unwrap();
+    upstream.play(|_| answer().fault(Fault::fail(At::Token(2), "no")));
+    let (got, complete, _) = body(Call::post(&upstream, "/v1/responses", STREAM));
+    let (name, data) = events(&got).pop().unwrap();
+    let data = json(data);
+    assert_eq!((name, complete), (Some("response.failed"), true));
+    assert_eq!(data["sequence_number"], 6);
+    assert_eq!(data["response"]["status"], "failed");
+    assert_eq!(data["response"]["error"]["message"], "no");
+    let (got, ..) = body(Call::chat(&upstream));
+    assert!(got.contains("two") && json(events(&got).pop().unwrap().1)["error"].is_object());
 }
 
 #[test]

@@ -140,3 +140,20 @@ fn a_slow_reader_gets_everything() {
     let tokens = upstream.look(|seen| seen.answer(0).unwrap().tokens);
     assert_eq!(tokens, 100_000);
 }
+
+#[test]
+fn a_body_is_taken_up_again_at_every_byte() {
+    let upstream = Upstream::start().unwrap();
+    upstream.play(|request| {
+        let from = request.header("x-from").unwrap().parse().unwrap();
+        Script::text("one 二").id("chatcmpl-fixed").from_byte(from)
+    });
+    let from = |from: usize| {
+        let headers = format!("connection: close\r\nx-from: {from}\r\n");
+        body(Call::send(&upstream, &post("/v1/chat/completions", STREAM, &headers)))
+    };
+    let (whole, ..) = from(0);
+    for at in (0..=whole.len()).filter(|&at| whole.is_char_boundary(at)) {
+        assert_eq!(from(at), (whole[at..].to_owned(), true, Ended::Closed));
+    }
+}

@@ -3,6 +3,7 @@
 
 mod client;
 mod dialects;
+mod directed;
 mod faults;
 mod framing;
 mod http;

@@ -219,6 +219,10 @@ fn shared(raw: Relay, path: String, problems: &mut Problems<'_>) -> Option<Share
     let topic = raw.topic.unwrap_or_else(|| name(&path));
     let topic = TopicName::new(&topic).map_err(|error| format!("`{topic}`: {error}"));
     let topic = problems.take("topic", topic)?;
+    if tidings_frame::is_internal(topic.as_str()) {
+        let message = "names that begin with $ are the server's own".to_owned();
+        problems.add("topic", message);
+    }
     let mut shared = SharedConfig::new(&path, upstream, topic);
     shared.add_headers = problems.headers(raw.add_headers.unwrap_or_default());
     shared.allow_private = raw.allow_private.unwrap_or(is_loopback(&shared.upstream));

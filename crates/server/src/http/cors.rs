@@ -1,22 +1,17 @@
 //! Which pages of other origins may use the server from a browser (Fetch standard, CORS protocol).
 
 use crate::app::App;
-use crate::config::Mode;
 use crate::dates::EXPOSED;
 use crate::head::Head;
 use crate::reply::Reply;
 
 /// The value of `Access-Control-Allow-Origin`, if the request has an origin that may read the
-/// answer. It is echoed only when it was listed; in `dev`, which only this machine reaches,
-/// everybody may.
+/// answer. It is echoed only when it was listed; `tidings dev`, which only this machine reaches,
+/// lists `*` unless told otherwise.
 pub(crate) fn allowed(app: &App, head: &Head<'_>) -> Option<String> {
     let origin = std::str::from_utf8(head.bytes("origin")?).ok()?;
     let listed = app.config.cors_origins.iter().find(|listed| *listed == origin || *listed == "*");
-    match listed {
-        Some(listed) => Some(listed.clone()),
-        None if app.config.mode == Mode::Dev => Some("*".to_owned()),
-        None => None,
-    }
+    listed.cloned()
 }
 
 /// The answer to a preflight request; `methods` are those of the path.

@@ -28,23 +28,14 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::subscribe::Subscribe;
-use super::{Outcome, answer, cors};
+use super::{Outcome, answer, cors, linger};
 use crate::app::{App, Handed};
 use crate::dates::EVERY_ANSWER;
 use crate::error::ApiError;
 use crate::head::{Head, Headers};
 use crate::reply::Reply;
+use crate::socket::heads::{FIELDS_MAX, TARGET_BYTES_MAX};
 use crate::socket::mail::Mail;
-
-/// Header fields in one request.
-const FIELDS_MAX: usize = 100;
-
-/// Bytes of a request's target.
-const TARGET_BYTES_MAX: usize = 8 << 10;
-
-/// Bytes of a body that are read after it turned out to be too large: as large again as the usual
-/// limit. They are held until then, which is no more than a body that is wanted.
-const DISCARDED_BYTES_MAX: usize = tidings_frame::limits::REQUEST_BODY_BYTES_MAX;
 
 /// hyper's own floor for its buffer.
 const HYPER_BUFFER_MIN: usize = 8 << 10;
@@ -70,6 +61,14 @@ pub(crate) async fn serve(app: Arc<App>, mut handed: mpsc::Receiver<Handed>) {
 
 async fn connection(app: Arc<App>, handed: Handed) {
     let peer = handed.peer;
+    if let Some(answer) = &handed.last_answer {
+        let stream = std::net::TcpStream::from(handed.fd);
+        if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream))
+        {
+            linger::answer_and_end(&app, stream, answer).await;
+        }
+        return app.disconnected();
+    }
     match converse(&app, handed).await {
         Ok(Some((fd, asked))) => {
             let shard = crate::app::scatter(u64::from(peer.port())) as usize % app.shards.len();
@@ -94,12 +93,16 @@ async fn converse(
     let cell: Cell = Arc::default();
     let (app_of_service, cell_of_service, peer) = (app.clone(), cell.clone(), handed.peer);
     let asked_once = Arc::new(AtomicBool::new(false));
-    let asks = asked_once.clone();
+    let body_unread = Arc::new(AtomicBool::new(false));
+    let (asks, unread) = (asked_once.clone(), body_unread.clone());
     let service = service_fn(move |request| {
         asks.store(true, Ordering::Relaxed);
         let (app, cell) = (app_of_service.clone(), cell_of_service.clone());
+        let unread = unread.clone();
         // Boxed, because a connection can be taken apart only if it can be moved.
-        Box::pin(async move { Ok::<_, Infallible>(respond(&app, request, &cell, peer).await) })
+        Box::pin(
+            async move { Ok::<_, Infallible>(respond(&app, request, &cell, &unread, peer).await) },
+        )
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -130,7 +133,13 @@ async fn converse(
         }
     })
     .await?;
-    let Some(asked) = ended else { return Ok(None) };
+    let Some(asked) = ended else {
+        if body_unread.load(Ordering::Relaxed) {
+            let stream = connection.into_parts().io.into_inner().stream;
+            linger::answer_and_end(app, stream, b"").await;
+        }
+        return Ok(None);
+    };
     // What the client has sent after its request is not looked at: the connection is a stream now.
     let stream = connection.into_parts().io.into_inner().stream;
     Ok(Some((stream.into_std()?.into(), asked)))
@@ -140,6 +149,7 @@ async fn respond(
     app: &Arc<App>,
     request: hyper::Request<Incoming>,
     cell: &Cell,
+    body_unread: &AtomicBool,
     peer: SocketAddr,
 ) -> hyper::Response<Full<Bytes>> {
     app.metrics.request();
@@ -147,12 +157,11 @@ async fn respond(
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     let head = Head::new(parts.method.as_str(), target, Headers::Map(&parts.headers));
     let origin = cors::allowed(app, &head);
-    let mut unread = false;
     let outcome = match checked(&parts, target) {
         Err(error) => Err(error),
         Ok(()) => match read_body(app, &parts.headers, body).await {
             Err(error) => {
-                unread = true;
+                body_unread.store(true, Ordering::Relaxed);
                 Err(error)
             }
             Ok(body) => answer(app, &head, &body).await,
@@ -169,7 +178,11 @@ async fn respond(
             tracing::debug!(%peer, code = %error.problem.code, "a request was refused");
             let reply = Reply::from(error);
             // Where the next request would begin is not known.
-            if unread { reply.with("connection", "close") } else { reply }
+            if body_unread.load(Ordering::Relaxed) {
+                reply.with("connection", "close")
+            } else {
+                reply
+            }
         }
     };
     response(cors::expose(reply, origin))
@@ -191,7 +204,7 @@ fn checked(parts: &http::request::Parts, target: &str) -> Result<(), ApiError> {
 async fn read_body(
     app: &App,
     headers: &http::HeaderMap,
-    mut body: Incoming,
+    body: Incoming,
 ) -> Result<Bytes, ApiError> {
     let limit = app.config.limits.body_bytes;
     let too_large = || {
@@ -203,24 +216,13 @@ async fn read_body(
     if length.and_then(|length| length.parse::<u64>().ok()).is_some_and(|l| l > limit as u64) {
         return Err(too_large());
     }
-    let collected = Limited::new(&mut body, limit).collect();
+    let collected = Limited::new(body, limit).collect();
     match tokio::time::timeout(app.config.limits.body_timeout, collected).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            discard(app, body).await;
-            Err(too_large())
-        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(error)) => Err(ApiError::new(ErrorCode::InvalidRequest, error.to_string())),
         Err(_) => Err(ApiError::new(ErrorCode::Timeout, "the body did not come in time")),
     }
-}
-
-/// Reads on for a while what is not wanted: a client that is still sending when its connection is
-/// closed loses the answer too.
-async fn discard(app: &App, body: Incoming) {
-    let rest = Limited::new(body, DISCARDED_BYTES_MAX).collect();
-    // Whatever comes of it, the answer is the same.
-    let _ = tokio::time::timeout(app.config.limits.body_timeout, rest).await;
 }
 
 fn response(reply: Reply) -> hyper::Response<Full<Bytes>> {

@@ -95,7 +95,7 @@ pub(crate) async fn read(app: &App, asked: Asked<'_>, lines: bool) -> Result<Rep
         }
     };
     match waits {
-        None => page(app, &mut backlog, &started, through, limit, lines).map(|(reply, ..)| reply),
+        None => page(app, &mut backlog, started, through, limit, lines).map(|page| page.reply),
         Some(waits) => poll(app, backlog, started, limit, lines, waits).await,
     }
 }
@@ -121,29 +121,44 @@ fn range(app: &App, asked: &Asked<'_>) -> Result<(Option<Start>, u64), ApiError>
     Ok((start, before.saturating_sub(1)))
 }
 
+/// A page that was read.
+struct Read {
+    reply: Reply,
+    /// Whether it holds events or tells a gap.
+    tells: bool,
+    /// The sequence to read on after.
+    next: u64,
+}
+
 fn page(
     app: &App,
     backlog: &mut Backlog,
-    started: &Started,
+    mut started: Started,
     through: u64,
     limit: ReadLimit,
     lines: bool,
-) -> Result<(Reply, usize, u64), ApiError> {
-    let mut page = Page::new(lines);
+) -> Result<Read, ApiError> {
     let through = through.min(app.hub.visible());
     let private = app.config.anonymous.admin;
+    let mut page = Page::new(lines);
+    let range = (started.after, through);
     let (after, more) =
-        backlog.objects(&app.hub, (started.after, through), limit, private, &mut |event| {
-            page.add(event)
-        })?;
-    let events = page.events;
+        backlog.objects(&app.hub, range, limit, private, &mut |event| page.add(event))?;
+    // Removed since the beginning was found.
+    if let Some(gap) = backlog.missed(&app.hub, started.after) {
+        started.gap = Some(match started.gap.take() {
+            None => gap,
+            Some(earlier) => earlier.and(gap),
+        });
+    }
     if started.gap.is_some() {
         app.metrics.gap();
     }
+    let tells = page.events > 0 || started.gap.is_some();
     // The end of what was asked for, when all of it was read: nothing is shown twice.
     let sequence = if more { after } else { through.max(started.after) };
     let next = Position { epoch: app.hub.epoch(), sequence };
-    Ok((page.finish(next, more, started.gap.as_ref()), events, sequence))
+    Ok(Read { reply: page.finish(next, more, started.gap.as_ref()), tells, next: sequence })
 }
 
 /// Unfollows when the client goes away in the middle.
@@ -189,13 +204,13 @@ async fn poll(
         app.hub.attach_pattern(&bell, pattern.clone(), FRAMING);
     }
     loop {
-        let (reply, events, next) = page(app, &mut backlog, &started, u64::MAX, limit, lines)?;
+        let read = page(app, &mut backlog, started, u64::MAX, limit, lines)?;
         let over = tokio::time::Instant::now() >= deadline || app.is_draining();
-        if events > 0 || over || started.gap.is_some() {
-            return Ok(reply);
+        if read.tells || over {
+            return Ok(read.reply);
         }
         // What was looked at and is not for this client need not be looked at again.
-        started.after = next;
+        started = Started { after: read.next, gap: None };
         if bell.sleep() {
             tokio::select! {
                 () = notify.notified() => {}

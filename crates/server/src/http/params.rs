@@ -5,22 +5,16 @@ use std::time::Duration;
 use tidings_frame::{Epoch, ErrorCode, Position};
 use tidings_hub::Expect;
 
+use super::json;
 use crate::config::parse_duration;
 use crate::error::ApiError;
 
 /// The parameter that brings a capability, where a header cannot.
 pub(crate) const TOKEN: &str = "token";
 
-/// Reads a JSON object. Only an object: the reader of structs would also take a list of their
-/// members' values, in an order that nobody has promised.
+/// Reads a JSON object.
 pub(crate) fn object<'a, T: serde::Deserialize<'a>>(json: &'a [u8]) -> Result<T, ApiError> {
-    let invalid = |error: String| ApiError::new(ErrorCode::InvalidJson, error);
-    let read = serde_json::from_slice(json).map_err(|error| invalid(error.to_string()))?;
-    if json.trim_ascii_start().first() == Some(&b'{') {
-        Ok(read)
-    } else {
-        Err(invalid("not a JSON object".into()))
-    }
+    json::read(json).map_err(|error| ApiError::new(ErrorCode::InvalidJson, error.to_string()))
 }
 
 pub(crate) fn unknown(name: &str, known: &[&str]) -> ApiError {

@@ -138,7 +138,7 @@ pub(super) fn set(app: &App, name: &TopicName, body: &[u8]) -> Result<Reply, Api
     if let Value::Object(members) = &mut whole {
         members.extend(body.policy);
     }
-    let policy: TopicPolicy = serde_json::from_value(whole).map_err(invalid)?;
+    let policy: TopicPolicy = super::json::read_value(whole).map_err(invalid)?;
     let fork = body.fork.map(|fork| fork_of(app, &fork)).transpose()?;
     let made = app.hub.set_topic(name, &policy, fork.as_ref())?;
     let topic = app.hub.describe(name).ok_or_else(not_found)?;

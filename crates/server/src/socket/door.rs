@@ -1,10 +1,16 @@
 //! The fast door: which requests this loop takes itself.
 //!
-//! It takes only what it fully understands. Anything that is unusual, wrong or merely long is left
-//! to hyper, which gets the same bytes, so there is one answer to bad requests and no second HTTP
-//! implementation to keep safe. Parsing the head is httparse's, as it is in hyper.
+//! It takes only what it fully understands. Anything that is unusual or merely long is left to
+//! hyper, which gets the same bytes, so there is no second HTTP implementation to keep safe.
+//! Parsing the head is httparse's, as it is in hyper; what neither can parse is refused
+//! ([`super::heads`]).
 
+use tidings_frame::ErrorCode;
+
+use super::heads::{judge_long, judge_unusual, malformed};
 use crate::head::{Head, Headers};
+
+use tidings_relay::SharedRelays;
 
 /// Fields in a head that are looked at; browsers send about fifteen.
 pub(super) const FIELDS_MAX: usize = 32;
@@ -15,7 +21,7 @@ const HEAD_BYTES_MAX: usize = 8 << 10;
 /// Largest body taken here: what fits into one read with its head.
 const BODY_BYTES_MAX: usize = 56 << 10;
 
-/// Most bytes of a request that are collected here.
+/// Most bytes of a request for this door that are collected.
 pub(super) const REQUEST_BYTES_MAX: usize = HEAD_BYTES_MAX + BODY_BYTES_MAX;
 
 /// What to do with the bytes at hand.
@@ -29,11 +35,15 @@ pub(super) enum Verdict<'b> {
     Publish { body: &'b [u8], len: usize },
     /// A subscription; it ends after `len` bytes.
     Subscribe { len: usize },
+    /// No request that anybody could answer in another way.
+    Refuse { code: ErrorCode, why: &'static str },
 }
 
-/// Judges the request at the beginning of `data`.
+/// Judges the request at the beginning of `data`. A head may have `head_bytes_max` bytes.
 pub(super) fn judge<'h, 'b>(
+    shared: Option<&SharedRelays>,
     data: &'b [u8],
+    head_bytes_max: usize,
     fields: &'h mut [httparse::Header<'b>; FIELDS_MAX],
 ) -> (Verdict<'b>, Option<Head<'h>>)
 where
@@ -45,19 +55,21 @@ where
         Ok(httparse::Status::Partial) if data.len() <= HEAD_BYTES_MAX => {
             return (Verdict::More, None);
         }
-        _ => return (Verdict::Hyper, None),
+        Ok(_) | Err(httparse::Error::TooManyHeaders) => {
+            return (judge_long(data, head_bytes_max), None);
+        }
+        Err(error) => return (malformed(error), None),
     };
-    let (Some(method), Some(target), Some(1)) = (request.method, request.path, request.version)
-    else {
-        return (Verdict::Hyper, None);
-    };
+    let (method, target) = (request.method.unwrap_or(""), request.path.unwrap_or(""));
+    let version = request.version.unwrap_or(1);
     let head = Head::new(method, target, Headers::Raw(request.headers));
-    let Some(body_len) = body_len(&head) else {
-        return (Verdict::Hyper, None);
+    let unusual = || judge_unusual(&head, target, version);
+    let Some(body_len) = body_len(&head).filter(|_| version == 1) else {
+        return (unusual(), None);
     };
     let verdict = match (method, body_len) {
         // The limit first: the sum with a length of any size could overflow.
-        ("POST", Some(body_len)) if body_len > BODY_BYTES_MAX => Verdict::Hyper,
+        ("POST", Some(body_len)) if body_len > BODY_BYTES_MAX => unusual(),
         ("POST", Some(body_len)) if head.path.starts_with("/topics/") => {
             let len = head_len + body_len;
             match data.get(head_len..len) {
@@ -65,8 +77,8 @@ where
                 Some(body) => Verdict::Publish { body, len },
             }
         }
-        ("GET", None) if is_subscription(&head) => Verdict::Subscribe { len: head_len },
-        _ => Verdict::Hyper,
+        ("GET", None) if is_subscription(shared, &head) => Verdict::Subscribe { len: head_len },
+        _ => unusual(),
     };
     (verdict, Some(head))
 }
@@ -106,12 +118,13 @@ fn body_len(head: &Head<'_>) -> Option<Option<usize>> {
     host.then_some(length)
 }
 
-fn is_subscription(head: &Head<'_>) -> bool {
+fn is_subscription(shared: Option<&SharedRelays>, head: &Head<'_>) -> bool {
     // The server's own topics are another matter.
     let topic = head.path.strip_prefix("/topics/");
     let path = topic.is_some_and(|topic| !topic.starts_with(['$', '%']))
         || head.path == "/events"
-        || head.path == "/stream";
+        || head.path == "/stream"
+        || shared.is_some_and(|shared| shared.at(head.path).is_some());
     path && head.accepts("text/event-stream") == Some(true)
 }
 
@@ -121,13 +134,14 @@ mod tests {
 
     fn verdict(data: &str) -> String {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
-        match judge(data.as_bytes(), &mut fields).0 {
+        match judge(None, data.as_bytes(), 64 << 10, &mut fields).0 {
             Verdict::More => "more".into(),
             Verdict::Hyper => "hyper".into(),
             Verdict::Publish { body, len } => {
                 format!("publish {} {len}", String::from_utf8_lossy(body))
             }
             Verdict::Subscribe { len } => format!("subscribe {len}"),
+            Verdict::Refuse { code, .. } => code.to_string(),
         }
     }
 
@@ -146,15 +160,15 @@ mod tests {
             ("Expect: 100-continue\r\n\r\nhi", "hyper"),
             ("Upgrade: h2c\r\n\r\nhi", "hyper"),
             ("Host: other\r\n\r\nhi", "hyper"),
-            (" folded: x\r\n\r\nhi", "hyper"),
-            ("X\u{0}: x\r\n\r\nhi", "hyper"),
+            (" folded: x\r\n\r\nhi", "invalid-request"),
+            ("X\u{0}: x\r\n\r\nhi", "invalid-request"),
         ] {
             assert_eq!(verdict(&format!("{post}{extra}")), wanted, "{extra:?}");
         }
     }
 
     #[test]
-    fn leaves_the_rest_to_hyper() {
+    fn leaves_the_rest_to_hyper_unless_it_is_wrong() {
         let sse = "Host: h\r\nAccept: text/event-stream\r\n\r\n";
         for (request, wanted) in [
             (format!("GET /topics/a HTTP/1.1\r\n{sse}"), "subscribe 62"),
@@ -164,19 +178,22 @@ mod tests {
             (format!("GET /other HTTP/1.1\r\n{sse}"), "hyper"),
             ("GET /topics/a HTTP/1.1\r\nHost: h\r\n\r\n".into(), "hyper"),
             ("GET /topics/a HTTP/1.1\r\nAccept: text/event-stream\r\n\r\n".into(), "hyper"),
-            ("POST /topics/a HTTP/1.1\r\nHost: h\r\nContent-Length: +2\r\n\r\n".into(), "hyper"),
+            (
+                "POST /topics/a HTTP/1.1\r\nHost: h\r\nContent-Length: +2\r\n\r\n".into(),
+                "invalid-request",
+            ),
             ("POST /topics/a HTTP/1.1\r\nHost: h\r\nContent-Length: 99999\r\n\r\n".into(), "hyper"),
             (
                 format!(
                     "POST /topics/a HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n",
                     u64::MAX
                 ),
-                "hyper",
+                "invalid-request",
             ),
             ("POST /topics/a HTTP/1.1\r\nHost: h\r\n\r\n".into(), "hyper"),
-            ("\u{16}\u{3}\u{1}".into(), "hyper"),
-            (format!("GET /{} HTTP/1.1\r\n{sse}", "a".repeat(9_000)), "hyper"),
-            (format!("GET /{}", "a".repeat(9_000)), "hyper"),
+            ("\u{16}\u{3}\u{1}".into(), "invalid-request"),
+            (format!("GET /{} HTTP/1.1\r\n{sse}", "a".repeat(9_000)), "uri-too-long"),
+            (format!("GET /{}", "a".repeat(9_000)), "uri-too-long"),
         ] {
             assert_eq!(verdict(&request), wanted, "{request:?}");
         }

@@ -16,9 +16,12 @@ pub(crate) mod conn;
 mod deliver;
 pub(crate) mod door;
 mod follow;
+pub(crate) mod heads;
 pub(crate) mod mail;
 mod requests;
 mod seat;
 pub(crate) mod shard;
 mod slots;
 mod tend;
+#[cfg(test)]
+mod tests;

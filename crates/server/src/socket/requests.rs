@@ -17,6 +17,7 @@ use crate::app::Handed;
 use crate::error::ApiError;
 use crate::head::Head;
 use crate::http::publish::{status, topic_request, write_answer};
+use crate::http::relay::shared;
 use crate::http::subscribe::{Asked, Subscribe};
 use crate::http::{cors, stream_topic};
 use crate::reply::Reply;
@@ -198,9 +199,11 @@ impl Shard {
         while used < data.len() {
             let rest = &data[used..];
             let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
-            let (verdict, head) = judge(rest, &mut fields);
+            let head_bytes_max = self.app.config.limits.head_bytes;
+            let shared = self.app.shared.as_deref();
+            let (verdict, head) = judge(shared, rest, head_bytes_max, &mut fields);
             match (verdict, head) {
-                (Verdict::More, _) if rest.len() < REQUEST_BYTES_MAX => break,
+                (Verdict::More, _) => break,
                 (Verdict::Publish { body, len }, Some(head)) => {
                     match self.publish(hub, key, &head, body, intake, round) {
                         Ok(()) => {}
@@ -211,7 +214,11 @@ impl Shard {
                     used += len;
                 }
                 // Its publishes are answered first; then this is looked at again.
-                (Verdict::Subscribe { .. } | Verdict::Hyper, _) if self.is_asking(key) => break,
+                (Verdict::Subscribe { .. } | Verdict::Hyper | Verdict::Refuse { .. }, _)
+                    if self.is_asking(key) =>
+                {
+                    break;
+                }
                 (Verdict::Subscribe { len }, Some(head)) => {
                     used += len;
                     match subscription(&self.app, &head) {
@@ -224,8 +231,12 @@ impl Shard {
                         Err(error) => self.answer_error(key, &head, error),
                     }
                 }
+                (Verdict::Refuse { code, why }, _) => {
+                    self.end_with(key, ApiError::new(code, why));
+                    return (data.len(), false);
+                }
                 _ => {
-                    self.give_to_hyper(key, rest.to_vec());
+                    self.give_away(key, rest.to_vec(), None);
                     return (data.len(), false);
                 }
             }
@@ -436,15 +447,27 @@ impl Shard {
         }
     }
 
-    /// Gives a connection to hyper, with what was read of its next request.
-    fn give_to_hyper(&mut self, key: Key, initial: Vec<u8>) {
+    /// Ends a connection with a last answer. Where the next request would begin is not known.
+    fn end_with(&mut self, key: Key, error: ApiError) {
+        tracing::debug!(code = %error.problem.code, "a request was refused");
+        self.reply(key, &None, &Reply::from(error).with("connection", "close"));
+        let Some(Conn::Requester(requester)) = self.conns.get_mut(key) else {
+            return;
+        };
+        let answer = std::mem::take(&mut requester.output);
+        self.give_away(key, Vec::new(), Some(answer));
+    }
+
+    /// Gives a connection to the general door: with what was read of its next request, or with the
+    /// last answer on it.
+    fn give_away(&mut self, key: Key, initial: Vec<u8>, last_answer: Option<Vec<u8>>) {
         let Some(Conn::Requester(requester)) = self.conns.remove(key) else {
             return;
         };
         let _ = rustix::event::epoll::delete(&self.poll, &requester.fd);
         let (fd, peer) = (requester.fd, requester.peer);
         // When hyper's queue is full the connection ends, which is all that can be said without it.
-        if self.app.hand_to_hyper(Handed { fd, peer, initial }).is_err() {
+        if self.app.hand_to_hyper(Handed { fd, peer, initial, last_answer }).is_err() {
             self.app.metrics.refused();
         }
     }
@@ -471,6 +494,9 @@ fn write_output(requester: &mut Requester) -> Result<bool, ()> {
 
 /// Reads a subscription that came through the fast door.
 fn subscription(app: &Arc<crate::app::App>, head: &Head<'_>) -> Result<Subscribe, ApiError> {
+    if let Some(stream) = shared::at(app, head.path) {
+        return shared::subscribe(app, stream, head);
+    }
     app.may_subscribe()?;
     let mut asked = Asked::read(app, head)?;
     if let Some(topic) = head.after("/topics/") {

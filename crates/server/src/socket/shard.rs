@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
-use tidings_hub::Hub;
+use tidings_hub::{Hub, Live};
 
 use super::conn::{Requester, Subscriber};
 use super::deliver::Many;
@@ -152,20 +152,26 @@ impl Shard {
             self.wait(&mut ready);
             self.now_ms = hub.now_ms();
             self.take_ready(&hub, &ready, &mut intake);
-            for mail in self.mail.take() {
-                self.read_mail(mail);
-            }
-            self.visible = self.mail.bell.take(&mut topics).max(self.visible);
-            self.news(&mut topics);
-            self.deliver();
-            if self.now_ms >= self.next_tick_ms {
-                self.tick();
-            }
-            self.app.metrics.shard(&mut self.counts);
+            self.give(&mut topics);
         }
     }
 
-    fn wait(&mut self, ready: &mut Vec<epoll::Event>) {
+    /// The second half of a turn: what has come was appended and answered, and now whoever is due
+    /// something gets it.
+    pub(super) fn give(&mut self, topics: &mut Vec<Arc<Live>>) {
+        for mail in self.mail.take() {
+            self.read_mail(mail);
+        }
+        self.visible = self.mail.bell.take(topics).max(self.visible);
+        self.news(topics);
+        self.deliver();
+        if self.now_ms >= self.next_tick_ms {
+            self.tick();
+        }
+        self.app.metrics.shard(&mut self.counts);
+    }
+
+    pub(super) fn wait(&mut self, ready: &mut Vec<epoll::Event>) {
         ready.clear();
         let idle = !self.has_deliveries() && self.again.is_empty() && self.mail.sleep();
         let ms = if idle { self.next_tick_ms.saturating_sub(self.now_ms).min(TICK_MS) } else { 0 };
@@ -185,7 +191,7 @@ impl Shard {
 
     /// Subscribers first, and only then requests: a subscriber that leaves may need the hub, which
     /// the round of the requests holds until it is finished.
-    fn take_ready(&mut self, hub: &Hub, ready: &[epoll::Event], intake: &mut Intake) {
+    pub(super) fn take_ready(&mut self, hub: &Hub, ready: &[epoll::Event], intake: &mut Intake) {
         for event in ready {
             self.take_ready_seat(Key::from_u64(event.data.u64()), event.flags);
         }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{Conn, DOORS, Door, Server, request};
 
 /// What a case must come to.
-enum Expect {
+pub(crate) enum Expect {
     /// A problem document.
     Problem(u16, &'static str),
     /// Broken HTTP: a status of 4xx or 5xx, or nothing at all, and then the end of the connection.
@@ -17,13 +17,13 @@ enum Expect {
 use Expect::{Problem, Refused};
 
 /// Asserts what every case must leave as it was.
-struct Watch {
-    server: Server,
+pub(crate) struct Watch {
+    pub(crate) server: Server,
     before: Value,
 }
 
 impl Watch {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let server = Server::start();
         server.publish_numbers("kept", 1..4);
         server.publish("/topics/ended?end=done", "");
@@ -32,20 +32,20 @@ impl Watch {
     }
 
     #[track_caller]
-    fn unchanged(&self, case: &str) {
+    pub(crate) fn unchanged(&self, case: &str) {
         assert_eq!(self.server.get("/healthz").status, 200, "{case}");
         assert_eq!(self.server.state(), self.before, "{case}");
     }
 
     #[track_caller]
-    fn check(&self, case: &str, bytes: &[u8], expect: &Expect) {
+    pub(crate) fn check(&self, case: &str, bytes: &[u8], expect: &Expect) {
         let mut conn = self.server.connect();
         conn.send(bytes);
         self.check_answer(case, conn, expect);
     }
 
     #[track_caller]
-    fn check_answer(&self, case: &str, mut conn: Conn, expect: &Expect) {
+    pub(crate) fn check_answer(&self, case: &str, mut conn: Conn, expect: &Expect) {
         match expect {
             Problem(status, code) => {
                 let reply = conn.try_reply();
@@ -282,77 +282,6 @@ fn what_is_too_large() {
             .problem(413, "body-too-large");
         assert_eq!(small.request("POST", "/topics/t", door.headers(), b"1234567890").status, 200);
     }
-}
-
-#[test]
-fn requests_that_are_no_http() {
-    let watch = Watch::start();
-    let long_name =
-        format!("GET /healthz HTTP/1.1\r\nHost: h\r\n{}: x\r\n\r\n", "n".repeat(70_000));
-    let long_value =
-        format!("GET /healthz HTTP/1.1\r\nHost: h\r\nX: {}\r\n\r\n", "v".repeat(200_000));
-    let many: String = (0..200).map(|number| format!("X{number}: y\r\n")).collect();
-    let many = format!("GET /healthz HTTP/1.1\r\nHost: h\r\n{many}\r\n");
-    let long_target = format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "a".repeat(70_000));
-    let post = "POST /topics/t HTTP/1.1\r\nHost: h\r\n";
-    let with = |rest: &str| format!("{post}{rest}");
-    for case in [
-        "\r\n\r\n\r\n\r\nnonsense\r\n\r\n".to_owned(),
-        "GET\r\n\r\n".into(),
-        "GET /healthz\r\n\r\n".into(),
-        "GET /healthz HTTP/3.0\r\nHost: h\r\n\r\n".into(),
-        "GET /healthz HTTP/1.2x\r\nHost: h\r\n\r\n".into(),
-        "GET /healthz http/1.1\r\nHost: h\r\n\r\n".into(),
-        "GET /health z HTTP/1.1\r\nHost: h\r\n\r\n".into(),
-        "G\u{1}T /healthz HTTP/1.1\r\nHost: h\r\n\r\n".into(),
-        "GET /\u{7f}\u{1} HTTP/1.1\r\nHost: h\r\n\r\n".into(),
-        "GET /healthz HTTP/1.1\r\nHost\r\n\r\n".into(),
-        "GET /healthz HTTP/1.1\r\nHost : h\r\n\r\n".into(),
-        "GET /healthz HTTP/1.1\r\n Host: h\r\n\r\n".into(),
-        "GET /healthz HTTP/1.1\r\nHost: h\r\nX: a\r\n folded\r\n\r\n".into(),
-        "GET /healthz HTTP/1.1\r\nHost: h\r\nX\0: a\r\n\r\n".into(),
-        "GET /healthz HTTP/1.1\r\nHost: h\r\nX: a\0b\r\n\r\n".into(),
-        "GET /healthz HTTP/1.1\r\nHost: h\r\nX: a\rb\r\n\r\n".into(),
-        "GET /healthz HTTP/1.1\r\nHost: h\r\n: empty\r\n\r\n".into(),
-        "GET /healthz HTTP/1.1\r\nHost: h\r\n(x): y\r\n\r\n".into(),
-        with("Content-Length: -1\r\n\r\nx"),
-        with("Content-Length: +1\r\n\r\nx"),
-        with("Content-Length: 1x\r\n\r\nx"),
-        with("Content-Length: 0x1\r\n\r\nx"),
-        with("Content-Length: \r\n\r\nx"),
-        with("Content-Length: 99999999999999999999999\r\n\r\nx"),
-        with("Content-Length: 18446744073709551615\r\n\r\nx"),
-        with("Content-Length: 1\r\nContent-Length: 2\r\n\r\nxy"),
-        with("Content-Length: 1, 2\r\n\r\nxy"),
-        with("Transfer-Encoding: gzip\r\n\r\nx"),
-        with("Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n"),
-        with("Transfer-Encoding: chunked\r\n\r\nxyz\r\n"),
-        with("Transfer-Encoding: chunked\r\n\r\n-1\r\nx\r\n0\r\n\r\n"),
-        with("Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\nx"),
-        with("Transfer-Encoding: chunked\r\n\r\n1\r\nxy\r\n0\r\n\r\n"),
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0".into(),
-        long_name,
-        long_value,
-        many,
-        long_target,
-    ] {
-        let shown: String = case.chars().take(100).collect();
-        // A broken body leaves a server that has not heard all of it waiting: the client hangs up.
-        let mut conn = watch.server.connect();
-        conn.send(case.as_bytes());
-        conn.half_close();
-        watch.check_answer(&shown, conn, &Refused);
-    }
-    // The first bytes of a TLS handshake.
-    let mut hello = vec![0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03, 0x03];
-    hello.extend((0..=255).cycle().take(506));
-    watch.check("TLS", &hello, &Refused);
-    watch.check("zeros", &[0; 4_096], &Refused);
-    watch.check(
-        "noise",
-        &(0..20_000_u32).map(|n| (n * 31 % 251) as u8).collect::<Vec<_>>(),
-        &Refused,
-    );
 }
 
 #[test]

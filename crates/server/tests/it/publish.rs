@@ -133,9 +133,12 @@ fn a_producer_is_heard_once_and_in_order_and_its_predecessor_not_at_all() {
         };
         assert_eq!(send("p", 1, 0, "a").status, 200);
         let second = send("p", 1, 1, "b").json();
-        let again = send("p", 1, 1, "b").json();
-        assert_eq!((&again["id"], &again["duplicate"]), (&second["id"], &json!(true)));
-        assert_eq!(send("p", 1, 0, "a").json()["duplicate"], true);
+        server.publish("/topics/t", "another's");
+        // The last one's own id, and for an earlier one that of the last.
+        for (sequence, data) in [(1, "b"), (0, "a")] {
+            let again = send("p", 1, sequence, data).json();
+            assert_eq!((&again["id"], &again["duplicate"]), (&second["id"], &json!(true)));
+        }
         let gap = send("p", 1, 3, "d").problem(409, "producer-gap");
         assert_eq!((&gap["expected"], &gap["received"]), (&json!(2), &json!(3)));
         send("p", 2, 1, "late").problem(409, "producer-gap");
@@ -143,7 +146,7 @@ fn a_producer_is_heard_once_and_in_order_and_its_predecessor_not_at_all() {
         let fenced = send("p", 1, 2, "zombie").problem(403, "producer-fenced");
         assert_eq!(fenced["epoch"], 2);
         assert_eq!(send("q", 0, 0, "d").status, 200);
-        assert_eq!(server.kept("t"), ["a", "b", "c", "d"]);
+        assert_eq!(server.kept("t"), ["a", "b", "another's", "c", "d"]);
     }
 }
 
@@ -156,12 +159,13 @@ fn a_producer_is_known_after_a_restart() {
         )
     };
     let server = Server::start();
-    assert_eq!(server.request("POST", "/topics/t", &headers(0), b"a").status, 200);
+    let first = server.request("POST", "/topics/t", &headers(0), b"a").json();
+    server.publish("/topics/t", "another's");
     let server = server.restart();
-    let again = server.request("POST", "/topics/t", &headers(0), b"a");
-    assert_eq!(again.json()["duplicate"], true);
+    let again = server.request("POST", "/topics/t", &headers(0), b"a").json();
+    assert_eq!((&again["id"], &again["duplicate"]), (&first["id"], &json!(true)));
     assert_eq!(server.request("POST", "/topics/t", &headers(1), b"b").status, 200);
-    assert_eq!(server.kept("t"), ["a", "b"]);
+    assert_eq!(server.kept("t"), ["a", "another's", "b"]);
 }
 
 const KEY: &str = "Idempotency-Key: order-7\r\n";

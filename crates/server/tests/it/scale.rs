@@ -155,6 +155,29 @@ fn four_thousand_subscribers_of_one_topic() {
 }
 
 #[test]
+fn an_event_is_encoded_once_however_many_follow() {
+    const FOLLOWERS: usize = 150;
+    const EVENTS: usize = 40;
+    let server = Server::start();
+    let targets = ["/topics/t", "/events?topic=t&topic=u", "/topics/t?envelope"];
+    let mut streams: Vec<_> =
+        (0..FOLLOWERS).map(|number| server.subscribe(targets[number % 3])).collect();
+    for number in 0..EVENTS {
+        server.publish("/topics/t", &number.to_string());
+        for stream in &mut streams {
+            stream.next();
+        }
+    }
+    let encoded = server.metric("tidings_encoded_frames_total") as usize;
+    let delivered = server.metric("tidings_delivered_events_total") as usize
+        + server.metric("tidings_caught_up_events_total") as usize;
+    assert_eq!(delivered, FOLLOWERS * EVENTS);
+    // Once in each of two framings. Whoever the system lets wait for long reads the log, which
+    // encodes again.
+    assert!((EVENTS * 2..EVENTS * 4).contains(&encoded), "{encoded} for {EVENTS} events");
+}
+
+#[test]
 fn a_thousand_topics_with_a_subscriber_each() {
     let server = Server::with(|config| config.io_threads = 2);
     let publish = || {

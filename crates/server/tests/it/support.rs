@@ -181,6 +181,23 @@ impl Server {
         self.get("/topics?limit=1000").json()["topics"].clone()
     }
 
+    /// Every byte of every file in its folder.
+    pub(crate) fn files(&self) -> Vec<u8> {
+        let mut all = Vec::new();
+        let mut folders = vec![self.folder.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    all.extend(std::fs::read(path).unwrap());
+                }
+            }
+        }
+        all
+    }
+
     /// The value of a metric.
     #[track_caller]
     pub(crate) fn metric(&self, name: &str) -> f64 {

@@ -323,7 +323,8 @@ mod tests {
     fn only_what_is_allowed_is_taken_from_the_body() {
         let body = json!({"id": "c", "model": "dear", "temperature": 2, "max_tokens": 9,
             "tools": [1], "system": "x", "trigger": "regenerate-message",
-            "messages": [{"id": "a", "role": "assistant", "parts": [{"type": "text", "text": "t"}]}]});
+            "messages": [{"id": "a", "role": "assistant",
+                "parts": [{"type": "text", "text": "t"}]}]});
         let body = body.to_string();
         let strict = chat_request(body.as_bytes(), "own").unwrap();
         let sent: Value = serde_json::from_slice(&strict.body).unwrap();

@@ -13,17 +13,8 @@ use tidings_frame::End;
 
 use crate::dialect::chat::{CUT, Call, Chat, Choice, Chunk, DONE, Step};
 use crate::dialect::json::{self, Raw, object};
+use crate::dialect::tool_calls::{self, ToolCall};
 use crate::dialect::{Asked, Cause, Progress, Record};
-
-/// Most tool calls of one message; OpenAI allows 128 tools.
-const CALLS_MAX: usize = 256;
-
-/// Longest arguments of one tool call, in bytes as they are written. They are repeated whole when
-/// complete, and must fit an event then.
-const ARGUMENTS_BYTES_MAX: usize = 512 << 10;
-
-/// Longest id or name of a tool call, in bytes as it is written.
-const NAME_BYTES_MAX: usize = 1_024;
 
 object! {
     struct UpstreamError {
@@ -48,18 +39,6 @@ impl Part {
             Self::Reasoning => "reasoning",
         }
     }
-}
-
-/// A tool call. Its texts are kept as they are written.
-#[derive(Debug)]
-struct ToolCall {
-    index: u64,
-    id: String,
-    name: String,
-    arguments: String,
-    /// Whether the arguments are longer than may be.
-    overlong: bool,
-    started: bool,
 }
 
 /// The writer of one message.
@@ -219,32 +198,16 @@ impl Ui {
 
     fn call(&mut self, part: &Call<'_>, out: &mut Vec<Record>) {
         self.end_part(out);
-        let Some(call) = find(&mut self.calls, part) else { return };
-        if call.name.is_empty() {
-            if let Some(name) = named(part.function.name) {
-                name.clone_into(&mut call.name);
-            }
-        }
-        let more = json::some_text(part.function.arguments).unwrap_or_default();
-        if call.arguments.len() + more.len() > ARGUMENTS_BYTES_MAX {
-            call.overlong = true;
-            return;
-        }
-        call.arguments.push_str(more);
+        let Some((call, more)) = tool_calls::take(&mut self.calls, part) else { return };
         if call.name.is_empty() {
             return;
         }
         let opening = !call.started;
-        call.start(out);
+        start(call, out);
         let delta = if opening { call.arguments.as_str() } else { more };
         if !delta.is_empty() {
-            let id = &call.id;
-            put(
-                out,
-                format!(
-                    r#"{{"type":"tool-input-delta","toolCallId":"{id}","inputTextDelta":"{delta}"}}"#
-                ),
-            );
+            let head = format!(r#"{{"type":"tool-input-delta","toolCallId":"{}""#, call.id);
+            put(out, format!(r#"{head},"inputTextDelta":"{delta}"}}"#));
         }
     }
 
@@ -252,85 +215,48 @@ impl Ui {
     fn settle(&mut self, out: &mut Vec<Record>) {
         self.end_part(out);
         for mut call in std::mem::take(&mut self.calls) {
-            call.settle(out);
+            settle(&mut call, out);
         }
     }
 }
 
-/// The call that this is a part of, a new one if need be. Some servers give every call the index
-/// 0 and a new id; others leave the index out.
-fn find<'c>(calls: &'c mut Vec<ToolCall>, part: &Call<'_>) -> Option<&'c mut ToolCall> {
-    let id = named(part.id);
-    let index = json::whole(part.index);
-    let known = calls.iter().rposition(|call| match (index, id) {
-        (Some(index), Some(id)) => call.index == index && call.id == id,
-        (Some(index), None) => call.index == index,
-        (None, Some(id)) => call.id == id,
-        (None, None) => true,
-    });
-    let at = match known {
-        Some(at) => at,
-        None if calls.len() >= CALLS_MAX => return None,
-        None => {
-            let count = calls.len();
-            calls.push(ToolCall {
-                index: index.unwrap_or(count as u64),
-                id: id.map_or_else(|| format!("call_{count}"), str::to_owned),
-                name: String::new(),
-                arguments: String::new(),
-                overlong: false,
-                started: false,
-            });
-            count
-        }
-    };
-    calls.get_mut(at)
-}
-
-/// The id or name of a call, as it is written.
-fn named(raw: Raw<'_>) -> Option<&str> {
-    json::some_text(raw).filter(|name| name.len() <= NAME_BYTES_MAX)
-}
-
-impl ToolCall {
-    fn start(&mut self, out: &mut Vec<Record>) {
-        if !self.started {
-            self.started = true;
-            let (id, name) = (&self.id, &self.name);
-            put(
-                out,
-                format!(r#"{{"type":"tool-input-start","toolCallId":"{id}","toolName":"{name}"}}"#),
-            );
-        }
-    }
-
-    /// The call is complete: its input as one value, if it is JSON.
-    fn settle(&mut self, out: &mut Vec<Record>) {
-        if self.name.is_empty() {
-            "unknown".clone_into(&mut self.name);
-        }
-        self.start(out);
-        let head = format!(r#""toolCallId":"{}","toolName":"{}""#, self.id, self.name);
-        let arguments = json::unescape(&self.arguments);
-        let input = if arguments.trim_ascii().is_empty() { "{}" } else { arguments.as_ref() };
-        let fault = match json::read::<&RawValue>(input) {
-            _ if self.overlong => "the tool call's arguments are too long",
-            // A line break within a JSON document is white space.
-            Some(input) => {
-                let input = input.get().replace(['\n', '\r'], " ");
-                put(out, format!(r#"{{"type":"tool-input-available",{head},"input":{input}}}"#));
-                return;
-            }
-            None => "the tool call's arguments are not JSON",
-        };
-        let written = &self.arguments;
+fn start(call: &mut ToolCall, out: &mut Vec<Record>) {
+    if !call.started {
+        call.started = true;
+        let (id, name) = (&call.id, &call.name);
         put(
             out,
-            format!(
-                r#"{{"type":"tool-input-error",{head},"input":"{written}","errorText":"{fault}"}}"#
-            ),
+            format!(r#"{{"type":"tool-input-start","toolCallId":"{id}","toolName":"{name}"}}"#),
         );
     }
+}
+
+/// The call is complete: its input as one value, if it is JSON.
+fn settle(call: &mut ToolCall, out: &mut Vec<Record>) {
+    if call.name.is_empty() {
+        "unknown".clone_into(&mut call.name);
+    }
+    start(call, out);
+    let head = format!(r#""toolCallId":"{}","toolName":"{}""#, call.id, call.name);
+    let arguments = json::unescape(&call.arguments);
+    let input = if arguments.trim_ascii().is_empty() { "{}" } else { arguments.as_ref() };
+    let fault = match json::read::<&RawValue>(input) {
+        _ if call.overlong => "the tool call's arguments are too long",
+        // A line break within a JSON document is white space.
+        Some(input) => {
+            let input = input.get().replace(['\n', '\r'], " ");
+            put(out, format!(r#"{{"type":"tool-input-available",{head},"input":{input}}}"#));
+            return;
+        }
+        None => "the tool call's arguments are not JSON",
+    };
+    let written = &call.arguments;
+    put(
+        out,
+        format!(
+            r#"{{"type":"tool-input-error",{head},"input":"{written}","errorText":"{fault}"}}"#
+        ),
+    );
 }
 
 fn put(out: &mut Vec<Record>, data: String) {

@@ -49,8 +49,7 @@ pub(crate) async fn read(app: &Arc<App>, head: &Head<'_>, name: &str) -> Result<
             let data = snapshot.to_string();
             let (event, data) = (Some(SNAPSHOT), data.as_bytes());
             Frame { id: Some(id), event, retry_ms: None, data }.encode(&mut opening.first);
-            // The end itself is still to be told.
-            after(app, if answer.ended().is_some() { position - 1 } else { position })
+            after(app, position)
         }
         (None, _) => Start::Earliest,
     };

@@ -3,9 +3,10 @@
 use http::HeaderMap;
 use tidings_frame::ErrorCode;
 use tidings_hub::Start;
-use tidings_relay::Ask;
 use tidings_relay::config::ChatRoutes;
-use tidings_relay::dialect::{Dialect, chat_request};
+use tidings_relay::dialect::ui::chat_request;
+use tidings_relay::dialect::{Asked, Dialect};
+use tidings_relay::{Ask, Chat};
 
 use super::llm::{self, Request, begin, on_disconnect};
 use super::{after, headers};
@@ -30,12 +31,13 @@ pub(super) async fn answer(
             let model = relays.model(relay, chat).await.ok_or_else(no_model)?;
             let wanted = chat_request(body, &model)
                 .map_err(|error| ApiError::new(ErrorCode::InvalidJson, error.to_string()))?;
+            let asked = Asked::read(Dialect::Chat, &wanted.body)
+                .map_err(|error| ApiError::new(ErrorCode::InvalidJson, error.to_string()))?;
             let ask = Ask {
                 relay,
                 dialect: Dialect::Chat,
-                asked: wanted.asked,
-                ui: true,
-                chat: Some(wanted.chat_id),
+                asked,
+                chat: Some(Chat { id: wanted.chat_id, continues: wanted.continues }),
                 rest: "chat/completions".to_owned(),
                 headers: passed_on(headers(head)),
                 body: wanted.body.into(),

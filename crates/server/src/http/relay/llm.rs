@@ -68,9 +68,8 @@ pub(super) async fn answer(request: &Request<'_>, rest: &str) -> Result<Outcome,
                 let query = if head.query.is_empty() { "" } else { "?" };
                 let rest = format!("{rest}{query}{}", head.query);
                 let on_disconnect = on_disconnect(head)?;
-                let (ui, chat, headers) = (false, None, headers(head));
-                let ask =
-                    Ask { relay, dialect, asked, ui, chat, rest, headers, body, on_disconnect };
+                let (chat, headers) = (None, headers(head));
+                let ask = Ask { relay, dialect, asked, chat, rest, headers, body, on_disconnect };
                 return begin(request, ask).await;
             }
         }
@@ -158,7 +157,7 @@ async fn retrieve(request: &Request<'_>, answer: Arc<Answer>) -> Result<Outcome,
             tidings_frame::End::Error => "failed",
             tidings_frame::End::Cancelled => "cancelled",
         });
-        let response = digest.response(status).unwrap_or_else(
+        let response = digest.response_with_status(status).unwrap_or_else(
             || json!({"id": answer.known().response, "object": "response", "status": status}),
         );
         return Ok(Reply::json(200, &response).into());
@@ -185,7 +184,7 @@ async fn cancel(relays: &Arc<Relays>, answer: &Arc<Answer>) -> Result<Outcome, A
         None => "in_progress",
     };
     let (digest, _) = relays.digest(answer)?;
-    let response = digest.response(status).unwrap_or_else(
+    let response = digest.response_with_status(status).unwrap_or_else(
         || json!({"id": answer.known().response, "object": "response", "status": status}),
     );
     Ok(Reply::json(200, &response).into())

@@ -12,6 +12,7 @@ use tidings_relay::{Answer, Found, Lease, Plain, Relays, Right};
 pub(super) mod answers;
 mod chat;
 mod llm;
+pub(crate) mod shared;
 
 use super::subscribe::{Opening, Subscribe};
 use super::{Outcome, cors};
@@ -26,6 +27,9 @@ pub(super) async fn answer(
     head: &Head<'_>,
     body: &[u8],
 ) -> Option<Result<Outcome, ApiError>> {
+    if let Some(stream) = shared::at(app, head.path) {
+        return Some(shared::answer(app, stream, head).await);
+    }
     let relays = app.relays.as_ref()?;
     for (relay, config) in relays.configs().iter().enumerate() {
         let below = |mount: &str| head.path.strip_prefix(mount)?.strip_prefix('/');

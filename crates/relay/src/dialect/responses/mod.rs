@@ -6,6 +6,8 @@
 //! `responses.stream` then crashes. So what is missing is added at the end of the event's object,
 //! the rest of it untouched; what is there is never changed.
 
+mod repair;
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
@@ -121,6 +123,14 @@ struct Open {
     summary: Option<u64>,
 }
 
+impl Open {
+    /// What the item is called, as it is written.
+    fn name(&self) -> Cow<'static, str> {
+        let own = self.names.iter().flatten().next();
+        own.map_or_else(|| format!("item_{}", self.index), |name| name.to_string()).into()
+    }
+}
+
 /// The reader of one answer.
 #[derive(Debug, Default)]
 pub(super) struct Responses {
@@ -155,16 +165,22 @@ impl Responses {
         let mut missing = String::new();
         let place = Place::of(&kind);
         if place != Place::Answer {
-            self.locate(&kind, place, &event, &mut missing);
+            let unopened = self.locate(&kind, place, &event, &mut missing);
+            if let Some(mut opening) = unopened.and_then(|at| repair::opening(&kind, &at)) {
+                let number = format!("\"sequence_number\":{}", self.number(None));
+                opening.data = json::append(&opening.data, &number).unwrap_or(opening.data);
+                out.push(opening);
+            }
         }
         let number = self.number(json::whole(event.sequence_number));
         if event.sequence_number.is_none() {
             add(&mut missing, "sequence_number", &number.to_string());
         }
+        let named = repair::identify_calls(data, &event);
+        let data = named.as_deref().unwrap_or(data);
         let whole = if missing.is_empty() { None } else { json::append(data, &missing) };
-        let data = whole.map_or_else(|| data.to_owned(), |whole| whole);
         let mut stored = record(event_type, "");
-        stored.data = data;
+        stored.data = whole.unwrap_or_else(|| data.to_owned());
         out.push(stored);
         if json::truthy(event.error) || event_type == "error" {
             return Progress::Over(End::Error);
@@ -219,8 +235,16 @@ impl Responses {
         self.facts.report(json::whole(usage.input_tokens), json::whole(usage.output_tokens));
     }
 
-    /// Finds the event's place in the answer and writes what it lacks of it to `missing`.
-    fn locate(&mut self, kind: &str, place: Place, event: &Event<'_>, missing: &mut String) {
+    /// Finds the event's place in the answer and writes what it lacks of it to `missing`. If it is
+    /// a delta to a part that was never opened, by a server that says no places and no numbers,
+    /// gives the members that say where the part is.
+    fn locate(
+        &mut self,
+        kind: &str,
+        place: Place,
+        event: &Event<'_>,
+        missing: &mut String,
+    ) -> Option<String> {
         let index = json::whole(event.output_index);
         let at = if kind == "response.output_item.added" {
             self.open(index, event.item)
@@ -229,27 +253,34 @@ impl Responses {
         };
         let mut fallback = Open { names: [None, None], index: 0, content: None, summary: None };
         let item = at.and_then(|at| self.items.get_mut(at)).unwrap_or(&mut fallback);
+        let name = json::some_text(event.item_id).map_or_else(|| item.name(), Cow::Borrowed);
         if place != Place::Item && event.item_id.is_none() {
-            let name = item.names.iter().flatten().next();
-            let name = name.map_or_else(|| format!("item_{}", item.index), |name| name.to_string());
             add(missing, "item_id", &format!("\"{name}\""));
         }
         if event.output_index.is_none() {
             add(missing, "output_index", &item.index.to_string());
         }
-        let (name, given, part) = match place {
+        let (member, given, part) = match place {
             Place::Content => ("content_index", event.content_index, &mut item.content),
             Place::Summary => ("summary_index", event.summary_index, &mut item.summary),
-            Place::Answer | Place::Item | Place::Within => return,
+            Place::Answer | Place::Item | Place::Within => return None,
         };
         let opens = kind.ends_with("_part.added");
-        let next =
-            if opens { part.map_or(0, |part| part.saturating_add(1)) } else { part.unwrap_or(0) };
+        let next = match *part {
+            Some(last) if opens => last.saturating_add(1),
+            Some(last) => last,
+            None => 0,
+        };
         let index = json::whole(given).unwrap_or(next);
+        let unopened = part.is_none() && at.is_some();
         *part = Some(index);
-        if given.is_none() {
-            add(missing, name, &index.to_string());
+        if given.is_some() {
+            return None;
         }
+        add(missing, member, &index.to_string());
+        (unopened && event.sequence_number.is_none()).then(|| {
+            format!(r#""item_id":"{name}","output_index":{},"{member}":{index}"#, item.index)
+        })
     }
 
     /// Remembers an item that opens; says where.

@@ -1,0 +1,133 @@
+//! What the upstream of a shared stream is asked, and which of its answers are a stream: the rules
+//! of WHATWG HTML, section 9.2.3, as a browser has them.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use http_body_util::Full;
+use hyper::Response;
+use hyper::body::Incoming;
+use tidings_frame::sse_decode::DecodeError;
+use tidings_hub::{PublishError, StoreError};
+
+use crate::config::SharedConfig;
+use crate::upstream::{UpstreamError, Upstreams};
+
+/// Longest id that is sent back to the upstream, in bytes: half of what servers commonly allow for
+/// all of a request's head.
+const LAST_EVENT_ID_BYTES_MAX: usize = 4 << 10;
+
+/// The media type of a stream.
+const EVENT_STREAM: &str = "text/event-stream";
+
+/// Why nothing, or nothing more, comes from the upstream.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    /// It says that there is no stream, and not to ask again.
+    #[error("the upstream says that there is nothing to follow (204)")]
+    NoContent,
+    /// Whoever publishes to the topic has ended it.
+    #[error("the topic has ended, so there is nothing to read the upstream for")]
+    TopicEnded,
+    /// The stream ended as streams do: it is to be asked for again.
+    #[error("the stream ended")]
+    Ended,
+    /// It cannot be reached.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// It answered something else.
+    #[error("the upstream answered with status {0}")]
+    Status(StatusCode),
+    /// It answered with something else.
+    #[error("the upstream answered with `{0}` and not with {EVENT_STREAM}")]
+    ContentType(String),
+    /// What it sends is above a limit.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// What came cannot be stored.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// What was stored cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Asks for the stream after the event with this id; empty for none.
+pub(super) async fn send(
+    upstreams: &Upstreams,
+    config: &SharedConfig,
+    last_event_id: &str,
+) -> Result<Incoming, Trouble> {
+    // There is no limit on the time until the answer: a server with one worker that is busy, or a
+    // program whose first event is hours away, answers when it can. That the other side is still
+    // there is TCP's to find out.
+    let answer = upstreams.send(request(config, last_event_id), config.allow_private).await?;
+    check(&answer)?;
+    Ok(answer.into_body())
+}
+
+fn request(config: &SharedConfig, last_event_id: &str) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::default());
+    *request.uri_mut() = config.upstream.clone();
+    let headers: &mut HeaderMap = request.headers_mut();
+    headers.insert(header::ACCEPT, HeaderValue::from_static(EVENT_STREAM));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    let agent = concat!("tidings/", env!("CARGO_PKG_VERSION"));
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(agent));
+    // Kept open afterwards, it would hold the worker of a server that has only one.
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    for (name, value) in &config.add_headers {
+        headers.append(name, value.clone());
+    }
+    // Raw UTF-8, as browsers send it.
+    let id = Some(last_event_id).filter(|id| (1..=LAST_EVENT_ID_BYTES_MAX).contains(&id.len()));
+    if let Some(id) = id.and_then(|id| HeaderValue::from_bytes(id.as_bytes()).ok()) {
+        headers.insert("last-event-id", id);
+    }
+    request
+}
+
+fn check(answer: &Response<Incoming>) -> Result<(), Trouble> {
+    match answer.status() {
+        StatusCode::OK => {}
+        StatusCode::NO_CONTENT => return Err(Trouble::NoContent),
+        status => return Err(Trouble::Status(status)),
+    }
+    let kind = answer.headers().get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case(EVENT_STREAM) {
+        return Ok(());
+    }
+    Err(Trouble::ContentType(kind.chars().take(KIND_CHARS_SHOWN).collect()))
+}
+
+/// Characters of a wrong content type that are told.
+const KIND_CHARS_SHOWN: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use tidings_frame::TopicName;
+
+    use super::*;
+
+    fn sent(last_event_id: &str) -> HeaderMap {
+        let upstream = "http://127.0.0.1:1/stream?x=1".parse().unwrap();
+        let mut config = SharedConfig::new("/s", upstream, TopicName::new("s").unwrap());
+        config.add_headers =
+            vec![("authorization".parse().unwrap(), HeaderValue::from_static("Bearer k"))];
+        let request = request(&config, last_event_id);
+        assert_eq!(request.uri().path_and_query().unwrap(), "/stream?x=1");
+        request.headers().clone()
+    }
+
+    #[test]
+    fn asks_as_a_browser_does() {
+        let headers = sent("");
+        assert_eq!(headers["accept"], EVENT_STREAM);
+        assert_eq!(headers["authorization"], "Bearer k");
+        assert!(!headers.contains_key("last-event-id"));
+        assert_eq!(sent("ä 7")["last-event-id"].as_bytes(), "ä 7".as_bytes());
+        assert!(!sent("a\u{1}").contains_key("last-event-id"));
+        assert!(!sent(&"x".repeat(5_000)).contains_key("last-event-id"));
+    }
+}
