@@ -23,6 +23,7 @@
 
 pub mod answer;
 mod answers;
+mod appender;
 pub mod capability;
 pub mod config;
 pub mod dialect;
