@@ -15,14 +15,14 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::Response;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming};
 use tidings_frame::End;
 use tidings_frame::sse_decode::{Decoder, Limits};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::answer::{Answer, Phase, Plain};
 use crate::config::{LlmConfig, OnDisconnect};
-use crate::dialect::{Cause, Progress, Reader, Record};
+use crate::dialect::{Asked, Cause, Dialect, Progress, Reader, Record};
 use crate::outgoing::{Outgoing, answer_headers};
 use crate::readers::Readers;
 use crate::relays::Relays;
@@ -40,6 +40,11 @@ const RETRY_WAIT: Duration = Duration::from_millis(250);
 const END_RETRY: Duration = Duration::from_secs(1);
 const END_RETRIED_MAX: Duration = Duration::from_secs(600);
 
+/// How long the end of an upstream's body is waited for, once its answer is complete, and how many
+/// bytes of it are read.
+const REST_WAIT: Duration = Duration::from_secs(1);
+const REST_BYTES_MAX: usize = 64 << 10;
+
 /// What became of the conversation with the upstream.
 enum Outcome {
     /// The upstream answered, but not with a stream.
@@ -56,12 +61,32 @@ enum Read {
     Broken { clean: bool, cause: Cause },
 }
 
+/// What the reader of an answer has to know of the request.
+#[derive(Clone, Debug)]
+pub(crate) struct Asks {
+    pub(crate) dialect: Dialect,
+    pub(crate) asked: Asked,
+    /// The message that the AI SDK is told, if it is the AI SDK.
+    pub(crate) message: Option<String>,
+}
+
+impl Asks {
+    pub(crate) fn reader(&self) -> Reader {
+        match &self.message {
+            Some(message) => Reader::ui(&self.asked, message),
+            None => Reader::new(self.dialect, &self.asked),
+        }
+    }
+}
+
 /// The task's state.
 pub(crate) struct Generation {
     pub(crate) relays: Arc<Relays>,
     pub(crate) config: Arc<LlmConfig>,
     pub(crate) answer: Arc<Answer>,
-    pub(crate) reader: Reader,
+    /// Made anew for each upstream: what one has begun is nothing to the next.
+    reader: Reader,
+    asks: Asks,
     topic: String,
     /// Openings that are not stored yet: another upstream may still take over.
     held: Vec<Record>,
@@ -76,12 +101,12 @@ impl Generation {
         relays: Arc<Relays>,
         config: Arc<LlmConfig>,
         answer: Arc<Answer>,
-        reader: Reader,
+        asks: Asks,
     ) -> Self {
-        let topic = answer.topic();
+        let (topic, reader) = (answer.topic(), asks.reader());
         let begun = Instant::now();
         let (held, bytes, last_token) = (Vec::new(), 0, None);
-        Self { relays, config, answer, reader, topic, held, bytes, begun, last_token }
+        Self { relays, config, answer, reader, asks, topic, held, bytes, begun, last_token }
     }
 
     pub(crate) async fn run(mut self, request: Outgoing, policy: OnDisconnect) {
@@ -201,6 +226,7 @@ impl Generation {
             Read::Over(end) => (Outcome::Over(end), Again::No),
             Read::Broken { cause, .. } if self.last_token.is_none() && fallback => {
                 self.held.clear();
+                self.reader = self.asks.reader();
                 (broken(cause), Again::Elsewhere)
             }
             Read::Broken { clean, cause } => (Outcome::Broken { clean, cause }, Again::No),
@@ -211,13 +237,19 @@ impl Generation {
     async fn read(&mut self, mut body: Incoming, hold: bool) -> Read {
         let mut decoder = Decoder::new(Limits::default());
         let mut records = Vec::new();
-        let mut heard = Instant::now();
+        let (mut heard, mut at_end) = (Instant::now(), false);
         loop {
             let frame = match timeout_at(heard + self.config.idle_timeout, body.frame()).await {
                 Err(_) => {
                     let why =
                         format!("the upstream said nothing for {:?}", self.config.idle_timeout);
                     return Read::Broken { clean: false, cause: Cause::TimedOut(why) };
+                }
+                // A last event without the blank line after it is none by the standard; the SDKs
+                // take it, so it is taken.
+                Ok(None) if !at_end => {
+                    at_end = true;
+                    Frame::data(Bytes::from_static(b"\n\n"))
                 }
                 Ok(None) => return broken(true, "the upstream ended before its answer did".into()),
                 Ok(Some(Err(error))) => return broken(false, chain(&error)),
@@ -227,7 +259,8 @@ impl Generation {
             let (mut progress, mut over) = (Progress::Opening, None);
             let (reader, bytes) = (&mut self.reader, &mut self.bytes);
             let fed = decoder.feed(&data, |event| {
-                if over.is_some() {
+                let cut = at_end && !is_whole(event.data);
+                if over.is_some() || cut {
                     return;
                 }
                 *bytes += event.data.len();
@@ -250,6 +283,10 @@ impl Generation {
                 return broken(false, why);
             }
             if let Some(end) = over {
+                // What is left is the end of the body: with it read, the connection can be used
+                // again.
+                let rest = Limited::new(body, REST_BYTES_MAX).collect();
+                tokio::spawn(async { timeout(REST_WAIT, rest).await.map(drop) });
                 return Read::Over(end);
             }
             if let Err(error) = fed {
@@ -312,6 +349,11 @@ fn broken(clean: bool, why: String) -> Read {
 
 fn stopped(cause: Cause) -> Outcome {
     Outcome::Broken { clean: false, cause }
+}
+
+/// Whether the data of an event that the end of the body may have cut is whole.
+fn is_whole(data: &str) -> bool {
+    data.trim_ascii() == "[DONE]" || serde_json::from_str::<serde::de::IgnoredAny>(data).is_ok()
 }
 
 fn is_stream(response: &Response<Incoming>) -> bool {

@@ -1,8 +1,8 @@
 //! Catching up with an answer in fewer, longer events: for readers who are behind and asked for it.
 //!
-//! A token is a few bytes in an event of two hundred. Whoever is a thousand tokens behind can do with
-//! the text of all of them in one event of the same dialect; its id is that of the last. What is
-//! read at a time is bounded, however far behind a reader is.
+//! A token is a few bytes in an event of two hundred. Whoever is a thousand tokens behind can do
+//! with the text of all of them in one event of the same dialect; its id is that of the last. What
+//! is read at a time is bounded, however far behind a reader is.
 
 use tidings_frame::{EventObject, Position};
 use tidings_hub::{Backlog, Framing, Hub, ReadLimit, Span, Step, StoreError};

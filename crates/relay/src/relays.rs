@@ -23,7 +23,7 @@ use crate::answers::{Answers, Exceeded};
 use crate::capability::{Capabilities, KeyError, Right};
 use crate::config::{ChatRoutes, LlmConfig, OnDisconnect};
 use crate::dialect::{Asked, Cause, Dialect, Digest, Reader, Usage, ask_for_usage};
-use crate::generation::{Generation, plain, unreachable};
+use crate::generation::{Asks, Generation, plain, unreachable};
 use crate::ledger::{self, Entry};
 use crate::metrics::Metrics;
 use crate::outgoing::{Outgoing, credentials};
@@ -245,14 +245,12 @@ impl Relays {
         answers.insert(answer.clone());
         drop(answers);
         self.metrics.began();
-        let reader = match &ask.chat {
-            Some(chat) => Reader::ui(&ask.asked, chat.continues.as_deref().unwrap_or(&answer.name)),
-            None => Reader::new(ask.dialect, &ask.asked),
-        };
+        let message = ask.chat.map(|chat| chat.continues.unwrap_or_else(|| answer.name.clone()));
+        let asks = Asks { dialect: ask.dialect, asked: ask.asked, message };
         let body = if adds_usage { ask_for_usage(&ask.body).into() } else { ask.body };
         let outgoing = Outgoing::new(&config, Method::POST, ask.rest, &ask.headers, body);
         let policy = ask.on_disconnect.unwrap_or(config.on_disconnect);
-        let generation = Generation::new(self.clone(), config, answer.clone(), reader);
+        let generation = Generation::new(self.clone(), config, answer.clone(), asks);
         self.runtime.spawn(generation.run(outgoing, policy));
         Ok(Found { answer, lease, attached: false })
     }
@@ -431,11 +429,8 @@ impl Relays {
     fn close(&self, config: &LlmConfig, mut entry: Entry) -> Result<Entry, StartError> {
         let topic = format!("{}{}", crate::answer::ANSWERS, entry.answer);
         let asked = Asked { streams: true, ..Asked::default() };
-        let mut reader = if entry.ui {
-            Reader::ui(&asked, &entry.answer)
-        } else {
-            Reader::new(entry.dialect, &asked)
-        };
+        let message = entry.ui.then(|| entry.answer.clone());
+        let mut reader = Asks { dialect: entry.dialect, asked, message }.reader();
         let (mut events, mut ended) = (0_u64, None);
         store::read(&self.hub, &topic, 0, &mut |event| {
             ended = ended.or(event.end);

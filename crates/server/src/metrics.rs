@@ -121,12 +121,8 @@ impl Metrics {
         }
         let help = "Time from visible to written, of the last subscriber of each slice";
         registry.register_with_unit("delivery", help, Unit::Seconds, metrics.delivery.clone());
-        if let Some(relays) = relays {
-            relays.metrics.register(&mut registry);
-        }
-        if let Some(shared) = shared {
-            shared.register(&mut registry);
-        }
+        relays.iter().for_each(|relays| relays.metrics.register(&mut registry));
+        shared.iter().for_each(|shared| shared.register(&mut registry));
         Self { registry, ..metrics }
     }
 

@@ -157,6 +157,9 @@ impl Chat {
             return Step::Skipped;
         }
         let Some(chunk) = chunk else {
+            if event_type == "error" {
+                return Step::Failed { raises: false };
+            }
             if !is_done(data) {
                 return Step::Kept(Progress::Opening);
             }

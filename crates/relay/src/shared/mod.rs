@@ -101,6 +101,8 @@ impl SharedRelays {
                 // Until the relays are stopped or gone; connections end with their tasks.
                 let _ = runtime.block_on(stopped);
                 drop(tasks);
+                // A name that is being looked up is not waited for.
+                runtime.shutdown_background();
             })?;
         Ok(Arc::new(Self { streams, metrics, thread: Mutex::new(Some((stop, thread))) }))
     }
