@@ -10,6 +10,7 @@ mod environment;
 mod flaky;
 mod judge;
 mod matrix;
+mod model;
 mod native;
 mod scenario;
 mod variant;
