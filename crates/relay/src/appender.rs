@@ -203,16 +203,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let hub = hub(folder.path());
         let appender = Appender::new(hub.clone());
-        let [one, two] = ["one", "two"].map(|name| appender.line(format!("$answers/{name}")));
+        let [one, two, three] =
+            ["one", "two", "three"].map(|name| appender.line(format!("$answers/{name}")));
         one.hand_in(vec![record("a")], Some(End::Done));
         one.settle().unwrap();
         one.hand_in(vec![record("late")], None);
         let many: Vec<Record> = (0..BATCH_EVENTS_MAX + 5).map(|_| record("x")).collect();
         two.hand_in(many, None);
+        three.hand_in(vec![record("b")], None);
         assert!(one.settle().is_err());
         assert!(one.settled().await.is_err());
         two.settled().await.unwrap();
+        three.settled().await.unwrap();
         assert_eq!(stored(&hub, one.topic()), ["a", "<done>"]);
+        assert_eq!(stored(&hub, three.topic()), ["b"]);
         assert_eq!(stored(&hub, two.topic()).len(), BATCH_EVENTS_MAX + 5);
     }
 }
