@@ -3,6 +3,7 @@
 #   nchan       nginx with its module, from Debian's packages (needs root; skipped otherwise)
 #   axum        a server of a hundred lines, built here
 #   sse-stream  a decoder, built here
+#   litellm     a proxy for LLM APIs in Python, from the Python package index, every file by its hash
 # Run it once; the bench finds them by itself and goes without those that are missing.
 set -eu
 cd "$(dirname "$0")/peers"
@@ -29,3 +30,15 @@ for peer in axum sse-stream; do
     (cd "$peer" && cargo build --quiet --release --locked --target-dir target)
     echo "$peer: built"
 done
+
+# A folder of its own, and nothing of it runs while it is installed: wheels only.
+if [ -x litellm/venv/bin/litellm ]; then
+    echo "litellm: there"
+elif command -v python3 >/dev/null 2>&1 && python3 -m venv litellm/venv &&
+    litellm/venv/bin/pip install --quiet --no-deps --only-binary :all: --require-hashes \
+        -r litellm/requirements.txt; then
+    echo "litellm: installed"
+else
+    rm -rf litellm/venv
+    echo "litellm: skipped; it needs Python 3.10 to 3.13 with venv, and the package index"
+fi

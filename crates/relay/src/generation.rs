@@ -8,6 +8,7 @@
 //! An event is stored before anybody sees it, and a topic never just falls silent: whatever breaks
 //! is told in the words of its dialect, because the official SDKs take a clean end for success.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +19,11 @@ use hyper::Response;
 use hyper::body::{Frame, Incoming};
 use tidings_frame::End;
 use tidings_frame::sse_decode::{Decoder, Limits};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tidings_hub::PublishError;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::answer::{Answer, Phase, Plain};
+use crate::appender::Line;
 use crate::config::{LlmConfig, OnDisconnect};
 use crate::dialect::{Asked, Cause, Dialect, Progress, Reader, Record};
 use crate::outgoing::{Outgoing, answer_headers};
@@ -87,9 +90,15 @@ pub(crate) struct Generation {
     /// Made anew for each upstream: what one has begun is nothing to the next.
     reader: Reader,
     asks: Asks,
-    topic: String,
-    /// Openings that are not stored yet: another upstream may still take over.
+    line: Line,
+    /// What is not handed in yet: openings, for another upstream may still take over, and what
+    /// waits for what was handed in before.
     held: Vec<Record>,
+    /// Whether the client knows that there is a stream, and what the upstream calls the answer.
+    entered: bool,
+    learnt: bool,
+    /// Whether the topic's end was handed in.
+    ended: bool,
     bytes: usize,
     begun: Instant,
     /// When the last part of the answer came.
@@ -103,10 +112,22 @@ impl Generation {
         answer: Arc<Answer>,
         asks: Asks,
     ) -> Self {
-        let (topic, reader) = (answer.topic(), asks.reader());
-        let begun = Instant::now();
-        let (held, bytes, last_token) = (Vec::new(), 0, None);
-        Self { relays, config, answer, reader, asks, topic, held, bytes, begun, last_token }
+        let line = relays.appender.line(answer.topic());
+        Self {
+            relays,
+            config,
+            answer,
+            reader: asks.reader(),
+            asks,
+            line,
+            held: Vec::new(),
+            entered: false,
+            learnt: false,
+            ended: false,
+            bytes: 0,
+            begun: Instant::now(),
+            last_token: None,
+        }
     }
 
     pub(crate) async fn run(mut self, request: Outgoing, policy: OnDisconnect) {
@@ -147,11 +168,24 @@ impl Generation {
     async fn break_off(&mut self, clean: bool, cause: &Cause) -> End {
         self.answer.enter(Phase::Streaming(None));
         let mut records = std::mem::take(&mut self.held);
-        let end = self.reader.finish(clean, cause, &mut records);
+        let mut lost = None;
+        // First what was handed in; nothing may follow what could not be stored, but the error.
+        if let Err(error) = self.line.settle() {
+            records.clear();
+            lost = Some(unstored(&error));
+        }
+        let end = match &lost {
+            Some(cause) => self.reader.finish(false, cause, &mut records),
+            None => self.reader.finish(clean, cause, &mut records),
+        };
+        if self.ended && lost.is_none() {
+            return end;
+        }
+        let topic = self.line.topic();
         // Whoever reads waits for an end: a disk that is full now may not be for ever.
         let begun = Instant::now();
-        while let Err(error) = store::append(&self.relays.hub, &self.topic, &records, Some(end)) {
-            tracing::error!(topic = %self.topic, %error, "the end of an answer is not stored");
+        while let Err(error) = store::append(&self.relays.hub, topic, &records, Some(end)) {
+            tracing::error!(%topic, %error, "the end of an answer is not stored");
             if begun.elapsed() > END_RETRIED_MAX {
                 break;
             }
@@ -226,7 +260,7 @@ impl Generation {
             Read::Over(end) => (Outcome::Over(end), Again::No),
             Read::Broken { cause, .. } if self.last_token.is_none() && fallback => {
                 self.held.clear();
-                self.reader = self.asks.reader();
+                (self.reader, self.learnt) = (self.asks.reader(), false);
                 (broken(cause), Again::Elsewhere)
             }
             Read::Broken { clean, cause } => (Outcome::Broken { clean, cause }, Again::No),
@@ -237,23 +271,33 @@ impl Generation {
     async fn read(&mut self, mut body: Incoming, hold: bool) -> Read {
         let mut decoder = Decoder::new(Limits::default());
         let mut records = Vec::new();
-        let (mut heard, mut at_end) = (Instant::now(), false);
+        let (mut heard, silence) = (Instant::now(), self.config.idle_timeout);
+        let mut at_end = false;
+        // Set anew when it fires, not with each token.
+        let mut alarm = pin!(sleep_until(heard + silence));
         loop {
-            let frame = match timeout_at(heard + self.config.idle_timeout, body.frame()).await {
-                Err(_) => {
-                    let why =
-                        format!("the upstream said nothing for {:?}", self.config.idle_timeout);
+            let frame = tokio::select! {
+                biased;
+                frame = body.frame() => frame,
+                () = &mut alarm => {
+                    if heard + silence > Instant::now() {
+                        alarm.as_mut().reset(heard + silence);
+                        continue;
+                    }
+                    let why = format!("the upstream said nothing for {silence:?}");
                     return Read::Broken { clean: false, cause: Cause::TimedOut(why) };
                 }
+            };
+            let frame = match frame {
                 // A last event without the blank line after it is none by the standard; the SDKs
                 // take it, so it is taken.
-                Ok(None) if !at_end => {
+                None if !at_end => {
                     at_end = true;
                     Frame::data(Bytes::from_static(b"\n\n"))
                 }
-                Ok(None) => return broken(true, "the upstream ended before its answer did".into()),
-                Ok(Some(Err(error))) => return broken(false, chain(&error)),
-                Ok(Some(Ok(frame))) => frame,
+                None => return broken(true, "the upstream ended before its answer did".into()),
+                Some(Err(error)) => return broken(false, chain(&error)),
+                Some(Ok(frame)) => frame,
             };
             let Ok(data) = frame.into_data() else { continue };
             let (mut progress, mut over) = (Progress::Opening, None);
@@ -274,12 +318,15 @@ impl Generation {
                 heard = Instant::now();
             }
             if progress == Progress::Token {
-                self.token();
+                self.token(heard);
             }
-            self.learn();
-            if hold && self.last_token.is_none() && over.is_none() {
+            let held = hold && self.last_token.is_none() && over.is_none();
+            if !held {
+                self.learn();
+            }
+            if held {
                 self.held.append(&mut records);
-            } else if let Err(why) = self.store(&mut records, over) {
+            } else if let Err(why) = self.store(&mut records, over).await {
                 return broken(false, why);
             }
             if let Some(end) = over {
@@ -299,23 +346,30 @@ impl Generation {
         }
     }
 
-    fn store(&mut self, records: &mut Vec<Record>, end: Option<End>) -> Result<(), String> {
-        if !self.held.is_empty() {
-            self.held.append(records);
-            std::mem::swap(&mut self.held, records);
-        }
-        if records.is_empty() && end.is_none() {
+    /// Hands in what was held and `records`; what it returns concerns what was handed in before.
+    /// An end is stored when this returns.
+    async fn store(&mut self, records: &mut Vec<Record>, end: Option<End>) -> Result<(), String> {
+        // Held while it waits: whoever stops the answer then finds them there.
+        self.held.append(records);
+        if self.held.is_empty() && end.is_none() {
             return Ok(());
         }
-        self.answer.enter(Phase::Streaming(None));
-        let stored = store::append(&self.relays.hub, &self.topic, records, end);
-        records.clear();
-        stored.map(drop).map_err(|error| format!("the answer cannot be stored: {error}"))
+        if !self.entered {
+            self.answer.enter(Phase::Streaming(None));
+            self.entered = true;
+        }
+        let why = |error: Arc<PublishError>| format!("the answer cannot be stored: {error}");
+        self.line.settled().await.map_err(why)?;
+        self.line.hand_in(std::mem::take(&mut self.held), end);
+        if end.is_some() {
+            self.ended = true;
+            self.line.settled().await.map_err(why)?;
+        }
+        Ok(())
     }
 
     /// Counts a part of the answer.
-    fn token(&mut self) {
-        let now = Instant::now();
+    fn token(&mut self, now: Instant) {
         let metrics = &self.relays.metrics;
         match self.last_token.replace(now) {
             None => metrics.first_token(now - self.begun),
@@ -325,7 +379,8 @@ impl Generation {
 
     /// Notes the upstream's name of the answer once it has said it.
     fn learn(&mut self) {
-        let Some(response) = self.reader.answer_id() else { return };
+        let Some(response) = self.reader.answer_id().filter(|_| !self.learnt) else { return };
+        self.learnt = true;
         let mut known = self.answer.known.lock();
         if known.response.is_none() {
             known.response = Some(response.to_owned());
@@ -345,6 +400,10 @@ enum Again {
 
 fn broken(clean: bool, why: String) -> Read {
     Read::Broken { clean, cause: Cause::Broken(why) }
+}
+
+fn unstored(error: &PublishError) -> Cause {
+    Cause::Broken(format!("the answer cannot be stored: {error}"))
 }
 
 fn stopped(cause: Cause) -> Outcome {

@@ -24,6 +24,7 @@
 
 pub mod answer;
 mod answers;
+mod appender;
 pub mod capability;
 pub mod config;
 pub mod dialect;

@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 
 use crate::answer::{Answer, Begin, Known, Phase, Plain};
 use crate::answers::{Answers, Exceeded};
+use crate::appender::Appender;
 use crate::capability::{Capabilities, KeyError, Right};
 use crate::config::{ChatRoutes, LlmConfig, OnDisconnect};
 use crate::dialect::{Asked, Cause, Dialect, Digest, Reader, Usage, ask_for_usage};
@@ -123,6 +124,7 @@ pub struct Found {
 /// The relays.
 pub struct Relays {
     pub(crate) hub: Arc<Hub>,
+    pub(crate) appender: Arc<Appender>,
     configs: Vec<Arc<LlmConfig>>,
     capabilities: Capabilities,
     pub(crate) upstreams: Upstreams,
@@ -162,11 +164,13 @@ impl Relays {
             listed: Mutex::default(),
             metrics: Metrics::default(),
             configs: configs.into_iter().map(Arc::new).collect(),
+            appender: Appender::new(hub.clone()),
             hub,
             runtime: handle,
             thread: Mutex::default(),
         });
         relays.recover()?;
+        relays.runtime.spawn(relays.appender.clone().run());
         let thread = std::thread::Builder::new().name("tidings-relay".into());
         let thread = thread.spawn(move || {
             // What still runs is dropped with the runtime, and its connections with it.

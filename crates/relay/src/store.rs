@@ -21,19 +21,26 @@ pub(crate) fn append(
     records: &[Record],
     end: Option<End>,
 ) -> Result<u64, PublishError> {
-    let mut events: Vec<NewEvent<'_>> = records
-        .iter()
-        .map(|record| NewEvent {
-            topic: Cow::Borrowed(topic),
-            data: Cow::Borrowed(record.data.as_bytes()),
-            event_type: record.event_type.as_deref().map(Cow::Borrowed),
-            ..NewEvent::default()
-        })
-        .collect();
+    publish(hub, &events(topic, records, end))
+}
+
+/// Records as events of a topic, and its end if `end` says how.
+pub(crate) fn events<'a>(
+    topic: &'a str,
+    records: &'a [Record],
+    end: Option<End>,
+) -> Vec<NewEvent<'a>> {
+    let mut events = Vec::with_capacity(records.len() + usize::from(end.is_some()));
+    events.extend(records.iter().map(|record| NewEvent {
+        topic: Cow::Borrowed(topic),
+        data: Cow::Borrowed(record.data.as_bytes()),
+        event_type: record.event_type.as_deref().map(Cow::Borrowed),
+        ..NewEvent::default()
+    }));
     if end.is_some() {
         events.push(NewEvent { topic: Cow::Borrowed(topic), end, ..NewEvent::default() });
     }
-    publish(hub, &events)
+    events
 }
 
 /// Publishes events of the relay's own.

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::limit::Manner;
 use super::process::{self, Guard};
+use super::relay::litellm;
 use super::{Bench, BenchError};
 
 /// Where Debian's packages put nginx and the nchan module.
@@ -37,6 +38,11 @@ pub(crate) enum Contender {
     Nchan,
     /// axum's `Sse` over a broadcast channel, one thread.
     Axum,
+    /// The bare loop that copies bytes from and to an upstream.
+    LimitProxy,
+    /// LiteLLM's proxy, one worker.
+    #[value(name = "litellm")]
+    LiteLlm,
     /// The server that `--url` names, in the place of `Tidings`.
     #[value(skip)]
     Running,
@@ -51,16 +57,23 @@ impl Contender {
             Contender::Tidings => "tidings",
             Contender::Nchan => "nchan",
             Contender::Axum => "axum",
+            Contender::LimitProxy => "limit, proxy",
+            Contender::LiteLlm => "litellm",
             Contender::Running => "server",
         }
     }
 
     pub(crate) fn is_limit(self) -> bool {
-        matches!(self, Contender::LimitEach | Contender::LimitCoalesce)
+        matches!(self, Contender::LimitEach | Contender::LimitCoalesce | Contender::LimitProxy)
     }
 
     pub(crate) fn is_peer(self) -> bool {
-        matches!(self, Contender::Nchan | Contender::Axum)
+        matches!(self, Contender::Nchan | Contender::Axum | Contender::LiteLlm)
+    }
+
+    /// What answers with 200 once it is ready.
+    fn ready_path(self) -> &'static str {
+        if self == Contender::LiteLlm { litellm::READY_PATH } else { "/readyz" }
     }
 
     /// `None` when it can be started; otherwise how to get it.
@@ -68,6 +81,7 @@ impl Contender {
         let needed: Vec<PathBuf> = match self {
             Contender::Nchan => vec![NGINX.into(), NCHAN_MODULE.into()],
             Contender::Axum => vec![bench.options.peers.join(AXUM)],
+            Contender::LiteLlm => vec![bench.options.peers.join(litellm::PROGRAM)],
             _ => return None,
         };
         let missing = needed.iter().find(|path| !path.exists())?;
@@ -87,7 +101,7 @@ impl Contender {
         }
         let folder = tempfile::Builder::new().prefix("tidings-bench-").tempdir_in(&bench.data_dir);
         let folder = folder.map_err(|error| BenchError::Io("making a folder", error))?;
-        let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, free_port()?);
+        let address = free_address()?;
         let mut command = self.command(bench, address, folder.path())?;
         // What a server has to say goes to a file: a terminal would slow it down.
         let log = fs::File::create(folder.path().join("output"));
@@ -98,7 +112,7 @@ impl Contender {
         let mut guard = guard.map_err(|error| BenchError::Io(self.name(), error))?;
         let ready = process::wait_until("a server to become ready", || {
             guard.check_alive()?;
-            Ok(ready(address))
+            Ok(ready(address, self.ready_path()))
         });
         if let Err(error) = ready {
             let said = fs::read_to_string(folder.path().join("output")).unwrap_or_default();
@@ -145,11 +159,22 @@ impl Contender {
                 command.arg(address.to_string());
                 command
             }
+            Contender::LimitProxy => {
+                let upstream = bench.upstream.ok_or(BenchError::Never("an upstream"))?;
+                let mut command = bench.hidden("proxy");
+                command.args(["--listen", &address.to_string()]);
+                command.args(["--upstream", &upstream.to_string()]);
+                command
+            }
+            Contender::LiteLlm => litellm::command(bench, address, folder)?,
             Contender::Tidings | Contender::Running => {
                 let mut command = Command::new(bench.server_executable());
                 command.args(["dev", "--listen", &address.to_string(), "--data-dir"]);
                 command.arg(folder.join("data"));
                 command.args(["--durability", bench.durability.name()]);
+                if let Some(upstream) = bench.upstream {
+                    command.args(["--llm", &format!("http://{upstream}/v1")]);
+                }
                 command
             }
         })
@@ -177,7 +202,7 @@ pub(crate) struct Server {
 
 fn running(bench: &Bench) -> Result<Server, BenchError> {
     let address = bench.options.address()?.ok_or(BenchError::Url)?;
-    if !ready(address) {
+    if !ready(address, "/readyz") {
         return Err(BenchError::Never("the server at --url to be ready"));
     }
     // A name of its own for every run: what earlier ones published must not come again.
@@ -186,19 +211,20 @@ fn running(bench: &Bench) -> Result<Server, BenchError> {
     Ok(Server { address, pids, prefix, _guard: None, _folder: None })
 }
 
-/// A port that is free now; the kernel does not hand it out again soon.
-fn free_port() -> Result<u16, BenchError> {
+/// An address whose port is free now; the kernel does not hand it out again soon.
+pub(crate) fn free_address() -> Result<SocketAddrV4, BenchError> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     let address = listener.and_then(|listener| listener.local_addr());
-    address.map(|address| address.port()).map_err(|error| BenchError::Io("finding a port", error))
+    let address = address.map_err(|error| BenchError::Io("finding a port", error))?;
+    Ok(SocketAddrV4::new(Ipv4Addr::LOCALHOST, address.port()))
 }
 
-/// True when `GET /readyz` is answered with 200.
-fn ready(address: SocketAddrV4) -> bool {
+/// True when `GET` of `path` is answered with 200.
+pub(crate) fn ready(address: SocketAddrV4, path: &str) -> bool {
     let check = || -> std::io::Result<bool> {
         let mut stream = TcpStream::connect_timeout(&address.into(), READY_TIMEOUT)?;
         stream.set_read_timeout(Some(READY_TIMEOUT))?;
-        let request = format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
         stream.write_all(request.as_bytes())?;
         let mut head = [0; 12];
         stream.read_exact(&mut head)?;

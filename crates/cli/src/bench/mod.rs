@@ -20,6 +20,7 @@ mod options;
 mod pinned;
 mod process;
 mod record;
+mod relay;
 mod result;
 mod rounds;
 mod socket;
@@ -28,6 +29,7 @@ mod workloads;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
@@ -58,9 +60,17 @@ enum BenchCommand {
     Replay(workloads::ReplayArgs),
     /// Decoding of server-sent events.
     Parse(workloads::ParseArgs),
+    /// LLM answers through the relay: delay, CPU and memory that it adds.
+    Relay(relay::RelayArgs),
     /// The bare loop that the others are measured against.
     #[command(hide = true)]
     Limit(limit::LimitArgs),
+    /// The upstream of the relay's measurement.
+    #[command(hide = true)]
+    Upstream(relay::upstream::UpstreamArgs),
+    /// The bare loop that a relay is measured against.
+    #[command(hide = true)]
+    Proxy(relay::proxy::ProxyArgs),
     /// A load generator; it takes its job from standard input.
     #[command(hide = true)]
     Load,
@@ -100,6 +110,16 @@ pub(crate) fn run(args: BenchArgs) -> Result<ExitCode, BenchError> {
         BenchCommand::Limit(args) => {
             return limit::serve(&args).map_err(BenchError::Limit).map(|()| ExitCode::SUCCESS);
         }
+        BenchCommand::Upstream(args) => {
+            let served = relay::upstream::serve(&args);
+            let served = served.map_err(|error| BenchError::Io("the upstream", error));
+            return served.map(|()| ExitCode::SUCCESS);
+        }
+        BenchCommand::Proxy(args) => {
+            return relay::proxy::serve(&args)
+                .map_err(BenchError::Limit)
+                .map(|()| ExitCode::SUCCESS);
+        }
         BenchCommand::Load => {
             return load::serve().map_err(BenchError::Load).map(|()| ExitCode::SUCCESS);
         }
@@ -109,6 +129,7 @@ pub(crate) fn run(args: BenchArgs) -> Result<ExitCode, BenchError> {
         BenchCommand::Publish(args) => workloads::publish(args)?,
         BenchCommand::Replay(args) => workloads::replay(args)?,
         BenchCommand::Parse(args) => workloads::parse(args)?,
+        BenchCommand::Relay(args) => relay::run(args)?,
     };
     print(&options, &outcome)?;
     record::write(&options, &outcome)?;
@@ -135,6 +156,8 @@ pub(crate) struct Bench {
     pub(crate) durability: Durability,
     /// The bare loop keeps its events and lets subscribers resume.
     pub(crate) keep: bool,
+    /// What the servers stand in front of, in the relay's workload.
+    pub(crate) upstream: Option<SocketAddrV4>,
     /// `None`: not pinned.
     pub(crate) server_cpu: Option<usize>,
     pub(crate) load_cpu: Option<usize>,
@@ -163,6 +186,7 @@ impl Bench {
             data_dir: options.data_dir.clone().unwrap_or_else(std::env::temp_dir),
             durability: options.durability.unwrap_or(durability),
             keep: false,
+            upstream: None,
             options,
             server_cpu,
             load_cpu,

@@ -15,9 +15,10 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use super::BenchError;
 use super::load::{Job, Report};
 
-/// How often a condition is looked at, and how many times before giving up: 10 s in all.
+/// How often a condition is looked at, and how many times before giving up: 60 s in all. A peer
+/// in Python takes long to start.
 const LOOK: Duration = Duration::from_millis(10);
-const LOOKS_MAX: u32 = 1_000;
+const LOOKS_MAX: u32 = 6_000;
 /// Looks at an ending process before it is killed: 3 s.
 const ENDING_LOOKS: u32 = 300;
 
@@ -85,7 +86,7 @@ impl Drop for Guard {
     }
 }
 
-/// Looks at `condition` every 10 ms until it holds, at most 10 s.
+/// Looks at `condition` every 10 ms until it holds, at most 60 s.
 pub(crate) fn wait_until(
     what: &'static str,
     mut condition: impl FnMut() -> Result<bool, BenchError>,

@@ -96,6 +96,28 @@ fn decoding_finds_every_event() {
 }
 
 #[test]
+fn every_token_of_every_answer_comes_through_the_relay_once() {
+    let outcome = quick(&["relay", "--only", "limit-proxy,tidings"]);
+    let samples = samples(&outcome);
+    assert_eq!(samples.len(), 6);
+    for (answers, samples) in [1.0, 20.0].iter().zip(samples.chunks(3)) {
+        let due = &samples[0].1["tokens"].as_f64().unwrap();
+        assert!(*due >= 90.0 * answers, "{samples:?}");
+        for (name, sample) in samples {
+            assert_eq!(sample["tokens"].as_f64(), Some(*due), "{name}: {sample}");
+            assert_eq!(sample["lost"], 0.0, "{name}");
+            assert_eq!(sample["broken"], 0.0, "{name}");
+            positive(name, sample, "first_ms");
+            positive(name, sample, "p99_us");
+        }
+        for (name, sample) in &samples[1..] {
+            positive(name, sample, "cpu_us");
+            assert!(sample["p50_added_us"].is_f64(), "{name}: {sample}");
+        }
+    }
+}
+
+#[test]
 fn a_server_that_is_not_there_is_a_failure() {
     let url = ["--quick", "--only", "tidings", "--url", "http://127.0.0.1:1"];
     let outcome = program::finish(program::command().args(["bench", "connect"]).args(url));

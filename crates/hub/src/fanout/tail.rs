@@ -182,6 +182,8 @@ impl Tail {
             // Encoded for a tail that was given up before this one began behind it.
             return;
         }
+        // The keeper comes round too seldom for a thousand topics of fifty frames a second.
+        self.drop_before(info.time_ms.saturating_sub(TAIL_AGE_MS));
         self.make_room(frame.len(), bytes_max);
         self.bytes.extend_from_slice(frame);
         self.special += usize::from(info.is_special());
@@ -198,15 +200,19 @@ impl Tail {
 
     /// Forgets frames that became visible before `time_ms`.
     pub(crate) fn forget_before(&mut self, time_ms: u64) {
-        while self.entries.front().is_some_and(|entry| entry.info.time_ms < time_ms) {
-            self.forget_oldest();
-        }
+        self.drop_before(time_ms);
         if self.entries.is_empty() {
             self.bytes = Vec::new();
             self.base += self.dead as u64;
             self.dead = 0;
         } else if self.dead > 0 && self.dead >= self.len() {
             self.compact();
+        }
+    }
+
+    fn drop_before(&mut self, time_ms: u64) {
+        while self.entries.front().is_some_and(|entry| entry.info.time_ms < time_ms) {
+            self.forget_oldest();
         }
     }
 
@@ -219,13 +225,13 @@ impl Tail {
     }
 
     /// Grows the buffer by doubling, but to no more than half above the limit: what is forgotten
-    /// makes room for what comes.
+    /// makes room for what comes, as long as no byte is moved more than four times on average.
     fn make_room(&mut self, frame: usize, bytes_max: usize) {
         if self.bytes.len() + frame <= self.bytes.capacity() {
             return;
         }
         let most = bytes_max + bytes_max / 2;
-        if self.dead >= bytes_max / 4 {
+        if self.dead > 0 && self.dead >= self.len() / 4 {
             self.compact();
         }
         let wanted = self.bytes.len() + frame;
@@ -388,6 +394,20 @@ mod tests {
         assert_eq!(tail.reach(9, 11, VIEW, 0), Reach::Nothing);
         assert_eq!(tail.reach(12, 99, VIEW, 0), Reach::Nothing);
         assert_eq!(tail.reach(4, 4, VIEW, 0), Reach::Nothing);
+    }
+
+    #[test]
+    fn a_steady_stream_keeps_a_second_of_frames_and_little_more() {
+        let mut tail = Tail::new(0);
+        for sequence in 1..=1_000 {
+            let info = FrameInfo { time_ms: sequence * 20, ..info(sequence) };
+            tail.push(info, &[b'x'; 300], TAIL_BYTES_MAX);
+            assert!(tail.len() <= 51 * 300);
+            assert!(tail.bytes.capacity() <= 2 * 51 * 300, "{}", tail.bytes.capacity());
+        }
+        assert_eq!(tail.entries.len(), 51);
+        assert_eq!(tail.reach(948, 1_000, VIEW, 0), Reach::Behind);
+        assert_eq!(due(&tail, 949, 1_000, VIEW).2, 51);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod closed;
 mod crowd;
 mod fanout;
 mod fill;
+mod lines;
 mod publisher;
 mod scanner;
 mod stamp;
@@ -24,11 +25,13 @@ use serde::{Deserialize, Serialize};
 use super::account::Account;
 use super::histogram::Histogram;
 use super::http::HeadError;
+use super::relay::load::{self as relay, RelayJob};
 pub(crate) use catchup::CatchupJob;
 pub(crate) use closed::ClosedJob;
 pub(crate) use crowd::{CrowdPlan, Tally};
 pub(crate) use fanout::{FanoutJob, Share};
 pub(crate) use fill::FillJob;
+pub(crate) use lines::{Lines, ScanError};
 pub(crate) use storm::StormJob;
 
 /// One measurement.
@@ -44,6 +47,8 @@ pub(crate) enum Job {
     Catchup(CatchupJob),
     /// Publishes a number of events, to be read later.
     Fill(FillJob),
+    /// Streamed answers of an LLM, directly or through a relay.
+    Relay(RelayJob),
 }
 
 /// What a measurement found. Fields that a job does not measure stay at zero.
@@ -51,9 +56,10 @@ pub(crate) enum Job {
 pub(crate) struct Report {
     /// What the subscribers received while it was measured.
     pub(crate) tally: Tally,
-    /// From request to answer of each measured publish, nanoseconds.
+    /// From request to answer of each measured publish, or to the first token of an LLM's answer,
+    /// nanoseconds.
     pub(crate) answers: Histogram,
-    /// Publishes, or connections, or events that were measured.
+    /// Publishes, or connections, or events, or tokens that were measured.
     pub(crate) operations: u64,
     /// How long it took, nanoseconds.
     pub(crate) elapsed_ns: u64,
@@ -88,7 +94,7 @@ pub(crate) enum LoadError {
     #[error("{0}: {1}")]
     Socket(&'static str, Errno),
     #[error(transparent)]
-    Scan(#[from] scanner::ScanError),
+    Scan(#[from] ScanError),
     #[error(transparent)]
     Head(HeadError),
     #[error("the server answered {0}: {1}")]
@@ -139,10 +145,11 @@ pub(crate) fn run(
         Job::Closed(job) => closed::run(job, go),
         Job::Catchup(job) => catchup::run(job, go),
         Job::Fill(job) => fill::run(job, go),
+        Job::Relay(job) => relay::run(job, go),
     }
 }
 
 /// The server's books now; nothing for a server whose process is not known.
-fn account(pids: &[u32]) -> Result<Account, LoadError> {
+pub(crate) fn account(pids: &[u32]) -> Result<Account, LoadError> {
     Account::read(pids).map_err(LoadError::Account)
 }

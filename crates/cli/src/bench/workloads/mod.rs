@@ -48,7 +48,7 @@ pub(crate) fn generate(bench: &Bench, jobs: &[Job]) -> Result<Report, BenchError
 }
 
 /// An empty column of a case.
-fn column(contender: Contender) -> Column {
+pub(crate) fn column(contender: Contender) -> Column {
     let role = if contender.is_limit() {
         Role::Limit
     } else if contender.is_peer() {
@@ -59,11 +59,16 @@ fn column(contender: Contender) -> Column {
     named_column(contender.name(), role)
 }
 
-fn named_column(name: &str, role: Role) -> Column {
+pub(crate) fn named_column(name: &str, role: Role) -> Column {
     Column { name: name.to_owned(), role, samples: Vec::new(), error: None }
 }
 
-fn outcome(bench: &mut Bench, workload: &str, machine: Machine, cases: Vec<Case>) -> Outcome {
+pub(crate) fn outcome(
+    bench: &mut Bench,
+    workload: &str,
+    machine: Machine,
+    cases: Vec<Case>,
+) -> Outcome {
     Outcome {
         workload: workload.to_owned(),
         time: jiff::Timestamp::now().to_string(),
@@ -75,11 +80,11 @@ fn outcome(bench: &mut Bench, workload: &str, machine: Machine, cases: Vec<Case>
 }
 
 /// True when the server's processes are known, so that its cost can be told.
-fn has_books(server: &Server) -> bool {
+pub(crate) fn has_books(server: &Server) -> bool {
     !server.pids.is_empty()
 }
 
-fn ms(nanoseconds: u64) -> f64 {
+pub(crate) fn ms(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / 1e6
 }
 
@@ -88,11 +93,11 @@ fn mib(bytes: u64) -> f64 {
 }
 
 /// `count` per second.
-fn per_second(count: u64, elapsed_ns: u64) -> f64 {
+pub(crate) fn per_second(count: u64, elapsed_ns: u64) -> f64 {
     count as f64 * 1e9 / elapsed_ns.max(1) as f64
 }
 
 /// Microseconds for each of `count`.
-fn us_each(nanoseconds: u64, count: u64) -> f64 {
+pub(crate) fn us_each(nanoseconds: u64, count: u64) -> f64 {
     nanoseconds as f64 / 1e3 / count.max(1) as f64
 }
