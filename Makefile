@@ -5,7 +5,7 @@ LISTEN ?= 127.0.0.1:8080
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench docs
+.PHONY: help run test interop demo-llm lint bench docs
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -18,6 +18,16 @@ run: ## Build and run a server for development (DATA=./tidings-data LISTEN=127.0
 test: ## Run all tests of the workspace (those of `tidings doctor` take nginx, if it is there)
 	@scripts/need.sh cargo linker git
 	$(CARGO) test --workspace --locked
+
+interop: ## Run official clients against the relay (WRITE=1 writes docs/interop.md)
+	@scripts/need.sh cargo linker
+	TIDINGS_REQUIRE_INTEROP=1 $(if $(WRITE),TIDINGS_WRITE_DOCS=1) \
+		$(CARGO) test --package tidings --locked --test it interop
+
+demo-llm: ## A small real model behind the relay (LISTEN=127.0.0.1:8080)
+	@scripts/need.sh cargo linker
+	@$(CARGO) build --release --locked --package tidings
+	@exec scripts/demo-llm.sh "$$(scripts/target-dir.sh)/release/tidings" "$(LISTEN)"
 
 lint: ## Check formatting, lints, licences and the rules of the repository
 	@scripts/need.sh cargo linker git rustfmt clippy

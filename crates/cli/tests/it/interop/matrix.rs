@@ -14,6 +14,7 @@ use super::judge::{Seen, Verdict};
 use super::scenario::{self, BROKEN_AFTER, Label};
 use super::variant::{Api, VARIANTS, Variant};
 use crate::pages::check;
+use crate::program::in_repository;
 use crate::server::Server;
 
 /// A column: a client and the API that it speaks.
@@ -174,39 +175,76 @@ const OPENING: &str = "# Clients that work with the relay
 
 Official clients, unmodified, as released; only their base URL is changed. For each row an upstream
 that plays a script was asked twice: by the client itself, and by the client through
-`tidings dev --llm`. This page is what the test of it saw (`make interop`); it fails if a client sees
-anything else.
+`tidings dev --llm`. This page is what the test saw (`make interop`), and the test fails when a
+client sees anything else. Beside it stand tests with curl, with `EventSource` over a network that
+breaks again and again, and with a real model (llama.cpp and SmolLM2-135M).
 
 * **same**: event for event what the client sees without the relay, or the same error.
 * **whole**: event for event a plain answer. After *direct* stands what the client makes of the same
   bytes without the relay.
 * **raises**: all that came before the break, and then the client's own exception.
+
+For the AI SDK *direct* is the route handler of its own guide, on its own provider; compared is what
+`Chat` then holds.
+
+## Versions
 ";
 
+/// The clients that the page names, as the files that pin them spell them.
+const PYTHON: [&str; 2] = ["openai", "anthropic"];
+const JAVASCRIPT: [&str; 9] = [
+    "openai",
+    "@anthropic-ai/sdk",
+    "ai",
+    "@ai-sdk/react",
+    "ai-6",
+    "ai-6-react",
+    "ai-5",
+    "ai-5-react",
+    "eventsource",
+];
+
+/// The versions that the environments are made from.
+fn versions() -> String {
+    let read = |path: &str| std::fs::read_to_string(in_repository(path)).unwrap();
+    let (python, javascript) =
+        (read("interop/python/requirements.txt"), read("interop/javascript/package.json"));
+    let package: Value = serde_json::from_str(&javascript).unwrap();
+    let of_python = PYTHON.map(|name| {
+        let pin = python.lines().find_map(|line| line.strip_prefix(&format!("{name}=="))).unwrap();
+        format!("{name} {}", pin.trim_end_matches(" \\"))
+    });
+    let of_javascript = JAVASCRIPT.map(|name| {
+        let pin = package["dependencies"][name].as_str().unwrap();
+        // Another name for an older version: `npm:ai@6.0.326`.
+        match pin.strip_prefix("npm:").and_then(|pin| pin.rsplit_once('@')) {
+            Some((name, version)) => format!("{name} {version}"),
+            None => format!("{name} {pin}"),
+        }
+    });
+    format!("\nPython: {}. JavaScript: {}.\n", of_python.join(", "), of_javascript.join(", "))
+}
+
 fn page(verdicts: &[Vec<(&str, Verdict)>]) -> String {
-    let mut page = OPENING.to_owned();
+    let mut page = format!("{OPENING}{}", versions());
     let mut verdicts = verdicts.iter();
     for (title, columns) in TABLES {
         let cases: Vec<_> = columns.iter().zip(&mut verdicts).collect();
         let titles: Vec<&str> = columns.iter().map(|column| column.title).collect();
-        let _ = write!(
-            page,
-            "\n## {title}\n\n| | {} |\n|---|{}\n",
-            titles.join(" | "),
-            "---|".repeat(columns.len())
-        );
+        let (titles, rule) = (titles.join(" | "), "---|".repeat(columns.len()));
+        let _ = write!(page, "\n## {title}\n\n| | {titles} |\n|---|{rule}\n");
         for variant in VARIANTS {
-            let cells: Vec<&str> = cases
-                .iter()
-                .map(|(_, cases)| {
-                    let case = cases.iter().find(|(name, _)| *name == variant.name);
-                    case.and_then(|(_, verdict)| verdict.as_deref().ok()).unwrap_or("")
-                })
-                .collect();
+            let cells: Vec<&str> = cases.iter().map(|(_, cases)| cell(cases, variant)).collect();
             if cells.iter().any(|cell| !cell.is_empty()) {
                 let _ = writeln!(page, "| {} | {} |", variant.title, cells.join(" | "));
             }
         }
     }
     page
+}
+
+/// What the page says of a case; nothing where there is no such case.
+fn cell<'a>(cases: &'a [(&str, Verdict)], variant: &Variant) -> &'a str {
+    let case = cases.iter().find(|(name, _)| *name == variant.name);
+    case.and_then(|(_, verdict)| verdict.as_deref().ok()).unwrap_or("")
 }

@@ -87,6 +87,10 @@ fn settings(api: &str, tokens: u64) -> Value {
 }
 
 fn job(case: &str, verb: &str, api: &str, base: &str, tokens: u64) -> Value {
+    let headers = match verb {
+        "repeat" => json!({"Idempotency-Key": format!("{api}-{case}")}),
+        _ => json!({}),
+    };
     json!({
         "case": case,
         "do": verb,
@@ -94,7 +98,7 @@ fn job(case: &str, verb: &str, api: &str, base: &str, tokens: u64) -> Value {
         "base": base,
         "text": "What is the sea?",
         "more": settings(api, tokens),
-        "headers": if verb == "repeat" { json!({"Idempotency-Key": format!("{api}-{case}")}) } else { json!({}) },
+        "headers": headers,
         "retries": 0,
         "take": 6,
     })

@@ -90,7 +90,7 @@ fn curl_sees_ids_and_heartbeats_and_resumes_after_every_event() {
         let (_, direct) = ask(&format!("http://{}", upstream.address()), path, &question);
         let (head, body) = ask(&server.url, path, &question);
         let seen = blocks(&body);
-        // Byte for byte what the upstream says, except for its pings: heartbeats are the relay's own.
+        // What the upstream says, byte for byte, but for its pings: heartbeats are the relay's own.
         let said = |blocks: &[Block]| -> Vec<(String, String)> {
             let kept = blocks.iter().filter(|block| block.event != "ping");
             kept.map(|block| (block.event.clone(), block.data.clone())).collect()
@@ -98,8 +98,9 @@ fn curl_sees_ids_and_heartbeats_and_resumes_after_every_event() {
         assert_eq!(said(&seen), said(&blocks(&direct)), "{path}");
         assert!(seen.iter().all(|block| !block.id.is_empty()), "{path}: {body}");
         // Glued to an event: several decoders take a block of nothing but a comment for an event.
-        let comments = seen.iter().map(|block| block.comments).max().unwrap();
-        assert!(comments >= 2, "{path}: no heartbeat in the silence: {body}");
+        // The first block has one in any case: it makes the head arrive.
+        let comments = seen.iter().skip(1).map(|block| block.comments).max().unwrap();
+        assert!(comments >= 1, "{path}: no heartbeat in the silence: {body}");
         let topic = topic(&server.url, &head);
         for (at, block) in seen.iter().enumerate() {
             let last = format!("last-event-id: {}", block.id);

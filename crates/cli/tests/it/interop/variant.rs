@@ -100,7 +100,7 @@ pub(super) const VARIANTS: &[Variant] = &[
     row("cr", "stream", Whole, ALL, "upstream ends lines with CR"),
     row("comments", "stream", Whole, ALL, "upstream sends comments with blank lines"),
     row("ids", "stream", Whole, ALL, "upstream sends `id:` lines"),
-    row("ids-comments", "stream", Whole, ALL, "both"),
+    row("ids-comments", "stream", Whole, ALL, "upstream sends both"),
     row("bom", "stream", Whole, ALL, "upstream begins with a byte order mark"),
     row("retry-alone", "stream", Whole, ALL, "upstream sends `retry:` alone"),
     row("id-alone", "stream", Whole, ALL, "upstream sends `id:` alone"),
