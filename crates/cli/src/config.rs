@@ -29,7 +29,7 @@ enum Command {
     /// Check a configuration file, without starting anything
     Check(Check),
     /// Show every value with where it came from
-    Show(Show),
+    Show(Box<Show>),
     /// Print the JSON Schema of the configuration file, for editors
     Schema,
 }

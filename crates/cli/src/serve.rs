@@ -91,9 +91,14 @@ impl Arguments {
 
     /// Reads and checks the configuration as the server would.
     pub(crate) fn load(&self, mode: Mode) -> anyhow::Result<Loaded> {
+        self.load_with(mode, &[])
+    }
+
+    fn load_with(&self, mode: Mode, more: &[Flag]) -> anyhow::Result<Loaded> {
+        let flags = [&self.flags(), more].concat();
         let usage = |error: config::ConfigError| Exit::new(Reason::Usage, error.to_string());
         let file = self.config.as_deref().map(File::read).transpose().map_err(usage)?;
-        let loaded = config::load(mode, file.as_ref(), config::environment(), &self.flags());
+        let loaded = config::load(mode, file.as_ref(), config::environment(), &flags);
         Ok(loaded.map_err(usage)?)
     }
 }
@@ -113,8 +118,17 @@ pub(crate) fn serve(arguments: &Arguments) -> anyhow::Result<()> {
 
 pub(crate) fn dev(arguments: &Arguments) -> anyhow::Result<()> {
     let config = arguments.load(Mode::Dev)?.config;
+    // Without a model there is a text that says so, for whoever wants to see how it works.
+    let (config, demo) = if config.llm_relays.is_empty() {
+        let upstream = tidings_scripted::Upstream::start()?;
+        upstream.play(tidings_scripted::demo());
+        let flags = [Flag { path: config::LLM_FLAG, name: "--llm", value: upstream.url() }];
+        (arguments.load_with(Mode::Dev, &flags)?.config, Some(upstream))
+    } else {
+        (config, None)
+    };
     report_to_stderr();
-    let welcome = Welcome::of(&config);
+    let welcome = Welcome::of(&config, demo.is_some());
     tidings_server::run(config, |ready| welcome.print(ready))?;
     Ok(())
 }
@@ -134,11 +148,14 @@ fn report_to_stderr() {
 /// What `tidings dev` says once it listens.
 struct Welcome {
     data_dir: PathBuf,
+    /// Where the LLM relay is mounted, and whether there is a model behind it.
+    llm: Option<(String, bool)>,
 }
 
 impl Welcome {
-    fn of(config: &Config) -> Self {
-        Self { data_dir: config.data_dir.clone() }
+    fn of(config: &Config, scripted: bool) -> Self {
+        let llm = config.llm_relays.first().map(|llm| (llm.path.clone(), !scripted));
+        Self { data_dir: config.data_dir.clone(), llm }
     }
 
     fn print(&self, ready: &Ready) {
@@ -149,8 +166,13 @@ impl Welcome {
     fn text(&self, url: &str, paint: Paint) -> String {
         let label = |text: &str| paint.text(Style::Faint, &format!("{text:<9}"));
         let command = |text: String| paint.text(Style::Cyan, &text);
+        let llm = self.llm.as_ref().map_or(String::new(), |(path, model)| {
+            let what = if *model { "" } else { "  (scripted answers; a model: --llm URL)" };
+            let base = command(format!("{url}{path}"));
+            format!("  {} {base}{}\n", label("llm"), paint.text(Style::Faint, what))
+        });
         format!(
-            "{} {}  {}\n\n  {} {}\n  {} {}\n  {} {}\n",
+            "{} {}  {}\n\n  {} {}\n  {} {}\n  {} {}\n{llm}",
             paint.text(Style::Strong, "Tidings is ready on"),
             paint.text(Style::Green, url),
             paint.text(

@@ -33,6 +33,7 @@
 
 mod backoff;
 pub mod client;
+mod connections;
 pub mod error;
 pub mod publish;
 pub mod read;

@@ -1,8 +1,9 @@
 //! Publishing: one event, a batch for one topic, or several topics at once.
 //!
-//! A request is repeated on its own in two cases only: if it carries an idempotency key, so that
-//! the server recognises the repeat; or if no connection was made, so that the server has seen
-//! nothing. Without a key, a broken connection is reported, because the event may have been stored.
+//! A request is repeated on its own in two cases only: if it carries an idempotency key or a
+//! producer's number, so that the server recognises the repeat; or if no connection was made, so
+//! that the server has seen nothing. Without a key, a broken connection is reported, because the
+//! event may have been stored.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -248,15 +249,33 @@ pub struct Publish<'c> {
     client: &'c Client,
     event: NewEvent,
     delivery: Delivery,
+    producer: Option<Producer>,
+}
+
+/// Who publishes, and where in its own count.
+#[derive(Debug)]
+struct Producer {
+    id: String,
+    epoch: u64,
+    sequence: u64,
 }
 
 impl<'c> Publish<'c> {
     pub(crate) fn new(client: &'c Client, event: NewEvent) -> Self {
-        Self { client, event, delivery: Delivery::default() }
+        Self { client, event, delivery: Delivery::default(), producer: None }
     }
 
     event_options!(event.);
     delivery_options!();
+
+    /// Publishes as a producer that counts its events of this topic: from 0 in every `epoch`,
+    /// without a hole. A repeat is recognised for ever and stores nothing, so this is sent again
+    /// when the answer was lost; a larger epoch shuts smaller ones out (codes `producer-fenced` and
+    /// `producer-gap`).
+    pub fn producer(mut self, id: impl Into<String>, epoch: u64, sequence: u64) -> Self {
+        self.producer = Some(Producer { id: id.into(), epoch, sequence });
+        self
+    }
 
     /// Publishes the event and waits until it is as durable as its topic asks for.
     ///
@@ -267,14 +286,20 @@ impl<'c> Publish<'c> {
         let mut query = Query::default();
         self.event.add_to(&mut query);
         self.delivery.add_to(&mut query);
+        if let Some(producer) = &self.producer {
+            query.add("producer-epoch", &producer.epoch.to_string());
+            query.add("producer-sequence", &producer.sequence.to_string());
+        }
         let mut call = self.client.topic_call(Method::POST, &self.event.topic, &query)?;
         let text = std::str::from_utf8(&self.event.data).is_ok();
         let kind = if text { "text/plain; charset=utf-8" } else { "application/octet-stream" };
         call.headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         call.body = self.event.data.clone();
         add_header(&mut call, "tidings-publisher-id", self.event.publisher_id.as_deref())?;
+        add_header(&mut call, "tidings-producer-id", self.producer.as_ref().map(|p| &*p.id))?;
         self.delivery.add_key(&mut call)?;
-        receipt(&deliver(self.client, &call, self.delivery.idempotency_key.is_some()).await?)
+        let repeatable = self.delivery.idempotency_key.is_some() || self.producer.is_some();
+        receipt(&deliver(self.client, &call, repeatable).await?)
     }
 }
 

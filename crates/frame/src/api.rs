@@ -88,6 +88,67 @@ pub struct SubscribeRequest<'a> {
     pub patterns: Vec<Cow<'a, str>>,
 }
 
+/// The body of `PATCH /connections/{id}`: what to add and what to remove, or the whole list anew.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionChange<'a> {
+    /// To follow as well.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub add: Option<SubscribeRequest<'a>>,
+    /// To follow no longer.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub remove: Option<SubscribeRequest<'a>>,
+    /// Names of all topics to follow from now on.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub topics: Option<Vec<Cow<'a, str>>>,
+    /// All patterns of topics to follow from now on.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub patterns: Option<Vec<Cow<'a, str>>>,
+}
+
+/// What a connection follows after a change: 200.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionTopics {
+    /// Names the connection.
+    pub id: String,
+    /// Names of topics.
+    pub topics: Vec<String>,
+    /// Patterns of topics.
+    pub patterns: Vec<String>,
+}
+
+/// A live subscription.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionObject {
+    /// Names the connection.
+    pub id: String,
+    /// The address and port at its other end.
+    pub peer: String,
+    /// When it began.
+    pub since: Time,
+    /// Names of the topics that it follows.
+    pub topics: Vec<String>,
+    /// Patterns that it follows.
+    pub patterns: Vec<String>,
+    /// `live`, `blocked` (its socket takes nothing) or `catching-up` (reading the log).
+    pub state: String,
+    /// The position that it has reached.
+    pub after: Position,
+    /// An upper bound of the events that it has not had.
+    pub lag: u64,
+    /// Events that it has had.
+    pub events: u64,
+}
+
+/// The list of live subscriptions, in the order in which they began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionPage {
+    /// The first 10,000.
+    pub connections: Vec<ConnectionObject>,
+    /// How many there are.
+    pub total: u64,
+}
+
 /// The answer to one event published: 200.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {

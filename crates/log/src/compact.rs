@@ -111,7 +111,7 @@ impl Shared {
         let index = replace(&*self.storage, &sidecar_name(id), &bytes);
         let index = index.map_err(failed("writing an index file"))?;
         let handle = Arc::new(Segment::new(rewrite.header, file));
-        let _ = handle.sidecar.set(SidecarFile::new(index, &rewrite.contents));
+        handle.seal(SidecarFile::new(index, &rewrite.contents));
         let mut table = self.write();
         table.replace_segment(handle, &rewrite, &runs);
         Ok(rewrite.file_bytes.saturating_sub(u64::from(rewrite.contents.summary.end)))

@@ -10,6 +10,10 @@ pub const SEGMENT_BYTES_MIN: u64 = 16 * 1024;
 /// Largest segment size that is accepted, bytes: offsets inside a segment are 32 bits.
 pub const SEGMENT_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 
+/// Files that are only read (sealed segments and their indexes) that are kept open. What is read
+/// beyond that is opened for it, and others are closed.
+pub const RESTING_FILES_OPEN_MAX: usize = 512;
+
 /// Bytes of one batch, encoded. A batch is one atomic unit and is held in memory whole.
 pub const BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
 

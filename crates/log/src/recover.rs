@@ -422,10 +422,15 @@ impl FoundSegment {
             }
         };
         let examined = match &loaded {
-            Some(loaded) => Examined::Sealed {
-                last_batch: loaded.summary.last_batch,
-                last_sequence: loaded.summary.last_sequence,
-            },
+            Some(loaded) => {
+                // Before the next one is opened: there may be more than a process may have open.
+                file.rest();
+                loaded.file.file.rest();
+                Examined::Sealed {
+                    last_batch: loaded.summary.last_batch,
+                    last_sequence: loaded.summary.last_sequence,
+                }
+            }
             None => Examined::Scanned(scan(&read_all(&*file).map_err(&failed)?, &own)),
         };
         let candidate = Candidate { id, header, examined };

@@ -53,8 +53,7 @@ impl Shared {
         let (bytes, runs) = sidecar::encode(&handle.header, self.secret.check(), contents);
         let file = replace(&*self.storage, &sidecar_name(id), &bytes);
         let file = file.map_err(failed("writing an index file"))?;
-        // Set once: only maintenance seals, one round at a time.
-        let _ = handle.sidecar.set(SidecarFile::new(file, contents));
+        handle.seal(SidecarFile::new(file, contents));
         for runs in chunks_by_topic(&runs) {
             self.write().seal_runs(runs);
         }

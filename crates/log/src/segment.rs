@@ -184,6 +184,14 @@ impl Segment {
         Segment { header, file, sidecar: OnceLock::new() }
     }
 
+    /// The segment is complete and on the device, and this is its index file.
+    pub(crate) fn seal(&self, sidecar: SidecarFile) {
+        self.file.rest();
+        sidecar.file.rest();
+        // Set once: only maintenance seals, one round at a time.
+        let _ = self.sidecar.set(sidecar);
+    }
+
     fn sidecar(&self) -> io::Result<&SidecarFile> {
         self.sidecar.get().ok_or_else(|| io::Error::other("the segment is not sealed"))
     }

@@ -536,3 +536,20 @@ fn idempotency_outlives_the_event_and_its_segment() {
     log.maintain(10 + limits::IDEMPOTENCY_WINDOW_MS).unwrap();
     assert_eq!(log.idempotent(a, "once"), None);
 }
+
+#[test]
+fn a_policy_of_an_abandoned_batch_removes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut opened = open_at(folder.path(), 1);
+    let id = topic(&mut opened.writer, "a", kept(2));
+    for time_ms in 1..=5 {
+        append(&mut opened.writer, &[id], time_ms, b"x");
+    }
+    assert_eq!(sequences(&opened.log, &[id], 0, 5), [4, 5]);
+    let (mut abandoned, mut batch) = (Batch::new(), Batch::new());
+    opened.writer.set_policy(&mut abandoned, id, &kept(1)).unwrap();
+    // What the policy in force has removed stays removed, whatever the next one keeps; and no more.
+    opened.writer.set_policy(&mut batch, id, &kept(500)).unwrap();
+    opened.writer.append(&mut batch, Durability::Written).unwrap();
+    assert_eq!(sequences(&opened.log, &[id], 0, 5), [4, 5]);
+}

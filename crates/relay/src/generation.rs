@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::Response;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming};
 use tidings_frame::End;
 use tidings_frame::sse_decode::{Decoder, Limits};
 use tidings_hub::PublishError;
@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use crate::answer::{Answer, Phase, Plain};
 use crate::appender::Line;
 use crate::config::{LlmConfig, OnDisconnect};
-use crate::dialect::{Cause, Progress, Reader, Record};
+use crate::dialect::{Asked, Cause, Dialect, Progress, Reader, Record};
 use crate::outgoing::{Outgoing, answer_headers};
 use crate::readers::Readers;
 use crate::relays::Relays;
@@ -37,6 +37,16 @@ pub(crate) const PLAIN_BYTES_MAX: usize = 64 << 20;
 
 /// Wait before a request is sent again to the same upstream; doubled each time.
 const RETRY_WAIT: Duration = Duration::from_millis(250);
+
+/// Wait before the end of an answer is stored once more, after the log has refused it, and how long
+/// that is tried.
+const END_RETRY: Duration = Duration::from_secs(1);
+const END_RETRIED_MAX: Duration = Duration::from_secs(600);
+
+/// How long the end of an upstream's body is waited for, once its answer is complete, and how many
+/// bytes of it are read.
+const REST_WAIT: Duration = Duration::from_secs(1);
+const REST_BYTES_MAX: usize = 64 << 10;
 
 /// What became of the conversation with the upstream.
 enum Outcome {
@@ -54,12 +64,32 @@ enum Read {
     Broken { clean: bool, cause: Cause },
 }
 
+/// What the reader of an answer has to know of the request.
+#[derive(Clone, Debug)]
+pub(crate) struct Asks {
+    pub(crate) dialect: Dialect,
+    pub(crate) asked: Asked,
+    /// The message that the AI SDK is told, if it is the AI SDK.
+    pub(crate) message: Option<String>,
+}
+
+impl Asks {
+    pub(crate) fn reader(&self) -> Reader {
+        match &self.message {
+            Some(message) => Reader::ui(&self.asked, message),
+            None => Reader::new(self.dialect, &self.asked),
+        }
+    }
+}
+
 /// The task's state.
 pub(crate) struct Generation {
     pub(crate) relays: Arc<Relays>,
     pub(crate) config: Arc<LlmConfig>,
     pub(crate) answer: Arc<Answer>,
-    pub(crate) reader: Reader,
+    /// Made anew for each upstream: what one has begun is nothing to the next.
+    reader: Reader,
+    asks: Asks,
     line: Line,
     /// What is not handed in yet: openings, for another upstream may still take over, and what
     /// waits for what was handed in before.
@@ -80,14 +110,15 @@ impl Generation {
         relays: Arc<Relays>,
         config: Arc<LlmConfig>,
         answer: Arc<Answer>,
-        reader: Reader,
+        asks: Asks,
     ) -> Self {
         let line = relays.appender.line(answer.topic());
         Self {
             relays,
             config,
             answer,
-            reader,
+            reader: asks.reader(),
+            asks,
             line,
             held: Vec::new(),
             entered: false,
@@ -113,28 +144,28 @@ impl Generation {
         };
         let end = match outcome {
             Outcome::Over(end) => end,
-            Outcome::Plain(plain) => match self.plain(plain) {
+            Outcome::Plain(plain) => match self.plain(plain).await {
                 Some(end) => end,
                 None => return,
             },
-            Outcome::Broken { clean, cause } => self.break_off(clean, &cause),
+            Outcome::Broken { clean, cause } => self.break_off(clean, &cause).await,
         };
         self.relays.finished(&self.answer, &self.reader, end, self.last_token.is_some());
     }
 
     /// Tells an answer that is no stream. `None` if the client was given it as it is.
-    fn plain(&mut self, plain: Plain) -> Option<End> {
+    async fn plain(&mut self, plain: Plain) -> Option<End> {
         let why = format!("the upstream answered with status {}", plain.status);
         if self.answer.enter(Phase::Plain(Arc::new(plain))) {
             self.relays.came_to_nothing(&self.answer);
             return None;
         }
         // Somebody has been promised a stream.
-        Some(self.break_off(false, &Cause::Broken(why)))
+        Some(self.break_off(false, &Cause::Broken(why)).await)
     }
 
     /// Stores what tells the readers that the answer is not whole.
-    fn break_off(&mut self, clean: bool, cause: &Cause) -> End {
+    async fn break_off(&mut self, clean: bool, cause: &Cause) -> End {
         self.answer.enter(Phase::Streaming(None));
         let mut records = std::mem::take(&mut self.held);
         let mut lost = None;
@@ -151,8 +182,14 @@ impl Generation {
             return end;
         }
         let topic = self.line.topic();
-        if let Err(error) = store::append(&self.relays.hub, topic, &records, Some(end)) {
-            tracing::error!(%topic, %error, "the end of an answer was not stored");
+        // Whoever reads waits for an end: a disk that is full now may not be for ever.
+        let begun = Instant::now();
+        while let Err(error) = store::append(&self.relays.hub, topic, &records, Some(end)) {
+            tracing::error!(%topic, %error, "the end of an answer is not stored");
+            if begun.elapsed() > END_RETRIED_MAX {
+                break;
+            }
+            sleep(END_RETRY).await;
         }
         end
     }
@@ -224,6 +261,7 @@ impl Generation {
             Read::Over(end) => (Outcome::Over(end), Again::No),
             Read::Broken { cause, .. } if self.last_token.is_none() && fallback => {
                 self.held.clear();
+                (self.reader, self.learnt) = (self.asks.reader(), false);
                 (broken(cause), Again::Elsewhere)
             }
             Read::Broken { clean, cause } => (Outcome::Broken { clean, cause }, Again::No),
@@ -235,6 +273,7 @@ impl Generation {
         let mut decoder = Decoder::new(Limits::default());
         let mut records = Vec::new();
         let (mut heard, silence) = (Instant::now(), self.config.idle_timeout);
+        let mut at_end = false;
         // Set anew when it fires, not with each token.
         let mut alarm = pin!(sleep_until(heard + silence));
         loop {
@@ -251,6 +290,12 @@ impl Generation {
                 }
             };
             let frame = match frame {
+                // A last event without the blank line after it is none by the standard; the SDKs
+                // take it, so it is taken.
+                None if !at_end => {
+                    at_end = true;
+                    Frame::data(Bytes::from_static(b"\n\n"))
+                }
                 None => return broken(true, "the upstream ended before its answer did".into()),
                 Some(Err(error)) => return broken(false, chain(&error)),
                 Some(Ok(frame)) => frame,
@@ -259,7 +304,8 @@ impl Generation {
             let (mut progress, mut over) = (Progress::Opening, None);
             let (reader, bytes) = (&mut self.reader, &mut self.bytes);
             let fed = decoder.feed(&data, |event| {
-                if over.is_some() {
+                let cut = at_end && !is_whole(event.data);
+                if over.is_some() || cut {
                     return;
                 }
                 *bytes += event.data.len();
@@ -275,13 +321,20 @@ impl Generation {
             if progress == Progress::Token {
                 self.token(heard);
             }
-            self.learn();
-            if hold && self.last_token.is_none() && over.is_none() {
+            let held = hold && self.last_token.is_none() && over.is_none();
+            if !held {
+                self.learn();
+            }
+            if held {
                 self.held.append(&mut records);
             } else if let Err(why) = self.store(&mut records, over).await {
                 return broken(false, why);
             }
             if let Some(end) = over {
+                // What is left is the end of the body: with it read, the connection can be used
+                // again.
+                let rest = Limited::new(body, REST_BYTES_MAX).collect();
+                tokio::spawn(async { timeout(REST_WAIT, rest).await.map(drop) });
                 return Read::Over(end);
             }
             if let Err(error) = fed {
@@ -356,6 +409,11 @@ fn unstored(error: &PublishError) -> Cause {
 
 fn stopped(cause: Cause) -> Outcome {
     Outcome::Broken { clean: false, cause }
+}
+
+/// Whether the data of an event that the end of the body may have cut is whole.
+fn is_whole(data: &str) -> bool {
+    data.trim_ascii() == "[DONE]" || serde_json::from_str::<serde::de::IgnoredAny>(data).is_ok()
 }
 
 fn is_stream(response: &Response<Incoming>) -> bool {

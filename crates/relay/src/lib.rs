@@ -18,6 +18,7 @@
 //! | [`dialect`] | what an answer looks like on the wire of each API, without I/O |
 //! | `store` | from there into the hub, and back |
 //! | [`shared`] | one stream that many share: no request and no answer, only a topic that is fed |
+//! | [`merged`] | catching up in fewer, longer events |
 //! | [`readers`] | who reads, and when nobody does |
 //! | [`config`], [`metrics`] | settings and counters |
 
@@ -29,6 +30,7 @@ pub mod config;
 pub mod dialect;
 mod generation;
 mod ledger;
+pub mod merged;
 pub mod metrics;
 pub mod outgoing;
 pub mod readers;

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,7 +24,7 @@ use crate::appender::Appender;
 use crate::capability::{Capabilities, KeyError, Right};
 use crate::config::{ChatRoutes, LlmConfig, OnDisconnect};
 use crate::dialect::{Asked, Cause, Dialect, Digest, Reader, Usage, ask_for_usage};
-use crate::generation::{Generation, plain, unreachable};
+use crate::generation::{Asks, Generation, plain, unreachable};
 use crate::ledger::{self, Entry};
 use crate::metrics::Metrics;
 use crate::outgoing::{Outgoing, credentials};
@@ -133,8 +134,7 @@ pub struct Relays {
     /// What is counted.
     pub metrics: Metrics,
     runtime: Handle,
-    /// Dropped with the relays, which ends the thread.
-    _ends_with: oneshot::Sender<()>,
+    thread: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
 }
 
 impl std::fmt::Debug for Relays {
@@ -167,14 +167,16 @@ impl Relays {
             appender: Appender::new(hub.clone()),
             hub,
             runtime: handle,
-            _ends_with: stop,
+            thread: Mutex::default(),
         });
         relays.recover()?;
         relays.runtime.spawn(relays.appender.clone().run());
-        std::thread::Builder::new().name("tidings-relay".into()).spawn(move || {
-            // Until the relays are gone; what still runs is dropped with the runtime.
+        let thread = std::thread::Builder::new().name("tidings-relay".into());
+        let thread = thread.spawn(move || {
+            // What still runs is dropped with the runtime, and its connections with it.
             let _ = runtime.block_on(stopped);
         })?;
+        *relays.thread.lock() = Some((stop, thread));
         Ok(relays)
     }
 
@@ -182,6 +184,17 @@ impl Relays {
     #[must_use]
     pub fn configs(&self) -> &[Arc<LlmConfig>] {
         &self.configs
+    }
+
+    /// Closes the connections to the upstreams and ends the thread: nothing is stored after this.
+    /// What is unfinished is ended, or gone on with, at the next start.
+    pub fn shut_down(&self) {
+        let thread = self.thread.lock().take();
+        if let Some((stop, thread)) = thread {
+            drop(stop);
+            // A thread that panicked has said so.
+            let _ = thread.join();
+        }
     }
 
     /// Begins an answer, or finds the one that this request began before.
@@ -236,14 +249,12 @@ impl Relays {
         answers.insert(answer.clone());
         drop(answers);
         self.metrics.began();
-        let reader = match &ask.chat {
-            Some(chat) => Reader::ui(&ask.asked, chat.continues.as_deref().unwrap_or(&answer.name)),
-            None => Reader::new(ask.dialect, &ask.asked),
-        };
+        let message = ask.chat.map(|chat| chat.continues.unwrap_or_else(|| answer.name.clone()));
+        let asks = Asks { dialect: ask.dialect, asked: ask.asked, message };
         let body = if adds_usage { ask_for_usage(&ask.body).into() } else { ask.body };
         let outgoing = Outgoing::new(&config, Method::POST, ask.rest, &ask.headers, body);
         let policy = ask.on_disconnect.unwrap_or(config.on_disconnect);
-        let generation = Generation::new(self.clone(), config, answer.clone(), reader);
+        let generation = Generation::new(self.clone(), config, answer.clone(), asks);
         self.runtime.spawn(generation.run(outgoing, policy));
         Ok(Found { answer, lease, attached: false })
     }
@@ -422,11 +433,8 @@ impl Relays {
     fn close(&self, config: &LlmConfig, mut entry: Entry) -> Result<Entry, StartError> {
         let topic = format!("{}{}", crate::answer::ANSWERS, entry.answer);
         let asked = Asked { streams: true, ..Asked::default() };
-        let mut reader = if entry.ui {
-            Reader::ui(&asked, &entry.answer)
-        } else {
-            Reader::new(entry.dialect, &asked)
-        };
+        let message = entry.ui.then(|| entry.answer.clone());
+        let mut reader = Asks { dialect: entry.dialect, asked, message }.reader();
         let (mut events, mut ended) = (0_u64, None);
         store::read(&self.hub, &topic, 0, &mut |event| {
             ended = ended.or(event.end);

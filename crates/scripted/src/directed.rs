@@ -29,15 +29,16 @@ pub fn directed_script(request: &Received) -> Script {
 }
 
 impl Script {
-    /// A script from words such as `tokens=5,pace=20,reset=t3`. One of `text=…` (without
-    /// commas), `tokens=N` (the words `t1` to `tN`) and `refuse=STATUS` begins it, eight tokens
-    /// if none does. Then, in any order:
+    /// A script from words such as `tokens=5,pace=20,reset=t3`. One of `text=…` (without commas),
+    /// `tokens=N` (the words `t1` to `tN`) and `refuse=STATUS` begins it, eight tokens if none
+    /// does. Then, in any order:
     ///
     /// * `reasoning=TEXT` comes before it, `say=TEXT` and `call=NAME` come after it (the call's
     ///   arguments are `{"place": "Keelung"}`);
     /// * `pace=MS`, `first=MS`, `head=MS` are times, `stamped` puts times into the tokens;
-    /// * `end`, `close`, `reset`, `hang`, `error`, `fail`, `garbage` happen at a place: `=head`, `=b300`
-    ///   (after byte 300), `=t3` (after token 3); `pause=t3:500` also says how many milliseconds;
+    /// * `end`, `close`, `reset`, `hang`, `error`, `fail`, `garbage` happen at a place: `=head`,
+    ///   `=b300` (after byte 300), `=t3` (after token 3); `pause=t3:500` also says for how many
+    ///   milliseconds;
     /// * `lines=crlf`, `lines=cr`, `tight`, `bom`, `ids`, `retry=MS`, `glued=N` and `block=N`
     ///   (comments before every N events), `sizes=1+3` frame it;
     /// * `coding=length`, `coding=close`, `choices=N`, `pings=N`, `finish=length`,

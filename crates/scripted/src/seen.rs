@@ -62,6 +62,8 @@ pub struct Answer {
     pub bytes: u64,
     /// Tokens given to the socket.
     pub tokens: u64,
+    /// Whether its socket takes nothing more for the time being, because the client does not read.
+    pub blocked: bool,
     /// When the answer ended by itself, after its beginning: complete, or broken as the script
     /// wanted it.
     pub finished: Option<Duration>,
@@ -148,6 +150,7 @@ impl Board {
             request,
             bytes: 0,
             tokens: 0,
+            blocked: false,
             finished,
             closed_by_client,
         });

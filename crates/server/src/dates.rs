@@ -18,8 +18,9 @@ pub(crate) struct Dates {
 pub(crate) const EVERY_ANSWER: [(&str, &str); 1] = [("x-content-type-options", "nosniff")];
 
 /// What a script of an allowed origin may read besides the safelisted headers.
-pub(crate) const EXPOSED: &str = "last-event-id, tidings-connection, tidings-next, tidings-more, tidings-gap, tidings-topic, \
-     tidings-stop, retry-after, link, x-request-id";
+pub(crate) const EXPOSED: &str = "last-event-id, tidings-connection, tidings-next, \
+    tidings-more, tidings-gap, tidings-topic, tidings-stop, tidings-attached, retry-after, link, \
+    x-request-id";
 
 impl Dates {
     /// The present date as HTTP writes it (RFC 9110, section 5.6.7).

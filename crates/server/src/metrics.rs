@@ -48,9 +48,8 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(relays: Option<&Relays>, shared: Option<&SharedRelays>) -> Self {
-        let mut registry = Registry::with_prefix("tidings");
-        let metrics = Self {
+    fn zero() -> Self {
+        Self {
             published: Counter::default(),
             encoded: Counter::default(),
             delivered: Counter::default(),
@@ -72,7 +71,12 @@ impl Metrics {
             gaps: Counter::default(),
             scheduled: Gauge::default(),
             registry: Registry::default(),
-        };
+        }
+    }
+
+    pub(crate) fn new(relays: Option<&Relays>, shared: Option<&SharedRelays>) -> Self {
+        let mut registry = Registry::with_prefix("tidings");
+        let metrics = Self::zero();
         for (name, help, counter) in [
             ("published_events", "Events accepted from publishers", &metrics.published),
             ("encoded_frames", "Events encoded, once for all who get them", &metrics.encoded),
@@ -117,12 +121,8 @@ impl Metrics {
         }
         let help = "Time from visible to written, of the last subscriber of each slice";
         registry.register_with_unit("delivery", help, Unit::Seconds, metrics.delivery.clone());
-        if let Some(relays) = relays {
-            relays.metrics.register(&mut registry);
-        }
-        if let Some(shared) = shared {
-            shared.register(&mut registry);
-        }
+        relays.iter().for_each(|relays| relays.metrics.register(&mut registry));
+        shared.iter().for_each(|shared| shared.register(&mut registry));
         Self { registry, ..metrics }
     }
 

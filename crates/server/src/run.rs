@@ -5,9 +5,11 @@
 //! whatever is left after the grace time ends; then the log is closed, so that the next start finds
 //! it in order.
 
+use std::future::poll_fn;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -80,7 +82,8 @@ pub fn run(config: Config, on_ready: impl FnOnce(&Ready)) -> Result<(), RunError
     run_until(config, on_ready, stop_signal())
 }
 
-/// Runs the server until `stop` is ready; it is polled once the server listens.
+/// Runs the server until `stop` is ready; it is polled first when the server listens and nobody has
+/// been told so.
 pub(crate) fn run_until(
     config: Config,
     on_ready: impl FnOnce(&Ready),
@@ -102,14 +105,23 @@ pub(crate) fn run_until(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let served = tokio::spawn(general::serve(app.clone(), handed));
+        let mut stop = std::pin::pin!(stop);
+        // Before anybody is told: a signal that comes at once ends it in order too.
+        let early = poll_fn(|context| Poll::Ready(stop.as_mut().poll(context))).await;
         on_ready(&Ready { address: bound });
-        stop.await?;
+        match early {
+            Poll::Ready(stopped) => stopped?,
+            Poll::Pending => stop.await?,
+        }
         tracing::info!("stopping");
         drain(&app).await;
         served.abort();
         Ok::<(), std::io::Error>(())
     })?;
     app.stop();
+    if let Some(relays) = &app.relays {
+        relays.shut_down();
+    }
     if let Some(shared) = &app.shared {
         shared.stop();
     }

@@ -117,7 +117,7 @@ fn a_topic_is_as_good_as_the_server_and_nothing_is_published_when_told() {
 
 #[test]
 fn a_limit_of_the_server_is_told_as_such() {
-    let server = Server::start_with(&[("TIDINGS_LIMITS__EVENT_BYTES", "64KiB")]);
+    let server = Server::start_in_environment(&[("TIDINGS_LIMITS__EVENT_BYTES", "64KiB")]);
     let diagnosis = doctor(&server.url, &["--publish-size", "128KiB"]);
     diagnosis.is_well_but_for(&["publish-size"]).has(&[("publish-size", "warning")]);
     assert_eq!((diagnosis.code, diagnosis.places("publish-size")), (7, vec!["Tidings"]));

@@ -2,17 +2,21 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bench;
+mod client;
 mod config;
 mod doctor;
 mod doctor_nginx;
 mod doctor_stream;
 mod doctor_upstream;
 mod durability;
+mod flask;
 mod help;
+mod interop;
 mod pages;
 mod program;
 mod publish;
 mod raw;
+mod react;
 mod scale;
 mod server;
 mod stuck;

@@ -29,7 +29,7 @@ test fails if it is out of date.
 ";
 
 /// Compares a page with the one in the repository, or writes it there.
-fn check(path: &str, page: &str) {
+pub(crate) fn check(path: &str, page: &str) {
     let file = in_repository(path);
     if std::env::var_os("TIDINGS_WRITE_DOCS").is_some() {
         std::fs::write(&file, page).unwrap();

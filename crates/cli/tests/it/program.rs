@@ -80,6 +80,15 @@ fn outcome(output: std::process::Output) -> Outcome {
     }
 }
 
+/// Says that a test does nothing for want of something, unless this variable requires it.
+#[track_caller]
+#[allow(clippy::print_stderr, reason = "a skipped test must be told from one that passed")]
+pub(crate) fn skip(variable: &str, why: &str) {
+    let required = std::env::var(variable).is_ok_and(|value| value == "1");
+    assert!(!required, "{variable}=1, but: {why}");
+    eprintln!("SKIPPED, nothing was tested: {why}");
+}
+
 /// A file of the repository.
 pub(crate) fn in_repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)

@@ -14,23 +14,37 @@ pub(crate) struct Server {
     /// What it said when it was ready.
     pub(crate) welcome: String,
     folder: tempfile::TempDir,
+    /// What it was started with besides.
+    arguments: Vec<String>,
 }
 
 impl Server {
     /// Starts a server and waits until it says that it is ready.
     pub(crate) fn start() -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), "127.0.0.1:0", &[])
+        Self::start_in(tempfile::tempdir().unwrap(), "127.0.0.1:0", Vec::new(), &[])
+    }
+
+    /// Starts a server with more arguments.
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        Self::start_in(tempfile::tempdir().unwrap(), "127.0.0.1:0", arguments, &[])
     }
 
     /// Starts a server with these environment variables, which are its configuration.
-    pub(crate) fn start_with(settings: &[(&str, &str)]) -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), "127.0.0.1:0", settings)
+    pub(crate) fn start_in_environment(settings: &[(&str, &str)]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), "127.0.0.1:0", Vec::new(), settings)
     }
 
-    fn start_in(folder: tempfile::TempDir, listen: &str, settings: &[(&str, &str)]) -> Self {
+    fn start_in(
+        folder: tempfile::TempDir,
+        listen: &str,
+        arguments: Vec<String>,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let mut child = command()
             .args(["dev", "--listen", listen, "--data-dir"])
             .arg(folder.path())
+            .args(&arguments)
             .env("TIDINGS_DRAIN__JITTER", "0s")
             .envs(settings.iter().copied())
             .stdout(Stdio::piped())
@@ -48,7 +62,7 @@ impl Server {
             }
         }
         let url = welcome.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
-        Self { url: url.to_owned(), child, _stdout: stdout, welcome, folder }
+        Self { url: url.to_owned(), child, _stdout: stdout, welcome, folder, arguments }
     }
 
     /// Ends the server without a warning, as a crash would, and starts it again on the same port.
@@ -62,7 +76,8 @@ impl Server {
         self.child.wait().unwrap();
         let listen = self.url.trim_start_matches("http://").to_owned();
         let empty = tempfile::tempdir().unwrap();
-        Crashed { folder: std::mem::replace(&mut self.folder, empty), listen }
+        let arguments = std::mem::take(&mut self.arguments);
+        Crashed { folder: std::mem::replace(&mut self.folder, empty), listen, arguments }
     }
 
     /// Memory of the server's process in use, in bytes.
@@ -101,11 +116,12 @@ impl Server {
 pub(crate) struct Crashed {
     folder: tempfile::TempDir,
     listen: String,
+    arguments: Vec<String>,
 }
 
 impl Crashed {
     pub(crate) fn restart(self) -> Server {
-        Server::start_in(self.folder, &self.listen, &[])
+        Server::start_in(self.folder, &self.listen, self.arguments, &[])
     }
 }
 

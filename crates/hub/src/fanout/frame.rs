@@ -9,7 +9,7 @@ use tidings_frame::names::sent_event_type;
 use tidings_frame::sse_encode::{Frame, HEARTBEAT, encode_end_notice};
 use tidings_frame::{End, EventObject, Position};
 
-use crate::hub::Counters;
+use crate::hub::{Counters, Hub};
 
 /// How an event is written for a subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,6 +36,23 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 impl Framing {
     pub(crate) const fn index(self) -> usize {
         self as usize
+    }
+
+    /// Appends an event that was read as an object, with a text for its data.
+    pub fn encode(self, hub: &Hub, event: &EventObject<'_>, out: &mut Vec<u8>) {
+        let framed = Framed {
+            id: event.id,
+            topic: &event.topic,
+            alternates: &event.alternates,
+            time_ms: event.time_ms,
+            event_type: event.event_type.as_deref(),
+            key: event.key.as_deref(),
+            publisher_id: event.publisher_id.as_deref(),
+            end: event.end,
+            binary: false,
+            data: &event.data,
+        };
+        framed.encode(self, hub.counters(), out);
     }
 
     /// A comment, which keeps a silent stream open.

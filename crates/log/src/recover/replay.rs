@@ -50,8 +50,7 @@ pub(super) fn attach(table: &mut Table, mut state: SegmentState, loaded: Loaded)
         let conflated = loaded.tags.iter().filter(|tag| tag.kind == TagKind::Conflated);
         let records: u64 = conflated.map(|tag| u64::from(tag.location().1)).sum();
         state.total_bytes = runs + records + loaded.controls.len() as u64;
-        // Nobody else has the handle yet, so this is the first time.
-        let _ = state.handle.sidecar.set(loaded.file);
+        state.handle.seal(loaded.file);
     }
 }
 
@@ -69,8 +68,7 @@ pub(super) fn reseal(
     let (handle, contents) = (&unfinished.handle, &unfinished.contents);
     let (bytes, runs) = sidecar::encode(&handle.header, secret_check, contents);
     let file = replace(storage, &sidecar_name(id), &bytes)?;
-    // Nobody else has the handle yet, so this is the first time.
-    let _ = handle.sidecar.set(SidecarFile::new(file, contents));
+    handle.seal(SidecarFile::new(file, contents));
     table.seal_runs(&runs);
     table.sealed(id, &unfinished.topics);
     Ok(())

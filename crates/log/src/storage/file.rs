@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use rustix::fs::{FallocateFlags, FlockOperation};
 
+use super::pool::{Pool, Pooled};
 use super::{File, Storage};
+use crate::limits;
 
 const LOCK_FILE: &str = "lock";
 
@@ -17,6 +19,7 @@ const LOCK_FILE: &str = "lock";
 #[derive(Debug)]
 pub struct FileStorage {
     folder: PathBuf,
+    pool: Arc<Pool>,
 }
 
 impl FileStorage {
@@ -29,7 +32,16 @@ impl FileStorage {
             Err(error) if !folder.is_dir() => return Err(error),
             _ => {}
         }
-        Ok(FileStorage { folder: folder.to_path_buf() })
+        let pool = Pool::new(limits::RESTING_FILES_OPEN_MAX);
+        Ok(FileStorage { folder: folder.to_path_buf(), pool })
+    }
+
+    /// Keeps at most this many files open that are only read, instead of
+    /// [`RESTING_FILES_OPEN_MAX`](limits::RESTING_FILES_OPEN_MAX). To be called before the folder
+    /// is used.
+    #[must_use]
+    pub fn with_resting_files_open(self, most: usize) -> FileStorage {
+        FileStorage { pool: Pool::new(most), ..self }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -65,20 +77,20 @@ impl Storage for FileStorage {
             .read(true)
             .write(true)
             .open(self.path(name))?;
-        Ok(Arc::new(OpenFile(file)))
+        Ok(Arc::new(OpenFile(self.pool.add(self.path(name), file))))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
         let file = fs::File::options().read(true).write(true).open(self.path(name))?;
-        Ok(Arc::new(OpenFile(file)))
+        Ok(Arc::new(OpenFile(self.pool.add(self.path(name), file))))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.path(from), self.path(to))
+        self.pool.rename(&self.path(from), &self.path(to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.path(name))
+        self.pool.remove(&self.path(name))
     }
 
     fn sync_dir(&self) -> io::Result<()> {
@@ -86,17 +98,18 @@ impl Storage for FileStorage {
     }
 }
 
-struct OpenFile(fs::File);
+struct OpenFile(Arc<Pooled>);
 
 impl File for OpenFile {
     fn length(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.0.file()?.metadata()?.len())
     }
 
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        let file = self.0.file()?;
         let mut read = 0;
         while read < into.len() {
-            match self.0.read_at(&mut into[read..], offset + read as u64) {
+            match file.read_at(&mut into[read..], offset + read as u64) {
                 Ok(0) => break,
                 Ok(bytes) => read += bytes,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -107,24 +120,29 @@ impl File for OpenFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.0.write_all_at(bytes, offset)
+        self.0.file()?.write_all_at(bytes, offset)
     }
 
     fn allocate(&self, length: u64) -> io::Result<()> {
-        match rustix::fs::fallocate(&self.0, FallocateFlags::empty(), 0, length) {
+        let file = self.0.file()?;
+        match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, length) {
             // Some file systems cannot preallocate. A sparse file of that length does: writes may
             // then run out of room one by one, which is reported as such.
-            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => self.0.set_len(length),
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => file.set_len(length),
             other => Ok(other?),
         }
     }
 
     fn truncate(&self, length: u64) -> io::Result<()> {
-        self.0.set_len(length)
+        self.0.file()?.set_len(length)
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.0.file()?.sync_data()
+    }
+
+    fn rest(&self) {
+        self.0.rest();
     }
 }
 
@@ -159,5 +177,38 @@ mod tests {
         assert!(storage.list().unwrap().contains(&"b".to_owned()));
         storage.remove("b").unwrap();
         assert_eq!(storage.open("b").err().unwrap().kind(), io::ErrorKind::NotFound);
+    }
+
+    fn texts(files: &[Arc<dyn File>]) -> Vec<String> {
+        let bytes = files.iter().map(|file| super::super::read_all(&**file).unwrap());
+        bytes.map(|bytes| String::from_utf8(bytes).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_closed_file_is_still_the_one_that_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = FileStorage::new(folder.path()).unwrap().with_resting_files_open(2);
+        let files: Vec<Arc<dyn File>> = (0..6)
+            .map(|number| {
+                let file = storage.create(&format!("{number}.tmp")).unwrap();
+                file.write_at(format!("old {number}").as_bytes(), 0).unwrap();
+                storage.rename(&format!("{number}.tmp"), &number.to_string()).unwrap();
+                file.rest();
+                file
+            })
+            .collect();
+        let old: Vec<String> = (0..6).map(|number| format!("old {number}")).collect();
+        assert_eq!(texts(&files), old);
+        for number in 0..3 {
+            let file = storage.create("new").unwrap();
+            file.write_at(b"new", 0).unwrap();
+            file.rest();
+            storage.rename("new", &number.to_string()).unwrap();
+        }
+        storage.remove("4").unwrap();
+        for _ in 0..2 {
+            assert_eq!(texts(&files), old);
+            assert_eq!(texts(&[storage.open("1").unwrap()]), ["new"]);
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! test. There are two implementations, [`FileStorage`] and the tests' `CrashStorage`.
 
 mod file;
+mod pool;
 
 use std::io;
 use std::sync::Arc;
@@ -91,6 +92,10 @@ pub trait File: Send + Sync {
     /// # Errors
     /// What the system says. The effect of an error is unknown: never try again.
     fn sync(&self) -> io::Result<()>;
+
+    /// Says that it is on the device and will only be read from now on, so that an implementation
+    /// may hold less for it.
+    fn rest(&self) {}
 }
 
 /// Reads exactly `into.len()` bytes.

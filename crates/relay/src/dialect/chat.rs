@@ -133,7 +133,9 @@ impl Chat {
         match self.take(event_type, data, chunk.as_ref()) {
             Step::Skipped => Progress::Opening,
             Step::Kept(progress) => {
-                let data = if self.wants_usage { data.into() } else { without_usage(data) };
+                let answers = chunk.as_ref().is_some_and(|chunk| !chunk.choices.is_empty());
+                let hides = answers && !self.wants_usage;
+                let data = if hides { without_usage(data) } else { data.into() };
                 out.push(record(event_type, &data));
                 progress
             }
@@ -157,6 +159,9 @@ impl Chat {
             return Step::Skipped;
         }
         let Some(chunk) = chunk else {
+            if event_type == "error" {
+                return Step::Failed { raises: false };
+            }
             if !is_done(data) {
                 return Step::Kept(Progress::Opening);
             }

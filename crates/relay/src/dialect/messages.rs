@@ -83,7 +83,8 @@ impl Messages {
                 return Progress::Over(End::Error);
             }
             out.push(record(event_type, data));
-            return Progress::Opening;
+            let failed = event_type == "error";
+            return if failed { Progress::Over(End::Error) } else { Progress::Opening };
         };
         let kind = event.named(event_type);
         if kind == "ping" {

@@ -3,7 +3,8 @@
 //! A [`Dialect`] is chosen by the request's path. A [`Reader`] is fed the events of the upstream's
 //! stream and says what to store: nearly always the event as it came, byte for byte. It knows when
 //! an answer is complete, so that one that merely stops is told apart from one that ended, and
-//! it writes the error object that the dialect's clients raise on.
+//! it writes the error object that the dialect's clients raise on. What was stored can be read back
+//! as one document ([`Digest`]) or with its deltas merged ([`merge()`]).
 
 mod chat;
 mod digest;

@@ -18,7 +18,7 @@ use super::ui::Ui;
 use super::{Asked, Cause, Dialect, Progress, Record};
 
 /// Longest id or model name that is remembered, in bytes; a longer one is nobody's.
-const NAME_BYTES_MAX: usize = 512;
+pub(super) const NAME_BYTES_MAX: usize = 512;
 
 /// What an answer cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

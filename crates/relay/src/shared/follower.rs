@@ -124,7 +124,11 @@ impl Follower {
                 Trouble::Ended => self.waits.after_stream(),
                 trouble => {
                     self.counts.failures.inc();
-                    let wait = self.waits.after_failure();
+                    let asked = match trouble {
+                        Trouble::Status { again_after, .. } => again_after,
+                        _ => None,
+                    };
+                    let wait = self.waits.after_failure(asked);
                     // Said once: an upstream that is down for a night is one line.
                     if self.waits.failures() == 1 {
                         tracing::warn!(%path, %trouble, "the upstream of a stream gives nothing");

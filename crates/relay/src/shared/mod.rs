@@ -2,9 +2,9 @@
 //! clients follow the topic.
 //!
 //! The upstream is read from the first subscriber on until a grace time after the last one, as a
-//! browser would read it: it is sent the last id that it gave, its `retry:` is honoured, and its end
-//! is no end but a reason to come back. Every event is in the log before anybody gets it, so clients
-//! resume against the topic and never notice that the upstream was gone.
+//! browser would read it: it is sent the last id that it gave, its `retry:` is honoured, and its
+//! end is no end but a reason to come back. Every event is in the log before anybody gets it, so
+//! clients resume against the topic and never notice that the upstream was gone.
 //!
 //! | module | holds |
 //! |---|---|
@@ -56,8 +56,8 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Counts a client among the stream's readers, for as long as the lease lives. The first one has
-    /// the upstream connected.
+    /// Counts a client among the stream's readers, for as long as the lease lives. The first one
+    /// has the upstream connected.
     #[must_use]
     pub fn lease(&self) -> Lease {
         self.readers.lease()
@@ -98,9 +98,11 @@ impl SharedRelays {
         let (stop, stopped) = oneshot::channel::<()>();
         let thread =
             std::thread::Builder::new().name("tidings-shared".into()).spawn(move || {
-                // Until the relays are stopped or gone; the tasks are dropped with their connections.
+                // Until the relays are stopped or gone; connections end with their tasks.
                 let _ = runtime.block_on(stopped);
                 drop(tasks);
+                // A name that is being looked up is not waited for.
+                runtime.shutdown_background();
             })?;
         Ok(Arc::new(Self { streams, metrics, thread: Mutex::new(Some((stop, thread))) }))
     }

@@ -1,6 +1,8 @@
 //! What the upstream of a shared stream is asked, and which of its answers are a stream: the rules
 //! of WHATWG HTML, section 9.2.3, as a browser has them.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body_util::Full;
@@ -15,6 +17,9 @@ use crate::upstream::{UpstreamError, Upstreams};
 /// Longest id that is sent back to the upstream, in bytes: half of what servers commonly allow for
 /// all of a request's head.
 const LAST_EVENT_ID_BYTES_MAX: usize = 4 << 10;
+
+/// Characters of a wrong header field that are told.
+const CHARS_SHOWN: usize = 100;
 
 /// The media type of a stream.
 const EVENT_STREAM: &str = "text/event-stream";
@@ -34,12 +39,20 @@ pub(super) enum Trouble {
     /// It cannot be reached.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
-    /// It answered something else.
-    #[error("the upstream answered with status {0}")]
-    Status(StatusCode),
+    /// It answered something else, and may have said when to ask again.
+    #[error("the upstream answered with status {status}")]
+    Status {
+        /// What it answered.
+        status: StatusCode,
+        /// `Retry-After` (RFC 9110, section 10.2.3), if that is a number of seconds.
+        again_after: Option<Duration>,
+    },
     /// It answered with something else.
     #[error("the upstream answered with `{0}` and not with {EVENT_STREAM}")]
     ContentType(String),
+    /// It compresses what it was not asked to compress.
+    #[error("the upstream answered with the content encoding `{0}`, which it was not asked for")]
+    Encoding(String),
     /// What it sends is above a limit.
     #[error(transparent)]
     Decode(#[from] DecodeError),
@@ -87,22 +100,29 @@ fn request(config: &SharedConfig, last_event_id: &str) -> Request<Full<Bytes>> {
 }
 
 fn check(answer: &Response<Incoming>) -> Result<(), Trouble> {
+    let text = |name| {
+        let value = answer.headers().get(name).map(HeaderValue::to_str);
+        value.and_then(Result::ok).unwrap_or_default()
+    };
     match answer.status() {
         StatusCode::OK => {}
         StatusCode::NO_CONTENT => return Err(Trouble::NoContent),
-        status => return Err(Trouble::Status(status)),
+        status => {
+            let seconds = text(header::RETRY_AFTER).trim().parse().ok();
+            return Err(Trouble::Status { status, again_after: seconds.map(Duration::from_secs) });
+        }
     }
-    let kind = answer.headers().get(header::CONTENT_TYPE);
-    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let shown = |text: &str| text.chars().take(CHARS_SHOWN).collect::<String>();
+    let kind = text(header::CONTENT_TYPE);
     let essence = kind.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case(EVENT_STREAM) {
-        return Ok(());
+    if !essence.eq_ignore_ascii_case(EVENT_STREAM) {
+        return Err(Trouble::ContentType(shown(kind)));
     }
-    Err(Trouble::ContentType(kind.chars().take(KIND_CHARS_SHOWN).collect()))
+    match text(header::CONTENT_ENCODING).trim() {
+        "" | "identity" => Ok(()),
+        encoding => Err(Trouble::Encoding(shown(encoding))),
+    }
 }
-
-/// Characters of a wrong content type that are told.
-const KIND_CHARS_SHOWN: usize = 100;
 
 #[cfg(test)]
 mod tests {

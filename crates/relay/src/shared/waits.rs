@@ -53,13 +53,15 @@ impl Waits {
         self.retry.unwrap_or(RECONNECTION_TIME).max(WAIT_MIN)
     }
 
-    /// Counts a failure and returns the wait after it.
-    pub(super) fn after_failure(&mut self) -> Duration {
+    /// Counts a failure and returns the wait after it: at least `asked`, if the upstream asked for
+    /// that.
+    pub(super) fn after_failure(&mut self, asked: Option<Duration>) -> Duration {
         self.failures = self.failures.saturating_add(1);
         let base = self.retry.unwrap_or(RECONNECTION_TIME).max(WAIT_MIN);
         let doubled = base.saturating_mul(2_u32.saturating_pow(self.failures - 1));
         let drawn = self.up_to(doubled.min(BOUND_MAX));
-        self.retry.unwrap_or_default().saturating_add(drawn).max(WAIT_MIN)
+        let least = self.retry.max(asked).unwrap_or_default().min(RETRY_MAX);
+        (least + drawn).max(WAIT_MIN)
     }
 
     /// Evenly from zero to `bound`: the standard library's hasher is seeded by the system.
@@ -94,7 +96,7 @@ mod tests {
         for (before, bound) in [(0, 3), (1, 6), (2, 12), (3, 24), (4, 30), (u32::MAX, 30)] {
             let draw = || {
                 let mut waits = Waits { failures: before, ..Waits::default() };
-                waits.after_failure()
+                waits.after_failure(None)
             };
             let bound = Duration::from_secs(bound);
             let waits: Vec<Duration> = (0..1_000).map(|_| draw()).collect();
@@ -109,8 +111,11 @@ mod tests {
         let mut waits = Waits::default();
         waits.asked_for(Some(20_000));
         for _ in 0..9 {
-            assert!((20 * SECOND..=50 * SECOND).contains(&waits.after_failure()));
+            assert!((20 * SECOND..=50 * SECOND).contains(&waits.after_failure(None)));
+            let asked = waits.after_failure(Some(60 * SECOND));
+            assert!((60 * SECOND..=90 * SECOND).contains(&asked));
         }
+        assert!(waits.after_failure(Some(Duration::MAX)) <= RETRY_MAX + BOUND_MAX);
         waits.connected();
         assert_eq!(waits.failures(), 0);
     }

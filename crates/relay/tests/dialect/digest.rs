@@ -130,6 +130,11 @@ fn a_response_is_rebuilt_from_what_came() {
     assert_eq!(early.response().unwrap(), expected);
     expected["status"] = "cancelled".into();
     assert_eq!(early.response_with_status("cancelled").unwrap(), expected);
+    // An item that is done is what the upstream says it is.
+    let case = find("responses: two parts");
+    let sent: Value = serde_json::from_str(&case.stored[12].1).unwrap();
+    let done = response_before("responses: two parts", 13).response().unwrap();
+    assert_eq!((&done["output"][0], &done["status"]), (&sent["item"], &"in_progress".into()));
     let refusing = response_before("responses: two parts", 10).response().unwrap();
     let content = &refusing["output"][0]["content"];
     assert_eq!(content[1], json!({"type": "refusal", "refusal": "I"}));

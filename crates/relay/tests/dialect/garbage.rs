@@ -147,7 +147,10 @@ proptest! {
                     prop_assert!(out.iter().all(|record| is_ui(&record.data)), "{:?}", out);
                 } else if !out.is_empty() {
                     // What came is there with all its bytes, or it was a bare end.
-                    let kept = out.iter().any(|record| holds(&record.data, data));
+                    let kept = out.iter().any(|record| {
+                        let without = data.replacen(",\"usage\":null", "", 1);
+                        holds(&record.data, data) || holds(&record.data, &without)
+                    });
                     prop_assert!(kept || data == "[DONE]", "{} became {:?}", data, out);
                 } else {
                     prop_assert!(skipped, "{} {} was lost", name, data);

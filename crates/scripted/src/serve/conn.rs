@@ -247,12 +247,20 @@ impl Conn {
         }
         shop.board.update_answer(running.request.number, |answer| {
             answer.finished = Some(now.saturating_duration_since(running.begun));
+            answer.blocked = false;
         });
         self.state = match turn {
             Turn::End if running.keep_alive => State::Idle,
             turn => State::Leaving(turn == Turn::Reset),
         };
         None
+    }
+
+    /// Tells whether the answer that is being played stands still because nobody reads it.
+    pub(super) fn note_blocked(&self, board: &Board, blocked: bool) {
+        if let State::Playing(running, _) = &self.state {
+            board.update_answer(running.request.number, |answer| answer.blocked = blocked);
+        }
     }
 
     fn closed_by_client(&mut self, shop: &mut Shop<'_>) -> After {

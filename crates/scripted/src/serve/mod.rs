@@ -7,6 +7,7 @@ mod conn;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -32,6 +33,9 @@ const CONNECTIONS_MAX: usize = 65_536;
 
 /// Readiness taken from epoll at a time.
 const READY_PER_TURN: usize = 256;
+
+/// How long nobody is accepted after the system has refused.
+const ACCEPT_REST: Duration = Duration::from_millis(20);
 
 /// Bytes read from a socket at a time.
 const READ_BYTES: usize = 64 << 10;
@@ -114,7 +118,12 @@ impl Serve {
     }
 
     fn accept(&mut self) {
-        while let Ok((stream, _)) = self.listener.accept() {
+        loop {
+            let stream = match self.listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(_) => return self.rest_from_accepting(),
+            };
             // Who cannot be served is closed, and finds out.
             if self.conns.len() >= CONNECTIONS_MAX || stream.set_nonblocking(true).is_err() {
                 continue;
@@ -136,6 +145,15 @@ impl Serve {
         }
     }
 
+    /// Leaves the listener alone for a while: the process has no descriptors left, or who wanted
+    /// in has gone.
+    fn rest_from_accepting(&mut self) {
+        if epoll::delete(&self.poll, &self.listener).is_ok() {
+            let tick = tick_of(self.began.elapsed() + ACCEPT_REST);
+            self.moments.push(Reverse((tick, LISTENER)));
+        }
+    }
+
     /// Calls the connections whose moment has come.
     fn call_due(&mut self) {
         let now = self.began.elapsed();
@@ -144,6 +162,12 @@ impl Serve {
                 break;
             }
             self.moments.pop();
+            if key == LISTENER {
+                let data = epoll::EventData::new_u64(LISTENER);
+                // It was there before, so that it can be there again.
+                let _ = epoll::add(&self.poll, &self.listener, data, epoll::EventFlags::IN);
+                continue;
+            }
             let Some(conn) = self.conns.get_mut(&key) else { continue };
             if conn.timer == Some(tick) {
                 conn.timer = None;
@@ -177,9 +201,7 @@ impl Serve {
         match after {
             After::Gone => return self.close(key),
             After::Moment(at) => {
-                let since = at.saturating_duration_since(self.began);
-                let tick = since.as_nanos().div_ceil(u128::from(TICK_NS));
-                let tick = u64::try_from(tick).unwrap_or(u64::MAX);
+                let tick = tick_of(at.saturating_duration_since(self.began));
                 if conn.timer != Some(tick) {
                     conn.timer = Some(tick);
                     self.moments.push(Reverse((tick, key)));
@@ -189,6 +211,7 @@ impl Serve {
         }
         if conn.watches_out != writable {
             conn.watches_out = writable;
+            conn.note_blocked(&self.shared.board, writable);
             let mut flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP;
             flags.set(epoll::EventFlags::OUT, writable);
             let data = epoll::EventData::new_u64(key);
@@ -208,4 +231,9 @@ impl Serve {
 /// A tick as the time since the beginning.
 fn moment(tick: u64) -> Duration {
     Duration::from_nanos(tick.saturating_mul(TICK_NS))
+}
+
+/// The first tick that is not before this time since the beginning.
+fn tick_of(since: Duration) -> u64 {
+    u64::try_from(since.as_nanos().div_ceil(u128::from(TICK_NS))).unwrap_or(u64::MAX)
 }

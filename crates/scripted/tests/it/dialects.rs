@@ -247,6 +247,16 @@ fn ids_differ_and_nothing_else_does() {
 }
 
 #[test]
+fn no_two_answers_of_an_upstream_have_the_same_id() {
+    let upstream = Upstream::start().unwrap();
+    let ids = [(); 3].map(|()| {
+        let (got, ..) = body(Call::chat(&upstream));
+        client::json(events(&got)[0].1)["id"].as_str().unwrap().to_owned()
+    });
+    assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2], "{ids:?}");
+}
+
+#[test]
 fn stamps_are_times_of_the_monotonic_clock() {
     let before = tidings_scripted::monotonic_ns();
     let events = said("/v1/chat/completions", STREAM, || Script::text("a b").stamped());

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tidings_scripted::{Action, At, Coding, Fault, Script, Upstream};
+use tidings_scripted::{Action, At, Coding, Fault, Script, Seen, Upstream};
 
 use crate::client::{Call, Ended, STREAM, body, chunks, cut_head, events, json};
 
@@ -106,17 +106,22 @@ fn a_pause_is_kept_and_the_answer_goes_on() {
 fn what_hangs_hangs_at_its_byte_until_the_client_goes() {
     let upstream = Upstream::start().unwrap();
     let whole = whole(&upstream);
-    upstream.play(|_| answer().coding(Coding::UntilClose).fault(Fault::hang(At::Byte(333))));
-    let mut call = Call::chat(&upstream);
-    let head = call.until("\r\n\r\n");
-    assert!(!head.contains("transfer-encoding"), "{head}");
-    assert_eq!(call.some(333), &whole.as_bytes()[..333]);
-    assert!(upstream.wait_for(|seen| seen.answer(1).unwrap().bytes == 333));
-    call.0.set_nonblocking(true).unwrap();
-    assert!(std::io::Read::read(&mut (&call.0), &mut [0]).is_err(), "more than was promised");
-    drop(call);
-    assert!(upstream.wait_for(|seen| seen.answer(1).unwrap().closed_by_client.is_some()));
-    assert_eq!(upstream.look(|seen| seen.answer(1).unwrap().finished), None);
+    let place = At::Byte(333);
+    let faults = [Fault::hang(place), Fault::pause(place, Duration::from_secs(3_600))];
+    for (number, fault) in (1..).zip(faults) {
+        upstream.play(move |_| answer().coding(Coding::UntilClose).fault(fault.clone()));
+        let mut call = Call::chat(&upstream);
+        let head = call.until("\r\n\r\n");
+        assert!(!head.contains("transfer-encoding"), "{head}");
+        assert_eq!(call.some(333), &whole.as_bytes()[..333]);
+        assert!(upstream.wait_for(|seen| seen.answer(number).unwrap().bytes == 333));
+        call.0.set_nonblocking(true).unwrap();
+        assert!(std::io::Read::read(&mut (&call.0), &mut [0]).is_err(), "more than promised");
+        drop(call);
+        let gone = |seen: &Seen| seen.answer(number).unwrap().closed_by_client.is_some();
+        assert!(upstream.wait_for(gone));
+        assert_eq!(upstream.look(|seen| seen.answer(number).unwrap().finished), None);
+    }
 }
 
 #[test]

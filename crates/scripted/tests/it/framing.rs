@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tidings_scripted::{Comment, Framing, LineEnd, Script, SseEvent, Upstream, Writes};
 
-use crate::client::{Call, body, chunks, cut_head};
+use crate::client::{Call, STREAM, body, chunks, cut_head};
 
 fn events() -> Script {
     let event = |data: &str| SseEvent { data: data.to_owned(), ..SseEvent::default() };
@@ -87,6 +87,16 @@ fn a_chunk_for_each_event_or_each_piece() {
     let begun = Instant::now();
     assert_eq!(chunks_with(Writes::Sizes(vec![10]), gap).len(), 9);
     assert!(begun.elapsed() >= gap * 9);
+}
+
+#[test]
+fn events_that_are_due_together_are_chunks_of_their_own() {
+    let upstream = Upstream::start().unwrap();
+    let (wire, _) = Call::post(&upstream, "/v1/messages", STREAM).all();
+    let (chunks, _) = chunks(cut_head(&wire).1);
+    assert!(chunks.iter().all(|chunk| chunk.starts_with(b"event: ") && chunk.ends_with(b"\n\n")));
+    let body = String::from_utf8(chunks.concat()).unwrap();
+    assert_eq!(body.matches("\n\n").count(), chunks.len());
 }
 
 #[test]

@@ -3,15 +3,15 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde::Deserialize;
 use serde_json::{Value, json};
+use tidings_frame::api::{ConnectionChange, SubscribeRequest};
 use tidings_frame::time::Time;
 use tidings_frame::{ErrorCode, Pattern, Position, TopicName};
 use tidings_hub::Selection;
 use tokio::sync::oneshot;
 
 use super::params;
-use super::subscribe::{SelectionBody, selection};
+use super::subscribe::selection;
 use crate::app::App;
 use crate::dates::{connection_name, connection_number};
 use crate::error::ApiError;
@@ -86,20 +86,6 @@ fn lag(app: &App, listed: &Listed, visible: u64) -> u64 {
     }
 }
 
-/// The body of `PATCH /connections/{id}`: what to add, what to remove, or the whole list anew.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ChangeBody<'a> {
-    #[serde(borrow, default)]
-    add: Option<SelectionBody<'a>>,
-    #[serde(borrow, default)]
-    remove: Option<SelectionBody<'a>>,
-    #[serde(borrow, default)]
-    topics: Option<Vec<Cow<'a, str>>>,
-    #[serde(borrow, default)]
-    patterns: Option<Vec<Cow<'a, str>>>,
-}
-
 /// `PATCH /connections/{id}`.
 pub(super) async fn change(app: &Arc<App>, id: &str, body: &[u8]) -> Result<Reply, ApiError> {
     app.may_administrate()?;
@@ -132,7 +118,7 @@ pub(super) async fn change(app: &Arc<App>, id: &str, body: &[u8]) -> Result<Repl
 }
 
 fn next(app: &App, body: &[u8]) -> Result<Next, ApiError> {
-    let body: ChangeBody<'_> = params::object(body)?;
+    let body: ConnectionChange<'_> = params::object(body)?;
     let whole = body.topics.is_some() || body.patterns.is_some();
     if whole == (body.add.is_some() || body.remove.is_some()) {
         let why = "give the whole list (topics, patterns), or what to add and what to remove";
@@ -154,7 +140,7 @@ struct Names {
 }
 
 impl Names {
-    fn of(body: Option<SelectionBody<'_>>) -> Self {
+    fn of(body: Option<SubscribeRequest<'_>>) -> Self {
         let owned = |names: Vec<Cow<'_, str>>| names.into_iter().map(Cow::into_owned).collect();
         body.map_or_else(Self::default, |body| Self {
             topics: owned(body.topics),

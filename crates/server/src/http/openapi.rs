@@ -186,6 +186,11 @@ fn schemas() -> Value {
             ("forked_from", "object"),
         ]),
         "TopicPage": object(&["topics", "more"], &[("topics", "[Topic]"), ("more", "boolean")]),
+        "Answer": object(&["answer", "topic", "dialect", "state"], &[
+            ("answer", "string"), ("topic", "string"), ("dialect", "string"), ("state", "string"),
+            ("response", "string"), ("model", "string"), ("readers", "integer"),
+            ("usage", "object"), ("snapshot", "object"),
+        ]),
         "Connection": object(&["id"], &[
             ("id", "string"), ("peer", "string"), ("since", "time"), ("topics", "[string]"),
             ("patterns", "[string]"), ("state", "string"), ("after", "string"),

@@ -12,6 +12,9 @@ use crate::error::ApiError;
 /// The parameter that brings a capability, where a header cannot.
 pub(crate) const TOKEN: &str = "token";
 
+/// The parameter that asks for merged deltas.
+pub(crate) const DELTAS: &str = "deltas";
+
 /// Reads a JSON object.
 pub(crate) fn object<'a, T: serde::Deserialize<'a>>(json: &'a [u8]) -> Result<T, ApiError> {
     json::read(json).map_err(|error| ApiError::new(ErrorCode::InvalidJson, error.to_string()))

@@ -4,11 +4,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use tidings_frame::api::SubscribeRequest;
 use tidings_frame::limits::START_LAST_EVENTS_MAX;
 use tidings_frame::{ErrorCode, Pattern, PatternError, TopicName, TopicNameError, is_internal};
 use tidings_hub::{Framing, Selection, Start, View};
 use tidings_relay::Lease;
+use tidings_relay::merged::Merge;
 
 use super::{cors, params};
 use crate::app::App;
@@ -37,6 +38,8 @@ pub(crate) struct Opening {
     pub(crate) fields: Vec<(Cow<'static, str>, String)>,
     /// Frames that are sent first.
     pub(crate) first: Vec<u8>,
+    /// How what the client is behind is merged, if it is.
+    pub(crate) merge: Option<Merge>,
     /// Counts the connection among the stream's readers.
     pub(crate) lease: Option<Lease>,
 }
@@ -57,7 +60,7 @@ pub(crate) struct Asked<'a> {
 }
 
 /// The parameters of a subscription; those of history are refused by whoever cannot use them.
-pub(crate) const PARAMETERS: [&str; 16] = [
+pub(crate) const PARAMETERS: [&str; 17] = [
     "topic",
     "pattern",
     "lastEventId",
@@ -74,6 +77,7 @@ pub(crate) const PARAMETERS: [&str; 16] = [
     "before",
     "from",
     params::TOKEN,
+    params::DELTAS,
 ];
 
 impl<'a> Asked<'a> {
@@ -113,7 +117,7 @@ impl<'a> Asked<'a> {
                 "after" => asked.after = Some(value),
                 "before" => asked.before = Some(value),
                 // Read where it is asked for.
-                params::TOKEN => {}
+                params::TOKEN | params::DELTAS => {}
                 _ if name.starts_with('_') => {}
                 _ => return Err(params::unknown(&name, &PARAMETERS)),
             }
@@ -238,16 +242,6 @@ pub(crate) fn selection(
     Ok(Selection::new(topics, patterns)?)
 }
 
-/// The body of `POST /events`, and of `PATCH /connections/{id}` where it replaces the list.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SelectionBody<'a> {
-    #[serde(borrow, default)]
-    pub(crate) topics: Vec<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    pub(crate) patterns: Vec<Cow<'a, str>>,
-}
-
 /// Reads the list of `POST /events`; the other parameters are in the query as for `GET`.
 pub(crate) fn posted<'a>(
     app: &App,
@@ -255,7 +249,7 @@ pub(crate) fn posted<'a>(
     body: &'a [u8],
 ) -> Result<Subscribe, ApiError> {
     let mut asked = Asked::read(app, head)?;
-    let list: SelectionBody<'a> = params::object(body)?;
+    let list: SubscribeRequest<'a> = params::object(body)?;
     asked.topics.extend(list.topics);
     asked.patterns.extend(list.patterns);
     asked.subscribe(app)

@@ -14,6 +14,7 @@ use rustix::event::{Timespec, epoll};
 use tidings_frame::sse_encode::encode_gap;
 use tidings_frame::{ErrorCode, Position};
 use tidings_hub::{Backlog, Framing};
+use tidings_relay::merged;
 
 use super::conn::{Subscriber, Wrote};
 use super::mail::{Listed, Mail, Mailbox};
@@ -244,7 +245,13 @@ impl Backfill {
             Wrote::All if subscriber.closing => return self.end(key),
             Wrote::All => {}
         }
-        let step = match laggard.backlog.step(&self.app.hub, subscriber.after, subscriber.view) {
+        let (hub, backlog) = (&self.app.hub, &mut laggard.backlog);
+        let (after, view) = (subscriber.after, subscriber.view);
+        let step = match subscriber.merge {
+            Some(how) => merged::step(hub, backlog, after, view.framing, how),
+            None => backlog.step(hub, after, view),
+        };
+        let step = match step {
             Ok(step) => step,
             Err(error) => {
                 // The client comes again with its last id; a clean end would be a lie.
@@ -311,9 +318,10 @@ impl Backfill {
                 continue;
             };
             let subscriber = &mut laggard.subscriber;
-            let leaves = gone_ms.is_some_and(|gone_ms| {
-                crate::app::scatter(subscriber.id) % drain_ms.max(1) < gone_ms
-            });
+            let leaves = subscriber.view.framing != Framing::Answer
+                && gone_ms.is_some_and(|gone_ms| {
+                    crate::app::scatter(subscriber.id) % drain_ms.max(1) < gone_ms
+                });
             let silent = subscriber.last_write_ms.saturating_add(silent_ms) <= now_ms;
             let beats = silent && subscriber.rest.is_empty();
             let beat = Bytes::from_static(subscriber.view.framing.heartbeat());

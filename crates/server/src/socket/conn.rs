@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use tidings_hub::{Selection, View};
 use tidings_relay::Lease;
+use tidings_relay::merged::Merge;
 
 use crate::app::App;
 use crate::http::subscribe::Subscribe;
@@ -50,6 +51,8 @@ pub(crate) struct Subscriber {
     pub(crate) last_write_ms: u64,
     /// Events written to it.
     pub(crate) events: u64,
+    /// How what it is behind is merged, if it is.
+    pub(crate) merge: Option<Merge>,
     /// Counts it among the readers of a relayed stream.
     _lease: Option<Lease>,
 }
@@ -89,6 +92,7 @@ impl Subscriber {
             closing: false,
             last_write_ms: now_ms,
             events: 0,
+            merge: asked.opening.as_ref().and_then(|opening| opening.merge),
             _lease: asked.opening.as_ref().and_then(|opening| opening.lease.clone()),
         }
     }

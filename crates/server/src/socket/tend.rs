@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use rustix::event::epoll;
+use tidings_hub::Framing;
 
 use super::conn::Wrote;
 use super::shard::{Conn, Drain, Shard, TICK_MS};
@@ -84,6 +85,9 @@ impl Shard {
             .conns
             .iter()
             .filter(|(_, conn)| match conn {
+                // An API's own clients cannot come back in the middle of an answer: they may have
+                // the rest, within the grace time.
+                Conn::Seat(seat) if seat.subscriber.view.framing == Framing::Answer => false,
                 Conn::Seat(seat) => {
                     over || crate::app::scatter(seat.subscriber.id) % jitter_ms < gone_ms
                 }

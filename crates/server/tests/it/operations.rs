@@ -87,6 +87,8 @@ const ROUTES: [(&str, &[&str]); 14] = [
     ("/connections", &["get"]),
     ("/connections/{id}", &["patch", "delete"]),
     ("/schedules/{id}", &["delete"]),
+    ("/answers/{id}", &["get"]),
+    ("/answers/{id}/stop", &["post"]),
     ("/healthz", &["get"]),
     ("/readyz", &["get"]),
     ("/metrics", &["get"]),

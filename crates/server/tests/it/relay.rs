@@ -94,6 +94,15 @@ impl Relay {
         reply.json()
     }
 
+    /// What an answer says so far, as `GET /answers/{name}` tells it.
+    pub(crate) fn told(&self, answered: &Answered) -> String {
+        let link = answered.link();
+        let (topic, token) = link.split_once("?token=").unwrap();
+        let name = topic.rsplit('/').next().unwrap();
+        let described = self.server.get(&format!("/answers/{name}?token={token}")).json();
+        described["snapshot"]["text"].as_str().unwrap_or_default().to_owned()
+    }
+
     /// Requests that have reached the upstream.
     pub(crate) fn asked(&self) -> usize {
         self.upstream.received().len()

@@ -171,10 +171,7 @@ fn a_late_reader_gets_a_snapshot_and_the_rest() {
         let conn = relay.ask(path, "Tidings-On-Disconnect: continue\r\n", &body);
         let part = Answered::read(conn, 300);
         // What was read may end in the middle of an event; the topic has two tokens by now.
-        until("two tokens are stored", || {
-            let described = describe(&relay, &part);
-            described["snapshot"]["text"] == "one two"
-        });
+        until("two tokens are stored", || relay.told(&part) == "one two");
         let mut late = relay.server.subscribe(&part.link());
         let snapshot = late.next();
         assert_eq!(snapshot.kind, "snapshot", "{path}");
@@ -190,9 +187,26 @@ fn a_late_reader_gets_a_snapshot_and_the_rest() {
     }
 }
 
-fn describe(relay: &Relay, answered: &Answered) -> serde_json::Value {
-    let link = answered.link();
-    let (topic, token) = link.split_once("?token=").unwrap();
-    let name = topic.rsplit('/').next().unwrap();
-    relay.server.get(&format!("/answers/{name}?token={token}")).json()
+/// Whoever is behind may have the text of many events in one, at the same place.
+#[test]
+fn deltas_are_merged_for_whoever_asks() {
+    for (path, body) in apis() {
+        let relay = Relay::start();
+        let words: Vec<String> = (0..2_500).map(|number| format!("w{number} ")).collect();
+        relay.play(Script::tokens(words.clone()));
+        let raw = Answered::read(relay.ask(path, "", &body), usize::MAX);
+        let key = "X-Stainless-Retry-Count: 1\r\nTidings-Deltas: merged\r\n";
+        let merged = Answered::read(relay.ask(path, key, &body), usize::MAX);
+        assert!(merged.whole && merged.has_header("tidings-attached"), "{path}");
+        assert_eq!(merged.text(), raw.text(), "{path}");
+        assert_eq!(merged.text(), words.concat(), "{path}");
+        assert!(merged.events().len() < 30, "{path}: {} events", merged.events().len());
+        assert!(merged.body.len() * 5 < raw.body.len(), "{path}");
+        let (last, end) = (merged.events().pop().unwrap(), raw.events().pop().unwrap());
+        assert_eq!(last, end, "{path}");
+        // From the middle of what was merged nothing is told twice.
+        let middle = &raw.events()[1_000];
+        let rest = relay.resume(&merged, &middle.id);
+        assert!(sequence(&rest[0].id) > sequence(&middle.id));
+    }
 }

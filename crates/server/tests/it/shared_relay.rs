@@ -262,6 +262,7 @@ fn what_is_no_stream_is_a_failure_and_asked_for_again() {
     upstream.next().refuse("200 OK", "");
     upstream.next().refuse("503 Service Unavailable", stream);
     upstream.next().refuse("201 Created", stream);
+    upstream.next().refuse("200 OK", &format!("{stream}Content-Encoding: gzip\r\n"));
     upstream.next().refuse("307 Temporary Redirect", &location);
     let mut call = upstream.next();
     call.send("garbage\r\n\r\n");
@@ -271,7 +272,7 @@ fn what_is_no_stream_is_a_failure_and_asked_for_again() {
     call.event(2);
     assert_eq!(client.data(2), numbers(1..=2));
     assert_eq!(elsewhere.asked(), 0, "redirects are not followed");
-    assert_eq!(server.metric("tidings_relay_shared_failures_total{relay=\"/prices\"}"), 6.0);
+    assert_eq!(server.metric("tidings_relay_shared_failures_total{relay=\"/prices\"}"), 7.0);
 }
 
 #[test]

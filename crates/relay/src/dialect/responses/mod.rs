@@ -15,7 +15,7 @@ use tidings_frame::End;
 
 use super::failure::Failure;
 use super::json::{self, Raw, object};
-use super::reader::{Facts, is_nothing, record};
+use super::reader::{Facts, NAME_BYTES_MAX, is_nothing, record};
 use super::{Cause, Progress, Record};
 
 /// Most output items of one answer whose place is remembered; what follows counts as the last.
@@ -159,7 +159,8 @@ impl Responses {
                 return Progress::Over(End::Error);
             }
             out.push(record(event_type, data));
-            return Progress::Opening;
+            let failed = event_type == "error";
+            return if failed { Progress::Over(End::Error) } else { Progress::Opening };
         };
         let kind = event.named(event_type);
         let mut missing = String::new();
@@ -288,7 +289,8 @@ impl Responses {
         let item: Item<'_> = json::within(item);
         let next = self.items.iter().map(|item| item.index.saturating_add(1)).max().unwrap_or(0);
         if self.items.len() < ITEMS_MAX {
-            let name = |raw| json::some_text(raw).map(Box::from);
+            let short = |name: &&str| name.len() <= NAME_BYTES_MAX;
+            let name = |raw| json::some_text(raw).filter(short).map(Box::from);
             self.items.push(Open {
                 names: [name(item.id), name(item.call_id)],
                 index: index.unwrap_or(next),

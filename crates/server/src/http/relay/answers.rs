@@ -33,7 +33,9 @@ pub(crate) async fn read(app: &Arc<App>, head: &Head<'_>, name: &str) -> Result<
     let asked = Asked::read(app, head)?;
     let view = View { framing: Framing::Plain, private: true, conflate: false };
     let answer = relays.answer(name);
+    let merge = answer.as_ref().map(|answer| super::merge(head, answer)).transpose()?;
     let mut opening = Opening {
+        merge: merge.flatten(),
         lease: answer.as_ref().map(|answer| answer.readers.lease()),
         ..Opening::default()
     };
@@ -42,7 +44,7 @@ pub(crate) async fn read(app: &Arc<App>, head: &Head<'_>, name: &str) -> Result<
             relays.metrics.resumed(0);
             start
         }
-        // Of an answer that is not remembered, or is told in another protocol, there is no snapshot.
+        // Of one that is not remembered, or is told in another protocol, there is no snapshot.
         (None, Some(answer)) if !answer.ui => {
             let (snapshot, position) = snapshot(relays, answer)?;
             let id = Position { epoch: app.hub.epoch(), sequence: position };

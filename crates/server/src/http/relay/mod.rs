@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use tidings_frame::{Position, TopicName};
 use tidings_hub::{Framing, Selection, Start, View};
+use tidings_relay::merged::Merge;
 use tidings_relay::{Answer, Found, Lease, Plain, Relays, Right};
 
 pub(super) mod answers;
@@ -15,7 +16,7 @@ mod llm;
 pub(crate) mod shared;
 
 use super::subscribe::{Opening, Subscribe};
-use super::{Outcome, cors};
+use super::{Outcome, cors, params};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::head::{Head, Headers};
@@ -79,7 +80,8 @@ fn stream(
     if attached {
         fields.push(("tidings-attached".into(), "true".to_owned()));
     }
-    let opening = Opening { fields, first: Vec::new(), lease: Some(lease) };
+    let merge = merge(head, &answer)?;
+    let opening = Opening { fields, first: Vec::new(), merge, lease: Some(lease) };
     let view = View { framing: Framing::Answer, private: true, conflate: false };
     super::stream(app, subscribe(app, head, &answer.topic(), start, view, opening)?)
 }
@@ -144,6 +146,19 @@ fn plain(plain: &Plain) -> Reply {
         }
     }
     reply
+}
+
+/// `Tidings-Deltas: merged` or `?deltas=merged`: what the client is behind comes in fewer events.
+fn merge(head: &Head<'_>, answer: &Answer) -> Result<Option<Merge>, ApiError> {
+    const NAME: &str = params::DELTAS;
+    let query = head.query()?;
+    let query = query.iter().find(|(name, _)| name == NAME).map(|(_, value)| &**value);
+    match head.text("tidings-deltas")?.or(query) {
+        None | Some("raw") => Ok(None),
+        Some("merged") if answer.ui => Ok(Some(Merge::Ui)),
+        Some("merged") => Ok(Some(Merge::Dialect(answer.dialect))),
+        Some(_) => Err(ApiError::parameter(NAME, "merged or raw")),
+    }
 }
 
 /// An answer that was found by somebody who may read it.
