@@ -63,7 +63,8 @@ impl Generation {
             Ok(http) => http,
             Err(error) => return unanswered(error.to_string()),
         };
-        let sent = self.relays.upstreams.send(http, config.allow_private);
+        // On the heap: the state of a request is larger than all else, and over when tokens come.
+        let sent = Box::pin(self.relays.upstreams.send(http, config.allow_private));
         let response = match timeout(config.answer_timeout, sent).await {
             Ok(Ok(response)) => response,
             Ok(Err(error @ UpstreamError::Connect(_))) => {

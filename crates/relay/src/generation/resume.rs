@@ -123,7 +123,7 @@ impl Generation {
             let Ok(http) = next.to(&self.config.upstreams[place], Some(self.asks.dialect)) else {
                 return read;
             };
-            let sent = self.relays.upstreams.send(http, self.config.allow_private);
+            let sent = Box::pin(self.relays.upstreams.send(http, self.config.allow_private));
             match timeout(self.config.answer_timeout, sent).await {
                 Ok(Ok(response)) if is_stream(&response) => {
                     let before = self.bytes;

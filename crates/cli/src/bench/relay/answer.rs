@@ -10,7 +10,8 @@ const STAMP_DIGITS: usize = 20;
 /// What a line of an answer is to the measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Line {
-    /// A token, and when it was handed to the upstream's socket: nanoseconds of the monotonic clock.
+    /// A token, and when it was handed to the upstream's socket: nanoseconds of the monotonic
+    /// clock.
     Token(u64),
     /// The mark of a whole answer.
     Done,

@@ -1,7 +1,8 @@
 //! The limit of every relay: a bare epoll loop that copies bytes from one socket to the other.
 //!
 //! It parses nothing, keeps nothing and knows nothing of HTTP. What it costs is what the kernel
-//! costs for taking a token in and giving it out again, so a relay is judged by its distance from it.
+//! costs for taking a token in and giving it out again, so a relay is judged by its distance from
+//! it.
 
 use std::net::SocketAddrV4;
 use std::os::fd::OwnedFd;
