@@ -11,7 +11,7 @@
 //! |---|---|
 //! | [`relays`] | where the server comes in: a request begins an answer, or finds its own |
 //! | [`answer`], `answers` | what is known of an answer, and the ways to find one |
-//! | `ledger` | what of that outlives the process |
+//! | `ledger`, `recover` | what of that outlives the process, and what becomes of it |
 //! | [`capability`] | who may read and stop one |
 //! | [`outgoing`], `upstream` | the request as the upstream gets it, and the way there |
 //! | `generation` | the task that reads the upstream |
@@ -33,7 +33,9 @@ mod ledger;
 pub mod merged;
 pub mod metrics;
 pub mod outgoing;
+mod policies;
 pub mod readers;
+mod recover;
 pub mod relays;
 pub mod shared;
 mod store;
@@ -41,6 +43,7 @@ mod upstream;
 
 pub use answer::{Answer, Known, Phase, Plain};
 pub use capability::Right;
+pub use policies::policies;
 pub use readers::{Lease, Readers};
-pub use relays::{Ask, AskError, Chat, Found, Relays, StartError, policies};
+pub use relays::{Ask, AskError, Chat, Found, Relays, StartError};
 pub use shared::{Shared, SharedRelays};

@@ -35,9 +35,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Idle connections kept for each upstream.
 const IDLE_MAX: usize = 64;
 
-/// hyper's buffer for each connection, in bytes; it grows to this while an answer comes in faster
-/// than it is stored.
-const BUFFER_BYTES_MAX: usize = 32 << 10;
+/// Bytes read at a time from each connection, which are held as long as it is open: a token is some
+/// hundred.
+const READ_BYTES: usize = 4 << 10;
 
 /// Why an upstream gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -129,7 +129,7 @@ fn pool(
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(IDLE_MAX)
-        .http1_max_buf_size(BUFFER_BYTES_MAX)
+        .http1_read_buf_exact_size(READ_BYTES)
         .build(connector))
 }
 
