@@ -21,7 +21,7 @@ python3 -c "import sys; sys.exit(sys.version_info < tuple(map(int, '$LEAST'.spli
 
 # Another Python or other requirements are another environment.
 name=$({ python3 -VV && cat "$requirements" && echo "$@"; } | cksum | cut -d' ' -f1)
-folder="${TIDINGS_PYTHON_ENVS:-$root/target/python}"
+folder="${PYTHON_ENVS:-$root/target/python}"
 env="$folder/$name"
 if [ ! -x "$env/bin/python" ]; then
     mkdir -p "$folder"

@@ -76,6 +76,8 @@ pub struct Answer {
     pub began_ms: u64,
     /// The position before its first event.
     pub before: u64,
+    /// Whether the upstream goes on with it by itself.
+    pub background: bool,
     /// Who reads it.
     pub readers: Arc<Readers>,
     pub(crate) known: Mutex<Known>,
@@ -97,11 +99,24 @@ pub(crate) struct Begin {
     pub(crate) chat: Option<String>,
     pub(crate) began_ms: u64,
     pub(crate) before: u64,
+    pub(crate) background: bool,
 }
 
 impl Answer {
     pub(crate) fn new(begin: Begin, phase: Phase, known: Known) -> Arc<Self> {
-        let Begin { name, relay, dialect, ui, owner, asked, key, chat, began_ms, before } = begin;
+        let Begin {
+            name,
+            relay,
+            dialect,
+            ui,
+            owner,
+            asked,
+            key,
+            chat,
+            began_ms,
+            before,
+            background,
+        } = begin;
         Arc::new(Self {
             name,
             relay,
@@ -113,6 +128,7 @@ impl Answer {
             chat,
             began_ms,
             before,
+            background,
             readers: Arc::default(),
             known: Mutex::new(known),
             phase: watch::Sender::new(phase),

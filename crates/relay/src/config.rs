@@ -18,6 +18,16 @@ pub enum OnDisconnect {
     CancelAfter(Duration),
 }
 
+/// How an upstream goes on with an answer after its connection broke.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UpstreamResume {
+    /// As the API has it: Responses in the background go on after a sequence number.
+    #[default]
+    Api,
+    /// As the server of llama.cpp has it: any answer goes on after so many bytes.
+    LlamaServer,
+}
+
 /// A text that is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
@@ -95,6 +105,8 @@ pub struct LlmConfig {
     pub keep: Duration,
     /// What one caller may use.
     pub quota: Quota,
+    /// How the upstreams go on with an answer.
+    pub upstream_resume: UpstreamResume,
     /// The AI SDK's routes, if they are wanted.
     pub chat: Option<ChatRoutes>,
 }
@@ -121,6 +133,7 @@ impl LlmConfig {
             answer_bytes_max: 64 << 20,
             keep: Duration::from_secs(24 * 3_600),
             quota: Quota { window: Duration::from_secs(24 * 3_600), ..Quota::default() },
+            upstream_resume: UpstreamResume::default(),
             chat: None,
         }
     }

@@ -37,6 +37,9 @@ pub(crate) struct Entry {
     pub(crate) began_ms: u64,
     /// The position before its first event.
     pub(crate) before: u64,
+    /// Whether the upstream goes on with it by itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) background: bool,
     /// How it ended; none while it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) end: Option<End>,

@@ -242,6 +242,7 @@ impl Relays {
             chat: ask.chat.as_ref().map(|chat| chat.id.clone()),
             began_ms: now_ms,
             before: self.hub.visible(),
+            background: ask.asked.background,
         };
         let answer = Answer::new(begin, Phase::Asking, Known::default());
         ledger::write(&self.hub, &config.name, &entry(&answer, None, &Usage::default()))?;
@@ -410,7 +411,7 @@ impl Relays {
 
     /// Reads the ledgers. What was running when the process ended is ended with an error, after
     /// what had come of it.
-    fn recover(&self) -> Result<(), StartError> {
+    fn recover(self: &Arc<Self>) -> Result<(), StartError> {
         for (relay, config) in self.configs.iter().enumerate() {
             let mut entries: HashMap<String, (usize, Entry)> = HashMap::new();
             let mut count = 0;
@@ -422,11 +423,33 @@ impl Relays {
             let mut entries: Vec<(usize, Entry)> = entries.into_values().collect();
             entries.sort_unstable_by_key(|(_, entry)| entry.began_ms);
             for (_, entry) in entries {
+                if entry.end.is_none() && self.take_up(relay, &entry) {
+                    continue;
+                }
                 let entry = if entry.end.is_none() { self.close(config, entry)? } else { entry };
                 self.remember(relay, entry);
             }
         }
         Ok(())
+    }
+
+    /// Goes on with an answer that was running when the process ended, if its upstream can. Keys of
+    /// clients are stored nowhere, so this is for upstreams that want none or have the operator's.
+    fn take_up(self: &Arc<Self>, relay: usize, entry: &Entry) -> bool {
+        let config = self.configs[relay].clone();
+        let asked = Asked { streams: true, background: entry.background, ..Asked::default() };
+        let message = entry.ui.then(|| entry.answer.clone());
+        let asks = Asks { dialect: entry.dialect, asked, message };
+        let answer = known(relay, entry.clone(), Phase::Asking);
+        let mut generation = Generation::new(self.clone(), config.clone(), answer.clone(), asks);
+        if !generation.remember() {
+            return false;
+        }
+        self.answers.lock().insert(answer);
+        let request =
+            Outgoing::new(&config, Method::GET, String::new(), &HeaderMap::new(), Bytes::new());
+        self.runtime.spawn(generation.take_up_again(request));
+        true
     }
 
     /// Ends an answer that was running when the process ended.
@@ -467,30 +490,38 @@ impl Relays {
     }
 
     fn remember(&self, relay: usize, entry: Entry) {
+        let (owner, began_ms, tokens) = (entry.owner.clone(), entry.began_ms, entry.tokens());
+        let phase = Phase::Ended(entry.end.unwrap_or(End::Error));
+        let answer = known(relay, entry, phase);
         let mut answers = self.answers.lock();
-        answers.spend(&entry.owner, entry.began_ms, entry.tokens());
-        let usage = Usage {
-            input_tokens: Some(entry.input_tokens),
-            output_tokens: Some(entry.output_tokens),
-            estimated: entry.estimated,
-            ..Usage::default()
-        };
-        let end = entry.end.unwrap_or(End::Error);
-        let known = Known { response: entry.response, model: entry.model, usage };
-        let begin = Begin {
-            name: entry.answer,
-            relay,
-            dialect: entry.dialect,
-            ui: entry.ui,
-            owner: entry.owner,
-            asked: entry.asked,
-            key: entry.key,
-            chat: entry.chat,
-            began_ms: entry.began_ms,
-            before: entry.before,
-        };
-        answers.insert(Answer::new(begin, Phase::Ended(end), known));
+        answers.spend(&owner, began_ms, tokens);
+        answers.insert(answer);
     }
+}
+
+/// The answer of an entry.
+fn known(relay: usize, entry: Entry, phase: Phase) -> Arc<Answer> {
+    let usage = Usage {
+        input_tokens: Some(entry.input_tokens),
+        output_tokens: Some(entry.output_tokens),
+        estimated: entry.estimated,
+        ..Usage::default()
+    };
+    let known = Known { response: entry.response, model: entry.model, usage };
+    let begin = Begin {
+        name: entry.answer,
+        relay,
+        dialect: entry.dialect,
+        ui: entry.ui,
+        owner: entry.owner,
+        asked: entry.asked,
+        key: entry.key,
+        chat: entry.chat,
+        began_ms: entry.began_ms,
+        before: entry.before,
+        background: entry.background,
+    };
+    Answer::new(begin, phase, known)
 }
 
 /// The policies of the relays' own topics. Answers are kept for as long as the most patient relay
@@ -561,6 +592,7 @@ fn entry(answer: &Answer, end: Option<End>, usage: &Usage) -> Entry {
         model: known.model,
         began_ms: answer.began_ms,
         before: answer.before,
+        background: answer.background,
         end,
         input_tokens: usage.input_tokens.unwrap_or(0),
         output_tokens: usage.output_tokens.unwrap_or(0),

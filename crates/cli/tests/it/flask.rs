@@ -95,6 +95,10 @@ impl Crowd {
     fn wrong(&self, what: String) {
         self.wrong.lock().unwrap().get_or_insert(what);
     }
+
+    fn first_wrong(&self) -> Option<String> {
+        self.wrong.lock().unwrap().clone()
+    }
 }
 
 /// One viewer: what an `EventSource` knows, and what it has seen.
@@ -180,9 +184,7 @@ fn wait_for_more(crowd: &Crowd, seen: &[Arc<AtomicU64>], what: &str) {
     let newest = seen.iter().map(|seen| seen.load(Ordering::Relaxed)).max().unwrap_or(0);
     let deadline = Instant::now() + PATIENCE;
     loop {
-        if let Some(wrong) = &*crowd.wrong.lock().unwrap() {
-            panic!("{what}: {wrong}");
-        }
+        assert_eq!(crowd.first_wrong(), None, "{what}");
         let behind = |seen: &&Arc<AtomicU64>| {
             let seen = seen.load(Ordering::Relaxed);
             seen == 0 || seen < newest + PRICES
@@ -246,9 +248,7 @@ fn five_thousand_viewers_of_one_worker_outlive_it_and_the_relay() {
     drop(stop);
     let _ = thread.join().unwrap();
     drop((server, flask));
-    if let Some(wrong) = &*crowd.wrong.lock().unwrap() {
-        panic!("{wrong}");
-    }
+    assert_eq!(crowd.first_wrong(), None);
     let prices = crowd.prices.lock().unwrap();
     let (first, last) = (prices.keys().min().unwrap(), prices.keys().max().unwrap());
     assert_eq!(prices.len() as u64, last - first + 1, "no price was left out by all of them");

@@ -87,7 +87,7 @@ impl Facts {
             id,
             key,
             model: model.to_owned(),
-            stream: request.wants_stream(),
+            stream: script.streamed || request.wants_stream(),
             include_usage: asked["stream_options"]["include_usage"] == true,
             background: asked["background"] == true,
             prompt_tokens,

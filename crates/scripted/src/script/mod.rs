@@ -109,6 +109,7 @@ pub struct Script {
     pub(crate) writes: Writes,
     pub(crate) gap: Duration,
     pub(crate) faults: Vec<Fault>,
+    pub(crate) streamed: bool,
     pub(crate) starting_after: Option<u64>,
     pub(crate) from_byte: u64,
 }
@@ -142,6 +143,7 @@ impl Script {
             writes: Writes::Together,
             gap: Duration::ZERO,
             faults: Vec::new(),
+            streamed: false,
             starting_after: None,
             from_byte: 0,
         }

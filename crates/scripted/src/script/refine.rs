@@ -151,6 +151,13 @@ impl Script {
         self
     }
 
+    /// A stream, also to a request that does not ask for one: as the server of llama.cpp answers
+    /// `GET /v1/stream`.
+    #[must_use]
+    pub fn streamed(self) -> Self {
+        Self { streamed: true, ..self }
+    }
+
     /// Leaves out the Responses events up to this sequence number, as when a background answer is
     /// fetched again. Needs [`Script::id`] to be the answer that it was.
     #[must_use]

@@ -258,6 +258,10 @@ section! {
         runtime_max: Option<Length> = Kind::Length(secs(1), secs(86_400)), Preset::None;
         /// Most bytes of one answer (llm; 64MiB).
         answer_bytes: Option<Size> = Kind::Size(KIB, GIB), Preset::None;
+        /// How the upstream goes on with an answer after its connection broke (llm): `api`, as
+        /// Responses in the background do, or `llama-server`, as the server of llama.cpp does with
+        /// every answer. Anything else ends with an error.
+        upstream_resume: Option<Resume> = Kind::Choice(&["api", "llama-server"]), Preset::None;
         /// How long an answer can be read again (llm; 1d).
         keep: Option<Length> = Kind::Length(secs(60), secs(YEAR)), Preset::None;
         /// Answers that one caller may have running at a time (llm).
@@ -289,4 +293,12 @@ pub(super) enum RelayKind {
     Llm,
     /// One stream is one topic.
     Shared,
+}
+
+/// How an upstream goes on with an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Resume {
+    Api,
+    LlamaServer,
 }

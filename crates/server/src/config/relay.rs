@@ -5,11 +5,13 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Uri};
 use serde_json::json;
 use tidings_frame::TopicName;
-use tidings_relay::config::{ChatRoutes, Endpoint, LlmConfig, OnDisconnect, Secret, SharedConfig};
+use tidings_relay::config::{
+    ChatRoutes, Endpoint, LlmConfig, OnDisconnect, Secret, SharedConfig, UpstreamResume,
+};
 
 use super::checked::complain;
 use super::layers::Layers;
-use super::raw::{Relay, RelayKind};
+use super::raw::{Relay, RelayKind, Resume};
 use super::source::Source;
 use super::units;
 use super::{Flag, Mode};
@@ -200,6 +202,10 @@ fn llm(raw: Relay, path: String, mode: Mode, problems: &mut Problems<'_>) -> Opt
     llm.patience = or(raw.patience, llm.patience);
     llm.idle_timeout = or(raw.idle_timeout, llm.idle_timeout);
     llm.runtime_max = or(raw.runtime_max, llm.runtime_max);
+    llm.upstream_resume = match raw.upstream_resume {
+        Some(Resume::LlamaServer) => UpstreamResume::LlamaServer,
+        Some(Resume::Api) | None => UpstreamResume::Api,
+    };
     llm.keep = or(raw.keep, llm.keep);
     llm.quota.window = or(raw.tokens_window, llm.quota.window);
     llm.quota.tokens = raw.tokens_max;

@@ -22,6 +22,7 @@ mod relay_answers;
 mod relay_chat;
 mod relay_lifecycle;
 mod relay_resume;
+mod relay_upstream;
 mod requests;
 mod resume;
 mod scale;

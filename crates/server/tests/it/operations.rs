@@ -78,7 +78,7 @@ fn counters_count() {
 }
 
 /// Every route that the tests of this suite speak to.
-const ROUTES: [(&str, &[&str]); 14] = [
+const ROUTES: [(&str, &[&str]); 16] = [
     ("/topics/{topic}", &["post", "get", "head", "put", "delete"]),
     ("/topics", &["get"]),
     ("/publish", &["post"]),

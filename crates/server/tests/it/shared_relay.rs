@@ -247,6 +247,25 @@ fn no_content_means_not_to_ask_again_until_somebody_new_comes() {
 }
 
 #[test]
+fn each_stream_is_asked_for_again_when_it_said() {
+    let (patient, eager) = (Upstream::start(), Upstream::start());
+    let server = Server::with(|config| {
+        config.shared_relays = vec![patient.shared_as("/patient"), eager.shared_as("/eager")];
+    });
+    let _clients = (server.subscribe("/patient"), server.subscribe("/eager"));
+    let mut call = patient.stream();
+    call.send("retry: 60000\n\n");
+    call.hang_up();
+    for _ in 0..10 {
+        let mut call = eager.stream();
+        call.send(SOON);
+        call.hang_up();
+    }
+    // Ten times three seconds, if nobody had listened.
+    assert_eq!(patient.asked(), 1);
+}
+
+#[test]
 fn what_is_no_stream_is_a_failure_and_asked_for_again() {
     let upstream = Upstream::start();
     let server = server(&upstream);

@@ -1,0 +1,221 @@
+//! Reading: the upstream's bytes become records, and records are handed to the log.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use tidings_frame::End;
+use tidings_hub::PublishError;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+use super::Generation;
+use crate::answer::Phase;
+use crate::dialect::{Cause, Progress, Record, sequence_number};
+use crate::upstream::chain;
+
+/// How long the end of an upstream's body is waited for, once its answer is complete, and how many
+/// bytes of it are read.
+const REST_WAIT: Duration = Duration::from_secs(1);
+const REST_BYTES_MAX: usize = 64 << 10;
+
+/// How reading a body went on.
+pub(super) enum Read {
+    Over(End),
+    Broken { clean: bool, cause: Cause },
+}
+
+/// The bytes of an upstream's body, as they come.
+pub(super) struct Coming {
+    body: Incoming,
+    /// Longest time without a part of the answer.
+    silence: Duration,
+    heard: Instant,
+    /// Set anew when it fires, not with each token.
+    alarm: Pin<Box<Sleep>>,
+    at_end: bool,
+}
+
+impl Coming {
+    pub(super) fn new(body: Incoming, silence: Duration) -> Self {
+        let heard = Instant::now();
+        Self { body, silence, heard, alarm: Box::pin(sleep_until(heard + silence)), at_end: false }
+    }
+
+    /// The next bytes, or how the body ended. A body that ends as HTTP wants it ends with a blank
+    /// line once: a last event without one is none by the standard, but the SDKs take it.
+    async fn next(&mut self) -> Result<Bytes, Read> {
+        loop {
+            let frame = tokio::select! {
+                biased;
+                frame = self.body.frame() => frame,
+                () = &mut self.alarm => {
+                    let due = self.heard + self.silence;
+                    if due > Instant::now() {
+                        self.alarm.as_mut().reset(due);
+                        continue;
+                    }
+                    let why = format!("the upstream said nothing for {:?}", self.silence);
+                    return Err(Read::Broken { clean: false, cause: Cause::TimedOut(why) });
+                }
+            };
+            match frame {
+                None if !self.at_end => {
+                    self.at_end = true;
+                    return Ok(Bytes::from_static(b"\n\n"));
+                }
+                None => {
+                    return Err(broken(true, "the upstream ended before its answer did".into()));
+                }
+                Some(Err(error)) => return Err(broken(false, chain(&error))),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(data);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The answer is complete; what is left is the end of the body. With it read, the connection
+    /// can be used again.
+    fn finish(self) {
+        let rest = Limited::new(self.body, REST_BYTES_MAX).collect();
+        tokio::spawn(async { timeout(REST_WAIT, rest).await.map(drop) });
+    }
+}
+
+impl Generation {
+    /// Reads an upstream's stream into the topic.
+    pub(super) async fn read(&mut self, body: Incoming, hold: bool) -> Read {
+        let mut coming = Coming::new(body, self.config.idle_timeout);
+        let mut records = Vec::new();
+        loop {
+            let data = match coming.next().await {
+                Ok(data) => data,
+                Err(ended) => return ended,
+            };
+            let (progress, over, wrong) = self.decode(&data, coming.at_end, &mut records);
+            if !records.is_empty() || progress == Progress::Token {
+                coming.heard = Instant::now();
+            }
+            if progress == Progress::Token {
+                self.token(coming.heard);
+            }
+            let held = hold && self.last_token.is_none() && over.is_none();
+            if held {
+                self.held.append(&mut records);
+            } else {
+                self.learn();
+                if let Err(why) = self.store(&mut records, over).await {
+                    return broken(false, why);
+                }
+            }
+            if let Some(end) = over {
+                coming.finish();
+                return Read::Over(end);
+            }
+            if let Some(why) = wrong {
+                return broken(false, why);
+            }
+            if self.bytes > self.config.answer_bytes_max {
+                let limit = self.config.answer_bytes_max;
+                return broken(false, format!("the answer is longer than {limit} bytes"));
+            }
+        }
+    }
+
+    /// Decodes bytes of the body into records: how far the answer is, whether it is over, and what
+    /// is wrong with the bytes.
+    fn decode(
+        &mut self,
+        data: &[u8],
+        at_end: bool,
+        records: &mut Vec<Record>,
+    ) -> (Progress, Option<End>, Option<String>) {
+        let (mut progress, mut over) = (Progress::Opening, None);
+        let (reader, bytes, skip) = (&mut self.reader, &mut self.bytes, &mut self.skip);
+        let (numbered, number) = (self.asks.asked.background, &mut self.number);
+        if !at_end {
+            self.received += data.len() as u64;
+        }
+        let fed = self.decoder.feed(data, |event| {
+            if over.is_some() || (at_end && !is_whole(event.data)) {
+                return;
+            }
+            *bytes += event.data.len();
+            let before = records.len();
+            match reader.event(event.event_type, event.data, records) {
+                Progress::Over(end) => over = Some(end),
+                Progress::Token => progress = Progress::Token,
+                Progress::Opening => {}
+            }
+            let known = (*skip).min(records.len() - before);
+            records.drain(before..before + known);
+            *skip -= known;
+            if numbered {
+                *number = sequence_number(event.data).or(*number);
+            }
+        });
+        (progress, over, fed.err().map(|error| error.to_string()))
+    }
+
+    /// Hands in what was held and `records`; what it returns concerns what was handed in before.
+    /// An end is stored when this returns.
+    pub(super) async fn store(
+        &mut self,
+        records: &mut Vec<Record>,
+        end: Option<End>,
+    ) -> Result<(), String> {
+        // Held while it waits: whoever stops the answer then finds them there.
+        self.held.append(records);
+        if self.held.is_empty() && end.is_none() {
+            return Ok(());
+        }
+        if !self.entered {
+            self.answer.enter(Phase::Streaming(None));
+            self.entered = true;
+        }
+        let why = |error: Arc<PublishError>| format!("the answer cannot be stored: {error}");
+        self.line.settled().await.map_err(why)?;
+        self.line.hand_in(std::mem::take(&mut self.held), end);
+        if end.is_some() {
+            self.ended = true;
+            self.line.settled().await.map_err(why)?;
+        }
+        Ok(())
+    }
+
+    /// Counts a part of the answer.
+    fn token(&mut self, now: Instant) {
+        let metrics = &self.relays.metrics;
+        match self.last_token.replace(now) {
+            None => metrics.first_token(now - self.begun),
+            Some(last) => metrics.next_token(now - last),
+        }
+    }
+
+    /// Notes the upstream's name of the answer once it has said it.
+    fn learn(&mut self) {
+        let Some(response) = self.reader.answer_id().filter(|_| !self.learnt) else { return };
+        self.learnt = true;
+        let mut known = self.answer.known.lock();
+        if known.response.is_none() {
+            known.response = Some(response.to_owned());
+            known.model = self.reader.model().map(str::to_owned);
+            drop(known);
+            self.relays.named(&self.answer, response);
+        }
+    }
+}
+
+pub(super) fn broken(clean: bool, why: String) -> Read {
+    Read::Broken { clean, cause: Cause::Broken(why) }
+}
+
+/// Whether the data of an event that the end of the body may have cut is whole.
+fn is_whole(data: &str) -> bool {
+    data.trim_ascii() == "[DONE]" || serde_json::from_str::<serde::de::IgnoredAny>(data).is_ok()
+}
