@@ -35,6 +35,7 @@ impl Seen<'_> {
             Expect::Stops => self.stops(variant, &relayed),
             Expect::GoesOn => self.goes_on(variant, &relayed),
             Expect::Nothing => nothing(&relayed),
+            Expect::Fails => fails(&relayed),
         };
         verdict.map_err(|why| format!("{why}\n  it ends with {}", ending(&relayed)))
     }
@@ -167,6 +168,13 @@ fn nothing(relayed: &Value) -> Verdict {
         return Ok("nothing, no error".into());
     }
     Err("there should be nothing".into())
+}
+
+fn fails(relayed: &Value) -> Verdict {
+    if relayed["events"] == serde_json::json!([]) && !relayed["raised"].is_null() {
+        return Ok("raises".into());
+    }
+    Err("there should be an error and nothing else".into())
 }
 
 /// Whether the events, put together, are what a plain answer begins with, and not nothing.

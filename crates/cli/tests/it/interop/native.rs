@@ -2,16 +2,20 @@
 //! on the wire, and come back by the id of the last event.
 
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::flaky::Flaky;
 use super::scenario::{self, Label};
-use super::{HEARTBEAT, client, environment};
+use super::{HEARTBEAT, client, environment, silence};
 use crate::server::Server;
 
 /// Bytes after which a network breaks: a head and some events.
 const BREAKS_AFTER: usize = 3_000;
+
+/// Longest time of one request, besides the upstream's silence.
+const CURL_MAX: Duration = Duration::from_secs(60);
 
 /// A block of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,7 +48,8 @@ fn blocks(body: &str) -> Vec<Block> {
 
 /// Runs curl; what it prints.
 fn curl(arguments: &[&str]) -> String {
-    let output = Command::new("curl").args(["-sSN", "-m", "60"]).args(arguments).output().unwrap();
+    let most = (CURL_MAX + silence()).as_secs().to_string();
+    let output = Command::new("curl").args(["-sSN", "-m", &most]).args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }

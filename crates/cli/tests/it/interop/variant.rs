@@ -42,6 +42,8 @@ pub(super) enum Expect {
     GoesOn,
     /// The client sees nothing, and no error.
     Nothing,
+    /// The client sees nothing but an error.
+    Fails,
 }
 
 impl Expect {
@@ -66,7 +68,7 @@ pub(super) struct Variant {
 }
 
 use Api::{Chat, Messages, Responses, Ui};
-use Expect::{GoesOn, Nothing, Once, Raises, Resumes, Same, Stops, Whole};
+use Expect::{Fails, GoesOn, Nothing, Once, Raises, Resumes, Same, Stops, Whole};
 
 const ALL: &[Api] = &[Chat, Responses, Messages, Ui];
 const SDK: &[Api] = &[Chat, Responses, Messages];
@@ -132,6 +134,8 @@ pub(super) const VARIANTS: &[Variant] = &[
     row("refuse-401", "stream", Same, SDK, "status 401"),
     row("refuse-429", "stream", Same, SDK, "status 429"),
     row("refuse-529", "stream", Same, SDK, "status 529"),
+    of("refuse-401", row("ui-401", "stream", Fails, &[Ui], "status 401")),
+    of("refuse-429", row("ui-429", "stream", Fails, &[Ui], "status 429")),
     of("plain", row("lost", "stream", Once, SDK, "connection lost before the head, SDK retries")),
     of("paced", row("repeat", "repeat", Resumes, SDK, "dropped, repeated with `Idempotency-Key`")),
     of(
