@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use parking_lot::Mutex;
-use tidings_frame::{End, EventObject};
+use tidings_frame::{End, EventObject, Position};
 use tidings_hub::{Hub, PublishError, StoreError};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -357,6 +357,19 @@ impl Relays {
         each: &mut dyn FnMut(&EventObject<'_>),
     ) -> Result<(), StoreError> {
         store::read(&self.hub, &format!("{}{name}", crate::answer::ANSWERS), 0, each)
+    }
+
+    /// Counts a reader of the answer of this name who comes back after the event with this id, and
+    /// how far behind it is. An id of nothing is not counted as being behind.
+    pub fn resumed(&self, name: &str, id: &str) {
+        let mut behind = 0;
+        let position = id.parse::<Position>().ok().filter(|id| id.epoch == self.hub.epoch());
+        if let Some(position) = position {
+            let topic = format!("{}{name}", crate::answer::ANSWERS);
+            // A log that cannot be read tells the reader itself.
+            let _ = store::read(&self.hub, &topic, position.sequence, &mut |_| behind += 1);
+        }
+        self.metrics.resumed(behind);
     }
 
     /// What was said so far, compacted, and the position of the last event of it.

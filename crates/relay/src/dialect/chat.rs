@@ -32,6 +32,8 @@ object! {
     struct Choice {
         index: Raw<'a> = "index",
         delta: Delta<'a> = "delta",
+        // The text of a completion that is no chat; the rest of it is the same.
+        text: Raw<'a> = "text",
         finish_reason: Raw<'a> = "finish_reason",
     }
     /// The added text or tool calls. Reasoning has two names: DeepSeek's, which llama.cpp and
@@ -186,7 +188,7 @@ impl Chat {
         for choice in chunk.choices.iter() {
             let finished = json::some_text(choice.finish_reason).is_some();
             self.follow(json::whole(choice.index).unwrap_or(0), finished);
-            let content = choice.delta.is_content();
+            let content = choice.delta.is_content() || json::some_text(choice.text).is_some();
             self.facts.deltas += u64::from(content);
             if content || finished {
                 progress = Progress::Token;

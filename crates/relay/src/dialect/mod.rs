@@ -39,7 +39,8 @@ pub struct Record {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dialect {
-    /// OpenAI chat completions (`chat/completions`).
+    /// OpenAI chat completions (`chat/completions`), and the older `completions`, whose chunks have
+    /// a text where a chat's have a delta.
     Chat,
     /// OpenAI Responses (`responses`).
     Responses,

@@ -52,7 +52,7 @@ impl Dialect {
     #[must_use]
     pub fn of_path(rest: &str) -> Option<Self> {
         match rest {
-            "chat/completions" => Some(Self::Chat),
+            "chat/completions" | "completions" => Some(Self::Chat),
             "responses" => Some(Self::Responses),
             "messages" => Some(Self::Messages),
             _ => None,

@@ -102,6 +102,20 @@ fn cut_after_every_byte_and_asked_again() {
 }
 
 #[test]
+fn who_comes_back_is_counted_and_how_far_behind() {
+    let relay = Relay::start();
+    relay.play(Script::text("one two three"));
+    let answered = relay.chat("");
+    let events = answered.events();
+    // The end is one more.
+    let rest = relay.resume(&answered, &events[1].id);
+    assert_eq!(rest.len(), events.len() - 2 + 1);
+    assert!((relay.server.metric("tidings_relay_resumed_total") - 1.0).abs() < 0.1);
+    let behind = relay.server.metric("tidings_relay_resumed_events_total");
+    assert!((behind - rest.len() as f64).abs() < 0.1, "{behind}");
+}
+
+#[test]
 fn a_replay_is_the_same_bytes() {
     let relay = Relay::start();
     relay.play(Script::text(TEXT));

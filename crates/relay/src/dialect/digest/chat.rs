@@ -54,6 +54,7 @@ impl Answer {
             let Some(choice) = self.choice(json::whole(part.index).unwrap_or(0)) else { continue };
             let delta = &part.delta;
             choice.text.push_str(json::written(delta.content).unwrap_or_default());
+            choice.text.push_str(json::written(part.text).unwrap_or_default());
             choice.reasoning.push_str(delta.thought().unwrap_or_default());
             choice.refusal.push_str(json::written(delta.refusal).unwrap_or_default());
             for call in delta.tool_calls.iter() {

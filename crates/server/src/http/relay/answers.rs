@@ -41,7 +41,9 @@ pub(crate) async fn read(app: &Arc<App>, head: &Head<'_>, name: &str) -> Result<
     };
     let start = match (asked.start, &answer) {
         (Some(start), _) => {
-            relays.metrics.resumed(0);
+            if let Start::After(id) = &start {
+                relays.resumed(name, id);
+            }
             start
         }
         // Of one that is not remembered, or is told in another protocol, there is no snapshot.

@@ -55,7 +55,9 @@ pub(super) async fn answer(
                         Some(id) if !id.is_empty() => Start::After(id.to_owned()),
                         _ => after(app, answer.before),
                     };
-                    relays.metrics.resumed(0);
+                    if let Start::After(id) = &start {
+                        relays.resumed(&answer.name, id);
+                    }
                     llm::resume(request, answer, start)
                 }
             }
