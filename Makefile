@@ -8,7 +8,7 @@ CARGO ?= cargo
 .PHONY: help run test interop demo-llm lint bench docs
 
 help: ## Show this list
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
 run: ## Build and run a server for development (DATA=./tidings-data LISTEN=127.0.0.1:8080)
 	@scripts/need.sh cargo linker
@@ -41,6 +41,6 @@ bench: ## Measure this machine: the workloads of `tidings bench`, in a release b
 	@$(CARGO) build --release --locked --package tidings
 	@exec "$$(scripts/target-dir.sh)/release/tidings" bench $(ARGS)
 
-docs: ## Write the pages that are made from the program (docs/cli.md, docs/configuration.md)
+docs: ## Write the pages that are made from the program (docs/cli.md, configuration.md, interop.md)
 	@scripts/need.sh cargo linker
-	TIDINGS_WRITE_DOCS=1 $(CARGO) test --package tidings --locked --test it pages
+	TIDINGS_WRITE_DOCS=1 $(CARGO) test --package tidings --locked --test it -- pages interop::matrix
