@@ -202,12 +202,16 @@ async fn stop_signal() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Lets everybody go, within the grace time.
+/// Lets everybody go, within the grace time; Ctrl-C once more ends it.
 async fn drain(app: &App) {
     app.begin_drain();
     let deadline = tokio::time::Instant::now() + app.config.drain.grace;
+    let mut impatient = std::pin::pin!(tokio::signal::ctrl_c());
     while app.connections() > 0 && tokio::time::Instant::now() < deadline {
-        tokio::time::sleep(DRAIN_LOOK).await;
+        tokio::select! {
+            () = tokio::time::sleep(DRAIN_LOOK) => {}
+            _ = &mut impatient => return,
+        }
     }
 }
 

@@ -45,7 +45,11 @@ impl Relay {
         let mut llm = LlmConfig::new("llm", "/v1", upstream.url().parse().unwrap());
         llm.chat = Some(ChatRoutes { path: "/api/chat".into(), model: Some("scripted".into()) });
         change(&mut llm);
-        let server = Server::with(|config| config.llm_relays.push(llm));
+        let server = Server::with(|config| {
+            // How long a stop waits for answers that run.
+            config.drain.grace = Duration::from_millis(500);
+            config.llm_relays.push(llm);
+        });
         Self { upstream, server }
     }
 
