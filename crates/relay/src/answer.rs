@@ -76,6 +76,8 @@ pub struct Answer {
     pub began_ms: u64,
     /// The position before its first event.
     pub before: u64,
+    /// Until when it is kept, milliseconds since 1970.
+    pub until_ms: u64,
     /// Whether the upstream goes on with it by itself.
     pub background: bool,
     /// Who reads it.
@@ -99,24 +101,14 @@ pub(crate) struct Begin {
     pub(crate) chat: Option<String>,
     pub(crate) began_ms: u64,
     pub(crate) before: u64,
+    pub(crate) until_ms: u64,
     pub(crate) background: bool,
 }
 
 impl Answer {
     pub(crate) fn new(begin: Begin, phase: Phase, known: Known) -> Arc<Self> {
-        let Begin {
-            name,
-            relay,
-            dialect,
-            ui,
-            owner,
-            asked,
-            key,
-            chat,
-            began_ms,
-            before,
-            background,
-        } = begin;
+        let Begin { name, relay, dialect, ui, owner, asked, key, chat, .. } = begin;
+        let Begin { began_ms, before, until_ms, background, .. } = begin;
         Arc::new(Self {
             name,
             relay,
@@ -128,6 +120,7 @@ impl Answer {
             chat,
             began_ms,
             before,
+            until_ms,
             background,
             readers: Arc::default(),
             known: Mutex::new(known),
@@ -141,6 +134,12 @@ impl Answer {
     #[must_use]
     pub fn topic(&self) -> String {
         format!("{ANSWERS}{}", self.name)
+    }
+
+    /// Whether its topic is still there.
+    #[must_use]
+    pub fn is_kept(&self, now_ms: u64) -> bool {
+        now_ms < self.until_ms
     }
 
     /// How far it is.

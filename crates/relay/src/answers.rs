@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tidings_frame::End;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Phase};
 use crate::config::Quota;
 
 /// Answers that are remembered after they have ended, a few hundred bytes each. Of older ones the
@@ -18,6 +18,12 @@ const REMEMBERED_MAX: usize = 20_000;
 /// How long after its beginning an answer is found by the same request once more, in milliseconds:
 /// the time after which the official SDKs give a request up, with their two retries.
 const RETRY_WINDOW_MS: u64 = 3 * 600_000;
+
+/// Callers whose account is kept before those who have not called for a while are forgotten.
+const CALLERS_MAX: usize = 10_000;
+
+/// That while, in milliseconds: the longest time over which tokens are usually counted.
+const CALLERS_FORGOTTEN_MS: u64 = 24 * 3_600_000;
 
 /// The answers.
 #[derive(Debug, Default)]
@@ -69,16 +75,19 @@ impl Answers {
         self.get(self.by_key.get(key)?)
     }
 
-    /// The answer that the same request began before: the latest that nobody reads, because its
-    /// client has gone, or else the latest. One that failed is no answer.
+    /// The answer that the same request began before and whose client has gone: nobody reads it,
+    /// or the upstream has not answered and there was nothing to read. One that failed is no
+    /// answer.
     pub(crate) fn by_request(&self, asked: &str, now_ms: u64) -> Option<&Arc<Answer>> {
-        let names = self.by_request.get(asked)?.iter().rev();
-        let usable: Vec<&Arc<Answer>> = names
-            .filter_map(|name| self.get(name))
-            .filter(|answer| answer.began_ms.saturating_add(RETRY_WINDOW_MS) > now_ms)
-            .filter(|answer| !matches!(answer.ended(), Some(End::Error | End::Cancelled)))
-            .collect();
-        usable.iter().find(|answer| answer.readers.count() == 0).or(usable.first()).copied()
+        let mut names = self.by_request.get(asked)?.iter().rev();
+        names.find_map(|name| {
+            self.get(name)
+                .filter(|answer| answer.began_ms.saturating_add(RETRY_WINDOW_MS) > now_ms)
+                .filter(|answer| !matches!(answer.ended(), Some(End::Error | End::Cancelled)))
+                .filter(|answer| {
+                    answer.readers.count() == 0 || matches!(answer.phase(), Phase::Asking)
+                })
+        })
     }
 
     pub(crate) fn insert(&mut self, answer: Arc<Answer>) {
@@ -114,8 +123,14 @@ impl Answers {
         self.spend(&answer.owner, now_ms, tokens);
     }
 
-    /// Notes tokens that were used.
+    /// Notes tokens that were used, and forgets callers who have none on their account.
     pub(crate) fn spend(&mut self, owner: &str, at_ms: u64, tokens: u64) {
+        if self.spent.len() > CALLERS_MAX {
+            let begin_ms = at_ms.saturating_sub(CALLERS_FORGOTTEN_MS);
+            self.spent.retain(|_, spent| {
+                spent.running > 0 || spent.tokens.back().is_some_and(|&(at_ms, _)| at_ms > begin_ms)
+            });
+        }
         if tokens > 0 {
             let spent = self.spent.entry(owner.to_owned()).or_default();
             spent.tokens.push_back((at_ms, tokens));

@@ -40,6 +40,10 @@ pub(crate) struct Entry {
     /// Whether the upstream goes on with it by itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) background: bool,
+    /// Whether the upstream answered without a stream: there is no topic, and the same request is
+    /// a new one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) refused: bool,
     /// How it ended; none while it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) end: Option<End>,

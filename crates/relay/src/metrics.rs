@@ -120,6 +120,11 @@ impl Metrics {
         self.token_gap.observe(after.as_secs_f64());
     }
 
+    pub(crate) fn tokens(&self, input: u64, output: u64) {
+        self.input_tokens.inc_by(input);
+        self.output_tokens.inc_by(output);
+    }
+
     pub(crate) fn finished(&self, end: End, usage: &Usage, unread: bool, begun: bool) {
         match end {
             End::Done => self.done.inc(),
@@ -132,7 +137,6 @@ impl Metrics {
         if unread {
             self.unread.inc();
         }
-        self.input_tokens.inc_by(usage.input_tokens.unwrap_or(0));
-        self.output_tokens.inc_by(usage.output_tokens.unwrap_or(0));
+        self.tokens(usage.input_tokens.unwrap_or(0), usage.output_tokens.unwrap_or(0));
     }
 }

@@ -34,7 +34,22 @@ const KEPT_BACK: [&str; 17] = [
 
 /// Fields of an upstream's answer that are not the client's business, besides those of a
 /// connection.
-const ANSWER_KEPT_BACK: [&str; 3] = ["set-cookie", "date", "server"];
+const ANSWER_KEPT_BACK: [&str; 13] = [
+    "set-cookie",
+    "date",
+    "server",
+    // These speak for a whole origin, which is not the upstream's.
+    "strict-transport-security",
+    "alt-svc",
+    "content-security-policy",
+    "content-security-policy-report-only",
+    "nel",
+    "report-to",
+    "reporting-endpoints",
+    "clear-site-data",
+    "x-frame-options",
+    "content-encoding",
+];
 
 /// Where the key goes in Anthropic's API.
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -91,9 +106,13 @@ impl Outgoing {
         *request.headers_mut() = self.headers.clone();
         if let Some(key) = &endpoint.api_key {
             let headers = request.headers_mut();
+            // Anthropic's clients say so, also where the path does not.
+            let anthropic = dialect == Some(Dialect::Messages)
+                || headers.contains_key("anthropic-version")
+                || headers.contains_key(X_API_KEY);
             headers.remove(header::AUTHORIZATION);
             headers.remove(X_API_KEY);
-            let (name, value) = if dialect == Some(Dialect::Messages) {
+            let (name, value) = if anthropic {
                 (X_API_KEY, key.0.clone())
             } else {
                 (header::AUTHORIZATION, format!("Bearer {}", key.0))

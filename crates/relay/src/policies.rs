@@ -1,19 +1,17 @@
 //! How the relays' own topics are kept.
 
-use std::time::Duration;
-
 use tidings_frame::Pattern;
 use tidings_hub::{Durability, PolicyRule, Retain, TopicPolicy, TopicTtl, TtlMode};
 
 use crate::answer::ANSWERS;
 use crate::config::LlmConfig;
 use crate::ledger::LEDGERS;
+use crate::relays::millis;
 
 /// The policies of the relays' own topics. Answers are kept for as long as the most patient relay
 /// says; ledgers for as long as tokens may be counted.
 #[must_use]
 pub fn policies(configs: &[LlmConfig], durability: Durability) -> Vec<PolicyRule> {
-    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let keep = configs.iter().map(|config| config.keep).max().unwrap_or_default();
     let window = configs.iter().map(|config| config.quota.window).max().unwrap_or_default();
     let forever = Retain::default();

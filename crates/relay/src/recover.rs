@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
@@ -14,7 +15,7 @@ use crate::dialect::{Asked, Cause, Usage};
 use crate::generation::{Asks, Generation};
 use crate::ledger::{self, Entry};
 use crate::outgoing::Outgoing;
-use crate::relays::{Relays, StartError};
+use crate::relays::{Relays, StartError, millis};
 use crate::store;
 
 impl Relays {
@@ -32,6 +33,9 @@ impl Relays {
             let mut entries: Vec<(usize, Entry)> = entries.into_values().collect();
             entries.sort_unstable_by_key(|(_, entry)| entry.began_ms);
             for (_, entry) in entries {
+                if entry.refused {
+                    continue;
+                }
                 if entry.end.is_none() && self.take_up(relay, &entry) {
                     continue;
                 }
@@ -49,7 +53,7 @@ impl Relays {
         let asked = Asked { streams: true, background: entry.background, ..Asked::default() };
         let message = entry.ui.then(|| entry.answer.clone());
         let asks = Asks { dialect: entry.dialect, asked, message };
-        let answer = known(relay, entry.clone(), Phase::Asking);
+        let answer = known(relay, config.keep, entry.clone(), Phase::Asking);
         let mut generation = Generation::new(self.clone(), config.clone(), answer.clone(), asks);
         if !generation.remember() {
             return false;
@@ -80,9 +84,7 @@ impl Relays {
             None => {
                 let mut records = Vec::new();
                 let end = reader.finish(false, &Cause::Lost, &mut records);
-                if events > 0 {
-                    store::append(&self.hub, &topic, &records, Some(end))?;
-                }
+                store::append(&self.hub, &topic, &records, Some(end))?;
                 end
             }
         };
@@ -101,7 +103,7 @@ impl Relays {
     fn remember(&self, relay: usize, entry: Entry) {
         let (owner, began_ms, tokens) = (entry.owner.clone(), entry.began_ms, entry.tokens());
         let phase = Phase::Ended(entry.end.unwrap_or(End::Error));
-        let answer = known(relay, entry, phase);
+        let answer = known(relay, self.configs[relay].keep, entry, phase);
         let mut answers = self.answers.lock();
         answers.spend(&owner, began_ms, tokens);
         answers.insert(answer);
@@ -109,7 +111,7 @@ impl Relays {
 }
 
 /// The answer of an entry.
-fn known(relay: usize, entry: Entry, phase: Phase) -> Arc<Answer> {
+fn known(relay: usize, keep: Duration, entry: Entry, phase: Phase) -> Arc<Answer> {
     let usage = Usage {
         input_tokens: Some(entry.input_tokens),
         output_tokens: Some(entry.output_tokens),
@@ -128,6 +130,7 @@ fn known(relay: usize, entry: Entry, phase: Phase) -> Arc<Answer> {
         chat: entry.chat,
         began_ms: entry.began_ms,
         before: entry.before,
+        until_ms: entry.began_ms.saturating_add(millis(keep)),
         background: entry.background,
     };
     Answer::new(begin, phase, known)

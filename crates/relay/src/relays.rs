@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
@@ -75,6 +76,15 @@ pub enum AskError {
     /// It cannot be noted, so it is not begun: nobody should pay for what may be forgotten.
     #[error(transparent)]
     Store(#[from] PublishError),
+}
+
+impl From<Exceeded> for AskError {
+    fn from(exceeded: Exceeded) -> Self {
+        match exceeded {
+            Exceeded::Concurrent { limit } => Self::TooMany { limit },
+            Exceeded::Tokens { limit, again_ms } => Self::Budget { limit, again_ms },
+        }
+    }
 }
 
 /// A request for a streamed answer.
@@ -172,6 +182,8 @@ impl Relays {
         let thread = thread.spawn(move || {
             // What still runs is dropped with the runtime, and its connections with it.
             let _ = runtime.block_on(stopped);
+            // A name that is being looked up is waited for by nobody.
+            runtime.shutdown_background();
         })?;
         *relays.thread.lock() = Some((stop, thread));
         Ok(relays)
@@ -224,10 +236,7 @@ impl Relays {
             self.metrics.attached();
             return Ok(found);
         }
-        answers.check(&owner, &config.quota, now_ms).map_err(|exceeded| match exceeded {
-            Exceeded::Concurrent { limit } => AskError::TooMany { limit },
-            Exceeded::Tokens { limit, again_ms } => AskError::Budget { limit, again_ms },
-        })?;
+        answers.check(&owner, &config.quota, now_ms)?;
         let begin = Begin {
             name: self.capabilities.new_name(),
             relay: ask.relay,
@@ -239,6 +248,7 @@ impl Relays {
             chat: ask.chat.as_ref().map(|chat| chat.id.clone()),
             began_ms: now_ms,
             before: self.hub.visible(),
+            until_ms: now_ms.saturating_add(millis(config.keep)),
             background: ask.asked.background,
         };
         let answer = Answer::new(begin, Phase::Asking, Known::default());
@@ -255,6 +265,33 @@ impl Relays {
         let generation = Generation::new(self.clone(), config, answer.clone(), asks);
         self.runtime.spawn(generation.run(outgoing, policy));
         Ok(Found { answer, lease, attached: false })
+    }
+
+    /// Passes a request on and returns the whole answer, of which usage is counted. A caller who
+    /// has used up what it may is refused.
+    ///
+    /// # Errors
+    /// [`AskError::Budget`] and [`AskError::TooMany`]. Nothing was sent.
+    pub async fn pass_counted(
+        self: &Arc<Self>,
+        relay: usize,
+        request: Outgoing,
+        headers: &HeaderMap,
+    ) -> Result<Plain, AskError> {
+        let owner = self.owner(relay, headers);
+        let quota = self.configs[relay].quota;
+        let now_ms = self.hub.now_ms();
+        self.answers.lock().check(&owner, &quota, now_ms).map_err(AskError::from)?;
+        let answered = self.pass(relay, request).await;
+        let said: Option<serde_json::Value> = serde_json::from_slice(&answered.body).ok();
+        let usage = said.as_ref().and_then(|said| said.get("usage"));
+        let count = |name: &str| usage.and_then(|usage| usage.get(name)?.as_u64()).unwrap_or(0);
+        let of = |names: [&'static str; 2]| names.into_iter().map(count).max().unwrap_or(0);
+        let input = of(["prompt_tokens", "input_tokens"]);
+        let output = of(["completion_tokens", "output_tokens"]);
+        self.answers.lock().spend(&owner, now_ms, input.saturating_add(output));
+        self.metrics.tokens(input, output);
+        Ok(answered)
     }
 
     /// Passes a request on and returns the whole answer.
@@ -313,19 +350,25 @@ impl Relays {
     /// The answer of this name.
     #[must_use]
     pub fn answer(&self, name: &str) -> Option<Arc<Answer>> {
-        self.answers.lock().get(name).cloned()
+        self.kept(self.answers.lock().get(name))
     }
 
     /// The answer that the upstream has given this id.
     #[must_use]
     pub fn by_response(&self, relay: usize, response: &str) -> Option<Arc<Answer>> {
-        self.answers.lock().by_response(relay, response).cloned()
+        self.kept(self.answers.lock().by_response(relay, response))
     }
 
     /// The latest answer of a chat.
     #[must_use]
     pub fn by_chat(&self, relay: usize, owner: &str, chat: &str) -> Option<Arc<Answer>> {
-        self.answers.lock().by_chat(relay, owner, chat).cloned()
+        self.kept(self.answers.lock().by_chat(relay, owner, chat))
+    }
+
+    /// An answer whose topic is still there.
+    fn kept(&self, found: Option<&Arc<Answer>>) -> Option<Arc<Answer>> {
+        let now_ms = self.hub.now_ms();
+        found.filter(|answer| answer.is_kept(now_ms)).cloned()
     }
 
     /// The answers that run.
@@ -397,24 +440,34 @@ impl Relays {
     /// Forgets an answer of which no topic was made.
     pub(crate) fn came_to_nothing(&self, answer: &Answer) {
         self.answers.lock().remove(answer);
-        self.note(answer, End::Error, &Usage::default());
+        let refused = Entry { refused: true, ..entry(answer, Some(End::Error), &Usage::default()) };
+        self.note(answer, &refused);
         self.metrics.refused();
     }
 
-    /// Notes how an answer ended and what it cost, once.
-    pub(crate) fn finished(&self, answer: &Answer, reader: &Reader, end: End, begun: bool) {
+    /// Notes how an answer ended and what it cost, once. An end that is not `stored` is left to the
+    /// next start.
+    pub(crate) fn finished(
+        &self,
+        answer: &Answer,
+        reader: &Reader,
+        end: End,
+        (begun, stored): (bool, bool),
+    ) {
         let usage = reader.usage();
         answer.known.lock().usage = usage;
-        self.note(answer, end, &usage);
+        if stored {
+            self.note(answer, &entry(answer, Some(end), &usage));
+        }
         let now_ms = self.hub.now_ms();
         self.answers.lock().ended(answer, now_ms, tokens(&usage));
         self.metrics.finished(end, &usage, answer.readers.count() == 0, begun);
         answer.end(end);
     }
 
-    fn note(&self, answer: &Answer, end: End, usage: &Usage) {
+    fn note(&self, answer: &Answer, entry: &Entry) {
         let relay = &self.configs[answer.relay].name;
-        if let Err(error) = ledger::write(&self.hub, relay, &entry(answer, Some(end), usage)) {
+        if let Err(error) = ledger::write(&self.hub, relay, entry) {
             tracing::error!(answer = %answer.name, %error, "the end of an answer was not noted");
         }
     }
@@ -429,7 +482,7 @@ fn earlier(
     now_ms: u64,
 ) -> Result<Option<Arc<Answer>>, AskError> {
     if let Some(key) = key {
-        return match answers.by_key(key) {
+        return match answers.by_key(key).filter(|answer| answer.is_kept(now_ms)) {
             Some(answer) if answer.asked == asked => Ok(Some(answer.clone())),
             Some(_) => Err(AskError::KeyUsed),
             None => Ok(None),
@@ -441,6 +494,10 @@ fn earlier(
         return Ok(answers.by_request(asked, now_ms).cloned());
     }
     Ok(None)
+}
+
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn tokens(usage: &Usage) -> u64 {
@@ -462,6 +519,7 @@ fn entry(answer: &Answer, end: Option<End>, usage: &Usage) -> Entry {
         began_ms: answer.began_ms,
         before: answer.before,
         background: answer.background,
+        refused: false,
         end,
         input_tokens: usage.input_tokens.unwrap_or(0),
         output_tokens: usage.output_tokens.unwrap_or(0),

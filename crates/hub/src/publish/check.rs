@@ -1,7 +1,8 @@
 //! What must be so for a request to be published: limits and names, conditions, repeats, producers.
 
 use tidings_frame::limits::{
-    BATCH_EVENTS_MAX, EVENT_TOPICS_MAX, PRODUCER_ID_BYTES_MAX, SCHEDULE_AHEAD_MAX,
+    BATCH_EVENTS_MAX, EVENT_DATA_BYTES_MAX, EVENT_TOPICS_MAX, PRODUCER_ID_BYTES_MAX,
+    SCHEDULE_AHEAD_MAX,
 };
 use tidings_frame::{
     NameError, TopicName, check_event_type, check_foreign_event_type, check_idempotency_key,
@@ -43,7 +44,8 @@ impl Round<'_> {
 
     fn check_event(&self, event: &NewEvent<'_>, request: &Publish<'_>) -> Result<(), PublishError> {
         let &Publish { operator, relay, .. } = request;
-        let limit = self.hub.event_bytes_max;
+        // What an upstream sends was let through by the relay's own limits.
+        let limit = if relay { EVENT_DATA_BYTES_MAX } else { self.hub.event_bytes_max };
         if event.data.len() > limit {
             return Err(PublishError::TooLarge { bytes: event.data.len(), limit });
         }

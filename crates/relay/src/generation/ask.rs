@@ -85,7 +85,9 @@ impl Generation {
                 429 | 500..=599 if place + 1 < config.upstreams.len() => Again::Elsewhere,
                 _ => Again::No,
             };
-            return match plain(response).await {
+            let late = || Err("the upstream's answer did not come to its end in time".to_owned());
+            let whole = timeout(config.answer_timeout, plain(response)).await;
+            return match whole.unwrap_or_else(|_| late()) {
                 Ok(plain) => (Outcome::Plain(plain), again),
                 Err(why) => (Outcome::Plain(unreachable(502, &why)), again),
             };
@@ -99,10 +101,10 @@ impl Generation {
             Read::Over(end) => (Outcome::Over(end), Again::No),
             Read::Broken { cause, .. } if self.last_token.is_none() && fallback => {
                 self.held.clear();
-                (self.reader, self.learnt) = (self.asks.reader(), false);
+                self.begin_anew();
                 (broken(cause), Again::Elsewhere)
             }
-            Read::Broken { clean, cause } => (Outcome::Broken { clean, cause }, Again::No),
+            Read::Broken { clean, cause, .. } => (Outcome::Broken { clean, cause }, Again::No),
         }
     }
 }

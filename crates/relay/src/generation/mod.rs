@@ -149,19 +149,27 @@ impl Generation {
                 if begun { self.take_up(&request).await } else { self.converse(&request).await }
             } => outcome,
         };
-        let end = match outcome {
-            Outcome::Over(end) => end,
+        let (end, stored) = match outcome {
+            Outcome::Over(end) => (end, true),
             Outcome::Plain(plain) => match self.plain(plain).await {
-                Some(end) => end,
+                Some(ended) => ended,
                 None => return,
             },
             Outcome::Broken { clean, cause } => self.break_off(clean, &cause).await,
         };
-        self.relays.finished(&self.answer, &self.reader, end, self.last_token.is_some());
+        let begun = self.last_token.is_some();
+        self.relays.finished(&self.answer, &self.reader, end, (begun, stored));
+    }
+
+    /// What one upstream has begun is nothing to the next.
+    fn begin_anew(&mut self) {
+        (self.reader, self.learnt) = (self.asks.reader(), false);
+        self.decoder.reset();
+        (self.bytes, self.received, self.number) = (0, 0, None);
     }
 
     /// Tells an answer that is no stream. `None` if the client was given it as it is.
-    async fn plain(&mut self, plain: Plain) -> Option<End> {
+    async fn plain(&mut self, plain: Plain) -> Option<(End, bool)> {
         let why = format!("the upstream answered with status {}", plain.status);
         if self.answer.enter(Phase::Plain(Arc::new(plain))) {
             self.relays.came_to_nothing(&self.answer);
@@ -171,8 +179,9 @@ impl Generation {
         Some(self.break_off(false, &Cause::Broken(why)).await)
     }
 
-    /// Stores what tells the readers that the answer is not whole.
-    async fn break_off(&mut self, clean: bool, cause: &Cause) -> End {
+    /// Stores what tells the readers that the answer is not whole; returns how it ended, and
+    /// whether that is stored.
+    async fn break_off(&mut self, clean: bool, cause: &Cause) -> (End, bool) {
         self.answer.enter(Phase::Streaming(None));
         let mut records = std::mem::take(&mut self.held);
         let mut lost = None;
@@ -186,19 +195,28 @@ impl Generation {
             None => self.reader.finish(clean, cause, &mut records),
         };
         if self.ended && lost.is_none() {
-            return end;
+            return (end, true);
         }
         let topic = self.line.topic();
         // Whoever reads waits for an end: a disk that is full now may not be for ever.
         let begun = Instant::now();
-        while let Err(error) = store::append(&self.relays.hub, topic, &records, Some(end)) {
-            tracing::error!(%topic, %error, "the end of an answer is not stored");
-            if begun.elapsed() > END_RETRIED_MAX {
-                break;
+        loop {
+            match store::append(&self.relays.hub, topic, &records, Some(end)) {
+                Ok(_) | Err(PublishError::Ended { .. }) => return (end, true),
+                // One of the records cannot be stored; the last one says that it is an error.
+                Err(error) if !matches!(error, PublishError::Store(_)) && records.len() > 1 => {
+                    tracing::error!(%topic, %error, "a part of an answer is not stored");
+                    records.drain(..records.len() - 1);
+                }
+                Err(error) => {
+                    tracing::error!(%topic, %error, "the end of an answer is not stored");
+                    if begun.elapsed() > END_RETRIED_MAX {
+                        return (end, false);
+                    }
+                    sleep(END_RETRY).await;
+                }
             }
-            sleep(END_RETRY).await;
         }
-        end
     }
 }
 

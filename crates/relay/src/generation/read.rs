@@ -24,7 +24,12 @@ const REST_BYTES_MAX: usize = 64 << 10;
 /// How reading a body went on.
 pub(super) enum Read {
     Over(End),
-    Broken { clean: bool, cause: Cause },
+    /// It broke off. `again` if that was the connection's fault, so that another may do better.
+    Broken {
+        clean: bool,
+        cause: Cause,
+        again: bool,
+    },
 }
 
 /// The bytes of an upstream's body, as they come.
@@ -35,13 +40,16 @@ pub(super) struct Coming {
     heard: Instant,
     /// Set anew when it fires, not with each token.
     alarm: Pin<Box<Sleep>>,
+    closes: bool,
     at_end: bool,
 }
 
 impl Coming {
-    pub(super) fn new(body: Incoming, silence: Duration) -> Self {
+    /// `closes` the body with a blank line; not where it is gone on with inside of an event.
+    fn new(body: Incoming, silence: Duration, closes: bool) -> Self {
         let heard = Instant::now();
-        Self { body, silence, heard, alarm: Box::pin(sleep_until(heard + silence)), at_end: false }
+        let alarm = Box::pin(sleep_until(heard + silence));
+        Self { body, silence, heard, alarm, closes, at_end: false }
     }
 
     /// The next bytes, or how the body ended. A body that ends as HTTP wants it ends with a blank
@@ -58,11 +66,11 @@ impl Coming {
                         continue;
                     }
                     let why = format!("the upstream said nothing for {:?}", self.silence);
-                    return Err(Read::Broken { clean: false, cause: Cause::TimedOut(why) });
+                    return Err(Read::Broken { clean: false, cause: Cause::TimedOut(why), again: false });
                 }
             };
             match frame {
-                None if !self.at_end => {
+                None if self.closes && !self.at_end => {
                     self.at_end = true;
                     return Ok(Bytes::from_static(b"\n\n"));
                 }
@@ -90,7 +98,7 @@ impl Coming {
 impl Generation {
     /// Reads an upstream's stream into the topic.
     pub(super) async fn read(&mut self, body: Incoming, hold: bool) -> Read {
-        let mut coming = Coming::new(body, self.config.idle_timeout);
+        let mut coming = Coming::new(body, self.config.idle_timeout, !self.goes_on_by_bytes());
         let mut records = Vec::new();
         loop {
             let data = match coming.next().await {
@@ -110,7 +118,7 @@ impl Generation {
             } else {
                 self.learn();
                 if let Err(why) = self.store(&mut records, over).await {
-                    return broken(false, why);
+                    return unfit(why);
                 }
             }
             if let Some(end) = over {
@@ -118,11 +126,11 @@ impl Generation {
                 return Read::Over(end);
             }
             if let Some(why) = wrong {
-                return broken(false, why);
+                return unfit(why);
             }
             if self.bytes > self.config.answer_bytes_max {
                 let limit = self.config.answer_bytes_max;
-                return broken(false, format!("the answer is longer than {limit} bytes"));
+                return unfit(format!("the answer is longer than {limit} bytes"));
             }
         }
     }
@@ -212,7 +220,12 @@ impl Generation {
 }
 
 pub(super) fn broken(clean: bool, why: String) -> Read {
-    Read::Broken { clean, cause: Cause::Broken(why) }
+    Read::Broken { clean, cause: Cause::Broken(why), again: true }
+}
+
+/// What another connection would not mend.
+fn unfit(why: String) -> Read {
+    Read::Broken { clean: false, cause: Cause::Broken(why), again: false }
 }
 
 /// Whether the data of an event that the end of the body may have cut is whole.

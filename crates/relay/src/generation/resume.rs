@@ -49,10 +49,14 @@ impl Generation {
         }
     }
 
+    pub(super) fn goes_on_by_bytes(&self) -> bool {
+        self.handle() == Some(Handle::Conversation)
+    }
+
     /// Adds to a first request what lets it be gone on with.
     pub(super) fn name_it(&self, request: &Outgoing) -> Outgoing {
         let mut request = request.clone();
-        if self.handle() == Some(Handle::Conversation) {
+        if self.goes_on_by_bytes() {
             if let Ok(name) = HeaderValue::from_str(&self.answer.name) {
                 request.headers.insert(CONVERSATION, name);
             }
@@ -82,20 +86,21 @@ impl Generation {
         let left = broken(false, "the relay went down while the answer was running".into());
         match self.go_on(request, 0, left).await {
             Read::Over(end) => Outcome::Over(end),
-            Read::Broken { clean, cause: Cause::Broken(_) } => {
+            Read::Broken { clean, cause: Cause::Broken(_), .. } => {
                 Outcome::Broken { clean, cause: Cause::Lost }
             }
-            Read::Broken { clean, cause } => Outcome::Broken { clean, cause },
+            Read::Broken { clean, cause, .. } => Outcome::Broken { clean, cause },
         }
     }
 
-    /// Has the reader know what is stored; `false` if this answer cannot be gone on with.
+    /// Has the reader know what is stored; `false` if the answer is over or cannot be gone on with.
     pub(crate) fn remember(&mut self) -> bool {
         let Some(handle) = self.handle() else { return false };
         let (hub, topic) = (self.relays.hub.clone(), self.answer.topic());
-        let mut stored = 0;
+        let (mut stored, mut ended) = (0, false);
         let read = store::read(&hub, &topic, 0, &mut |event| {
             stored += 1;
+            ended |= event.end.is_some();
             if handle == Handle::Background {
                 if let Ok(data) = std::str::from_utf8(&event.data) {
                     self.reader.replay(event.event_type.as_deref(), data);
@@ -108,12 +113,12 @@ impl Generation {
             // stored is passed over.
             self.skip = stored;
         }
-        read.is_ok() && (handle == Handle::Conversation || self.number.is_some())
+        read.is_ok() && !ended && (handle == Handle::Conversation || self.number.is_some())
     }
 
     async fn go_on(&mut self, request: &Outgoing, place: usize, mut read: Read) -> Read {
         let mut attempts = 0;
-        while let Read::Broken { cause: Cause::Broken(_), .. } = &read {
+        while let Read::Broken { again: true, .. } = &read {
             let Some(next) = self.next_part(request) else { return read };
             if attempts == ATTEMPTS_MAX {
                 return read;

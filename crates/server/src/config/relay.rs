@@ -87,7 +87,18 @@ pub(super) fn check(raw: Vec<Relay>, mode: Mode, layers: &mut Layers) -> Relays 
         }
         paths.push(path.clone());
         match relay.kind {
-            Some(RelayKind::Llm) => relays.llm.extend(llm(relay, path, mode, &mut problems)),
+            Some(RelayKind::Llm) => {
+                let Some(llm) = llm(relay, path, mode, &mut problems) else { continue };
+                if relays.llm.iter().any(|other| other.name == llm.name) {
+                    problems.add("name", format!("{}: another relay has this name", llm.name));
+                }
+                if let Some(chat) = llm.chat.as_ref().filter(|chat| paths.contains(&chat.path)) {
+                    let message = format!("{}: another relay has this path", chat.path);
+                    problems.add("chat_path", message);
+                }
+                paths.extend(llm.chat.as_ref().map(|chat| chat.path.clone()));
+                relays.llm.push(llm);
+            }
             Some(RelayKind::Shared) => relays.shared.extend(shared(relay, path, &mut problems)),
             None => problems.add("kind", "it must be given: llm or shared".to_owned()),
         }
@@ -212,6 +223,10 @@ fn llm(raw: Relay, path: String, mode: Mode, problems: &mut Problems<'_>) -> Opt
     llm.quota.concurrent = raw.concurrent_max.and_then(|most| usize::try_from(most).ok());
     if let Some(bytes) = raw.answer_bytes {
         llm.answer_bytes_max = usize::try_from(bytes.0).unwrap_or(usize::MAX);
+    }
+    if llm.keep < llm.runtime_max {
+        let message = "an answer cannot be kept for less time than it may take (runtime_max)";
+        problems.add("keep", message.to_owned());
     }
     if let Some(path) = raw.chat_path {
         let path = problems.path("chat_path", Some(&path))?;

@@ -148,6 +148,10 @@ pub(super) fn set(app: &App, name: &TopicName, body: &[u8]) -> Result<Reply, Api
 fn fork_of(app: &App, fork: &ForkBody) -> Result<ForkOf, ApiError> {
     let source = TopicName::new(&fork.topic)
         .map_err(|error| ApiError::new(ErrorCode::InvalidTopic, error.to_string()))?;
+    if is_internal(source.as_str()) {
+        let detail = "names that begin with $ are the server's own";
+        return Err(ApiError::new(ErrorCode::Forbidden, detail));
+    }
     let through = fork.through.as_deref();
     let through = through.map(|id| params::sequence("fork.through", id, app.hub.epoch()));
     Ok(ForkOf { source, through: through.transpose()? })

@@ -93,6 +93,88 @@ fn a_key_outlives_the_process() {
     assert_eq!(relay.asked(), 1);
 }
 
+/// What came to nothing is no answer, also after a restart: the same key asks anew.
+#[test]
+fn a_key_of_a_refused_request_is_free_again() {
+    let relay = Relay::start();
+    relay.play(Script::refuse(429, "slow down"));
+    let key = "Idempotency-Key: k\r\n";
+    assert_eq!(relay.chat(key).status, 429);
+    relay.play(Script::text("one two"));
+    let Relay { upstream, server } = relay;
+    let relay = Relay { upstream, server: server.restart() };
+    let answered = relay.chat(key);
+    assert_eq!((answered.status, answered.text().as_str()), (200, "one two"));
+    assert_eq!(relay.chat(key).text(), "one two");
+    assert_eq!(relay.asked(), 2);
+}
+
+/// The process went down before anything had come: the answer ends all the same.
+#[test]
+fn an_answer_of_nothing_ends_after_a_restart() {
+    let relay = Relay::with(|llm| llm.patience = Duration::from_millis(20));
+    relay.play(Script::text("one").fault(Fault::hang(At::Head)));
+    let key = "Idempotency-Key: k\r\n";
+    let mut conn = relay.ask("/v1/chat/completions", key, &chat("hello"));
+    conn.head().unwrap();
+    let Relay { upstream, server } = relay;
+    let relay = Relay { upstream, server: server.restart() };
+    let again = relay.chat(key);
+    assert!(again.whole && again.last()["error"].is_object(), "{again:?}");
+    assert_eq!(relay.asked(), 1);
+}
+
+/// Somebody else's answer is not what a retry looks for.
+#[test]
+fn a_retry_joins_no_answer_that_somebody_reads() {
+    let relay = Relay::start();
+    relay.play(Script::text("one two").fault(Fault::hang(At::Token(1))));
+    let mut reading = relay.ask("/v1/chat/completions", "", &chat("hello"));
+    reading.head().unwrap();
+    relay.play(Script::text("one two"));
+    let retried = relay.chat(RETRY);
+    assert!(!retried.has_header("tidings-attached"), "{retried:?}");
+    assert_eq!(relay.asked(), 2);
+}
+
+/// Requests without a stream count too.
+#[test]
+fn tokens_are_counted_without_a_stream() {
+    let relay = Relay::with(|llm| llm.quota.tokens = Some(50));
+    relay.play(Script::text("one").usage(40, 20));
+    let mut body = chat("hello");
+    body["stream"] = json!(false);
+    let ask = || Answered::read(relay.ask("/v1/chat/completions", "", &body), usize::MAX).status;
+    assert_eq!((ask(), ask()), (200, 429));
+    assert_eq!(relay.chat("").status, 429);
+    assert_eq!(relay.server.get("/v1/models").status, 200, "what costs nothing is free");
+}
+
+/// With the operator's key the upstream would do what the caller may not.
+#[test]
+fn a_response_of_somebody_else_is_not_passed_on_with_the_operators_key() {
+    let relay = Relay::with(|llm| {
+        llm.upstreams[0].api_key = Some(tidings_relay::config::Secret("sk-ours".into()));
+    });
+    relay.play(Script::text("one").id("resp_1"));
+    let mine = "Authorization: Bearer mine\r\n";
+    let conn = relay.ask("/v1/responses", mine, &crate::relay::responses("x"));
+    Answered::read(conn, usize::MAX);
+    let asked = relay.asked();
+    for (method, target) in [
+        ("GET", "/v1/responses/resp_1"),
+        ("DELETE", "/v1/responses/resp_1"),
+        ("POST", "/v1/responses/resp_1/cancel"),
+        ("GET", "/v1/responses/resp_1/input_items"),
+    ] {
+        assert_eq!(relay.server.request(method, target, "", b"").status, 404, "{method} {target}");
+    }
+    assert_eq!(relay.asked(), asked);
+    relay.server.request("GET", "/v1/models?token=secret&after=x&deltas=raw", "", b"");
+    let query = relay.upstream.received().last().unwrap().query.clone();
+    assert_eq!(query, "after=x", "what is ours is not the upstream's");
+}
+
 #[test]
 fn a_caller_has_so_many_answers_at_a_time() {
     let relay = Relay::with(|llm| llm.quota.concurrent = Some(2));
@@ -172,6 +254,7 @@ fn an_answer_is_read_and_stopped_with_its_tokens_only() {
         ("GET", "/events?pattern=$answers/*".to_owned(), 403),
         ("GET", "/topics/$relay/llm".to_owned(), 403),
         ("PUT", topic.clone(), 403),
+        ("PUT", "/topics/copy?fork".to_owned(), 403),
         ("DELETE", topic.clone(), 403),
         ("POST", topic.clone(), 403),
         ("POST", stop_path.clone(), 401),
@@ -179,7 +262,9 @@ fn an_answer_is_read_and_stopped_with_its_tokens_only() {
         ("POST", format!("{stop_path}?token={token}"), 403),
         ("GET", format!("/answers/nothing?token={token}"), 403),
     ] {
-        let reply = relay.server.request(method, &target, sse, b"");
+        let fork = json!({"fork": {"topic": &topic["/topics/".len()..]}}).to_string();
+        let body = if target.ends_with("?fork") { fork.as_bytes() } else { b"" };
+        let reply = relay.server.request(method, target.trim_end_matches("?fork"), sse, body);
         assert_eq!(reply.status, status, "{method} {target}: {}", reply.text());
         assert!(!reply.text().contains("secret"), "{method} {target}");
     }

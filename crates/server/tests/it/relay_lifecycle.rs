@@ -224,6 +224,8 @@ fn another_upstream_takes_over_before_the_first_token_and_never_after() {
         (Script::refuse(429, "slow down"), "from the spare"),
         (Script::text("one two").fault(Fault::close(At::Head)), "from the spare"),
         (Script::text("one two").fault(Fault::reset(At::Token(0))), "from the spare"),
+        // In the middle of an event, which is nothing to the next upstream.
+        (Script::text("one two").fault(Fault::close(At::Byte(40))), "from the spare"),
         (Script::text("one two").fault(Fault::close(At::Token(1))), "one"),
         (Script::text("one two"), "one two"),
     ] {

@@ -58,6 +58,13 @@ pub(super) async fn answer(request: &Request<'_>, rest: &str) -> Result<Outcome,
             return cancel(relays, &answer).await;
         }
     }
+    if let Some(id) = rest.strip_prefix("responses/").and_then(|rest| rest.split('/').next()) {
+        // The upstream would take the operator's key for the right to it.
+        let own_key = config.upstreams.iter().any(|upstream| upstream.api_key.is_some());
+        if own_key && relays.by_response(relay, id).is_some() && !is_owner(request, id) {
+            return Err(ApiError::new(ErrorCode::NotFound, "there is no such response"));
+        }
+    }
     app.may_publish()?;
     let dialect = Dialect::of_path(rest).filter(|_| head.method == "POST");
     if let Some(dialect) = dialect {
@@ -65,8 +72,7 @@ pub(super) async fn answer(request: &Request<'_>, rest: &str) -> Result<Outcome,
         if let Ok(asked) = Asked::read(dialect, body) {
             if asked.streams {
                 let body = Bytes::copy_from_slice(body);
-                let query = if head.query.is_empty() { "" } else { "?" };
-                let rest = format!("{rest}{query}{}", head.query);
+                let rest = with_query(rest, head)?;
                 let on_disconnect = on_disconnect(head)?;
                 let (chat, headers) = (None, headers(head));
                 let ask = Ask { relay, dialect, asked, chat, rest, headers, body, on_disconnect };
@@ -79,14 +85,39 @@ pub(super) async fn answer(request: &Request<'_>, rest: &str) -> Result<Outcome,
 
 /// Passes a request on that is not for a streamed answer.
 async fn pass(request: &Request<'_>, rest: &str) -> Result<Outcome, ApiError> {
-    let Request { relays, relay, head, body, .. } = *request;
+    let Request { app, relays, relay, head, body } = *request;
     let method = Method::from_bytes(head.method.as_bytes())
         .map_err(|_| ApiError::new(ErrorCode::MethodNotAllowed, "not a method"))?;
-    let query = if head.query.is_empty() { "" } else { "?" };
-    let rest = format!("{rest}{query}{}", head.query);
+    let asks_a_model = method == Method::POST;
+    let rest = with_query(rest, head)?;
     let body = Bytes::copy_from_slice(body);
-    let outgoing = Outgoing::new(&relays.configs()[relay], method, rest, &headers(head), body);
-    Ok(plain(&relays.pass(relay, outgoing).await).into())
+    let headers = headers(head);
+    let outgoing = Outgoing::new(&relays.configs()[relay], method, rest, &headers, body);
+    let answered = if asks_a_model {
+        let answered = relays.pass_counted(relay, outgoing, &headers).await;
+        answered.map_err(|error| crate::error::ask(&app.hub, error))?
+    } else {
+        relays.pass(relay, outgoing).await
+    };
+    Ok(plain(&answered).into())
+}
+
+/// The path and the query as the upstream gets them: without what is between the client and this
+/// server.
+fn with_query(rest: &str, head: &Head<'_>) -> Result<String, ApiError> {
+    // Also checks that it can be read at all, before anything is begun.
+    let ours =
+        head.query()?.iter().any(|(name, _)| matches!(&**name, params::TOKEN | params::DELTAS));
+    if !ours {
+        let query = if head.query.is_empty() { "" } else { "?" };
+        return Ok(format!("{rest}{query}{}", head.query));
+    }
+    let name = |pair: &&str| pair.split('=').next().unwrap_or_default().to_owned();
+    let kept: Vec<&str> = (head.query.split('&'))
+        .filter(|pair| !matches!(name(pair).as_str(), params::TOKEN | params::DELTAS))
+        .collect();
+    let query = if kept.is_empty() { "" } else { "?" };
+    Ok(format!("{rest}{query}{}", kept.join("&")))
 }
 
 /// Begins an answer, or finds it, and streams it.
@@ -95,6 +126,8 @@ pub(super) async fn begin(request: &Request<'_>, ask: Ask) -> Result<Outcome, Ap
     if app.is_draining() {
         return Err(ApiError::draining());
     }
+    // Before anything is begun that somebody pays for.
+    super::wants_merged(head)?;
     let patience = relays.configs()[relay].patience;
     let found = relays.ask(ask).map_err(|error| crate::error::ask(&app.hub, error))?;
     let answered = found.answer.reached(|phase| !matches!(phase, Phase::Asking));
@@ -133,6 +166,12 @@ fn known(request: &Request<'_>, id: &str, right: Right) -> Result<Option<Arc<Ans
     let allowed = answer.owner == relays.owner(relay, &headers(head))
         || token.is_some_and(|token| relays.allows(token, &answer.name, right));
     Ok(Some(answer).filter(|_| allowed))
+}
+
+fn is_owner(request: &Request<'_>, id: &str) -> bool {
+    let Request { relays, relay, head, .. } = *request;
+    let answer = relays.by_response(relay, id);
+    answer.is_some_and(|answer| answer.owner == relays.owner(relay, &headers(head)))
 }
 
 /// `GET responses/{id}`: the stream after an event, or the response as it is now.

@@ -149,16 +149,19 @@ fn plain(plain: &Plain) -> Reply {
 }
 
 /// `Tidings-Deltas: merged` or `?deltas=merged`: what the client is behind comes in fewer events.
-fn merge(head: &Head<'_>, answer: &Answer) -> Result<Option<Merge>, ApiError> {
-    const NAME: &str = params::DELTAS;
+fn wants_merged(head: &Head<'_>) -> Result<bool, ApiError> {
     let query = head.query()?;
-    let query = query.iter().find(|(name, _)| name == NAME).map(|(_, value)| &**value);
+    let query = query.iter().find(|(name, _)| name == params::DELTAS).map(|(_, value)| &**value);
     match head.text("tidings-deltas")?.or(query) {
-        None | Some("raw") => Ok(None),
-        Some("merged") if answer.ui => Ok(Some(Merge::Ui)),
-        Some("merged") => Ok(Some(Merge::Dialect(answer.dialect))),
-        Some(_) => Err(ApiError::parameter(NAME, "merged or raw")),
+        None | Some("raw") => Ok(false),
+        Some("merged") => Ok(true),
+        Some(_) => Err(ApiError::parameter(params::DELTAS, "merged or raw")),
     }
+}
+
+fn merge(head: &Head<'_>, answer: &Answer) -> Result<Option<Merge>, ApiError> {
+    let how = if answer.ui { Merge::Ui } else { Merge::Dialect(answer.dialect) };
+    Ok(wants_merged(head)?.then_some(how))
 }
 
 /// An answer that was found by somebody who may read it.
