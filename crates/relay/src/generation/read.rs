@@ -66,7 +66,8 @@ impl Coming {
                         continue;
                     }
                     let why = format!("the upstream said nothing for {:?}", self.silence);
-                    return Err(Read::Broken { clean: false, cause: Cause::TimedOut(why), again: false });
+                    let cause = Cause::TimedOut(why);
+                    return Err(Read::Broken { clean: false, cause, again: false });
                 }
             };
             match frame {
