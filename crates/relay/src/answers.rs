@@ -75,19 +75,26 @@ impl Answers {
         self.get(self.by_key.get(key)?)
     }
 
-    /// The answer that the same request began before and whose client has gone: nobody reads it,
-    /// or the upstream has not answered and there was nothing to read. One that failed is no
-    /// answer.
-    pub(crate) fn by_request(&self, asked: &str, now_ms: u64) -> Option<&Arc<Answer>> {
-        let mut names = self.by_request.get(asked)?.iter().rev();
-        names.find_map(|name| {
-            self.get(name)
-                .filter(|answer| answer.began_ms.saturating_add(RETRY_WINDOW_MS) > now_ms)
-                .filter(|answer| !matches!(answer.ended(), Some(End::Error | End::Cancelled)))
-                .filter(|answer| {
-                    answer.readers.count() == 0 || matches!(answer.phase(), Phase::Asking)
-                })
-        })
+    /// The answer that the same request began before, preferably one whose client has gone: nobody
+    /// reads it, or the upstream has not answered and there was nothing to read. One that failed is
+    /// no answer; and callers without credentials, who may be several, join none that is read.
+    pub(crate) fn by_request(
+        &self,
+        asked: &str,
+        now_ms: u64,
+        anonymous: bool,
+    ) -> Option<&Arc<Answer>> {
+        let names = self.by_request.get(asked)?.iter().rev();
+        let usable: Vec<&Arc<Answer>> = names
+            .filter_map(|name| self.get(name))
+            .filter(|answer| answer.began_ms.saturating_add(RETRY_WINDOW_MS) > now_ms)
+            .filter(|answer| !matches!(answer.ended(), Some(End::Error | End::Cancelled)))
+            .collect();
+        let left = |answer: &&&Arc<Answer>| {
+            answer.readers.count() == 0 || matches!(answer.phase(), Phase::Asking)
+        };
+        let read = usable.first().filter(|_| !anonymous);
+        usable.iter().find(left).or(read).copied()
     }
 
     pub(crate) fn insert(&mut self, answer: Arc<Answer>) {

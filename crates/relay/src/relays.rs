@@ -491,7 +491,8 @@ fn earlier(
     // The official SDKs send a request again without a word, except for this one.
     let retry = headers.get("x-stainless-retry-count").and_then(|count| count.to_str().ok());
     if retry.and_then(|count| count.trim().parse::<u32>().ok()).is_some_and(|count| count > 0) {
-        return Ok(answers.by_request(asked, now_ms).cloned());
+        let anonymous = credentials(headers).is_empty();
+        return Ok(answers.by_request(asked, now_ms, anonymous).cloned());
     }
     Ok(None)
 }

@@ -44,8 +44,9 @@ impl Round<'_> {
 
     fn check_event(&self, event: &NewEvent<'_>, request: &Publish<'_>) -> Result<(), PublishError> {
         let &Publish { operator, relay, .. } = request;
-        // What an upstream sends was let through by the relay's own limits.
-        let limit = if relay { EVENT_DATA_BYTES_MAX } else { self.hub.event_bytes_max };
+        // A part of an answer cannot be left out; an answer has a limit of its own.
+        let answer = relay && is_internal(&event.topic);
+        let limit = if answer { EVENT_DATA_BYTES_MAX } else { self.hub.event_bytes_max };
         if event.data.len() > limit {
             return Err(PublishError::TooLarge { bytes: event.data.len(), limit });
         }

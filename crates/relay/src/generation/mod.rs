@@ -146,7 +146,11 @@ impl Generation {
                 stopped(Cause::TimedOut(format!("the answer took longer than {limit:?}")))
             }
             outcome = async {
-                if begun { self.take_up(&request).await } else { self.converse(&request).await }
+                if begun {
+                    Box::pin(self.take_up(&request)).await
+                } else {
+                    self.converse(&request).await
+                }
             } => outcome,
         };
         let (end, stored) = match outcome {

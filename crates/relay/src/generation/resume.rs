@@ -76,7 +76,8 @@ impl Generation {
         if fallback && self.last_token.is_none() {
             return read;
         }
-        self.go_on(request, place, read).await
+        // On the heap, because it is rare: every answer would hold the room for it.
+        Box::pin(self.go_on(request, place, read)).await
     }
 
     /// Takes an answer up that an earlier process left: what is stored is known, the rest is asked

@@ -100,11 +100,15 @@ impl Relay {
 
     /// What an answer says so far, as `GET /answers/{name}` tells it.
     pub(crate) fn told(&self, answered: &Answered) -> String {
+        self.described(answered)["snapshot"]["text"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// What `GET /answers/{name}` tells of an answer.
+    pub(crate) fn described(&self, answered: &Answered) -> Value {
         let link = answered.link();
         let (topic, token) = link.split_once("?token=").unwrap();
         let name = topic.rsplit('/').next().unwrap();
-        let described = self.server.get(&format!("/answers/{name}?token={token}")).json();
-        described["snapshot"]["text"].as_str().unwrap_or_default().to_owned()
+        self.server.get(&format!("/answers/{name}?token={token}")).json()
     }
 
     /// Requests that have reached the upstream.
