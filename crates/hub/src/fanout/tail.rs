@@ -398,17 +398,19 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_stream_keeps_a_second_of_frames_and_little_more() {
+    fn a_steady_stream_keeps_frames_of_its_age_and_little_more() {
         let mut tail = Tail::new(0);
+        let kept = usize::try_from(TAIL_AGE_MS / 20).unwrap() + 1;
         for sequence in 1..=1_000 {
             let info = FrameInfo { time_ms: sequence * 20, ..info(sequence) };
             tail.push(info, &[b'x'; 300], TAIL_BYTES_MAX);
-            assert!(tail.len() <= 51 * 300);
-            assert!(tail.bytes.capacity() <= 2 * 51 * 300, "{}", tail.bytes.capacity());
+            assert!(tail.len() <= kept * 300);
+            assert!(tail.bytes.capacity() <= 2 * kept * 300, "{}", tail.bytes.capacity());
         }
-        assert_eq!(tail.entries.len(), 51);
-        assert_eq!(tail.reach(948, 1_000, VIEW, 0), Reach::Behind);
-        assert_eq!(due(&tail, 949, 1_000, VIEW).2, 51);
+        assert_eq!(tail.entries.len(), kept);
+        let oldest = 1_000 - kept as u64;
+        assert_eq!(tail.reach(oldest - 1, 1_000, VIEW, 0), Reach::Behind);
+        assert_eq!(due(&tail, oldest, 1_000, VIEW).2 as usize, kept);
     }
 
     #[test]
