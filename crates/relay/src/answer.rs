@@ -84,6 +84,8 @@ pub struct Answer {
     pub readers: Arc<Readers>,
     pub(crate) known: Mutex<Known>,
     phase: watch::Sender<Phase>,
+    /// How it is about to end, known before its readers are told.
+    ending: Mutex<Option<End>>,
     stopped: AtomicBool,
     stop: Notify,
 }
@@ -125,6 +127,7 @@ impl Answer {
             readers: Arc::default(),
             known: Mutex::new(known),
             phase: watch::Sender::new(phase),
+            ending: Mutex::default(),
             stopped: AtomicBool::new(false),
             stop: Notify::new(),
         })
@@ -161,6 +164,16 @@ impl Answer {
             Phase::Ended(end) => Some(end),
             _ => None,
         }
+    }
+
+    /// How it ended, or is about to: whoever has been told of an end comes back at once.
+    pub(crate) fn ending(&self) -> Option<End> {
+        self.ending.lock().or_else(|| self.ended())
+    }
+
+    /// Notes how it is about to end; `false` if that was noted before.
+    pub(crate) fn set_ending(&self, end: End) -> bool {
+        self.ending.lock().replace(end).is_none()
     }
 
     /// Whether the upstream is still to be read.

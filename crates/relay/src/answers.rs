@@ -88,7 +88,8 @@ impl Answers {
         let usable: Vec<&Arc<Answer>> = names
             .filter_map(|name| self.get(name))
             .filter(|answer| answer.began_ms.saturating_add(RETRY_WINDOW_MS) > now_ms)
-            .filter(|answer| !matches!(answer.ended(), Some(End::Error | End::Cancelled)))
+            .filter(|answer| answer.is_kept(now_ms))
+            .filter(|answer| !matches!(answer.ending(), Some(End::Error | End::Cancelled)))
             .collect();
         let left = |answer: &&&Arc<Answer>| {
             answer.readers.count() == 0 || matches!(answer.phase(), Phase::Asking)
@@ -123,10 +124,19 @@ impl Answers {
         self.by_response.insert((answer.relay, response.to_owned()), answer.name.clone());
     }
 
+    /// Notes how an answer is about to end: before its readers are told, for they may ask for the
+    /// next one at once.
+    pub(crate) fn ending(&mut self, answer: &Answer, end: End) {
+        if answer.set_ending(end) {
+            if let Some(spent) = self.spent.get_mut(&answer.owner) {
+                spent.running = spent.running.saturating_sub(1);
+            }
+        }
+    }
+
     /// Notes that an answer is over and what it cost.
-    pub(crate) fn ended(&mut self, answer: &Answer, now_ms: u64, tokens: u64) {
-        let spent = self.spent.entry(answer.owner.clone()).or_default();
-        spent.running = spent.running.saturating_sub(1);
+    pub(crate) fn ended(&mut self, answer: &Answer, end: End, now_ms: u64, tokens: u64) {
+        self.ending(answer, end);
         self.spend(&answer.owner, now_ms, tokens);
     }
 
@@ -172,9 +182,7 @@ impl Answers {
 
     /// Forgets an answer that came to nothing.
     pub(crate) fn remove(&mut self, answer: &Answer) {
-        if let Some(spent) = self.spent.get_mut(&answer.owner) {
-            spent.running = spent.running.saturating_sub(1);
-        }
+        self.ending(answer, End::Error);
         self.order.retain(|name| *name != answer.name);
         self.unlink(&answer.name);
     }
@@ -221,5 +229,95 @@ impl Answers {
 fn remove_if<K: std::hash::Hash + Eq>(map: &mut HashMap<K, String>, key: &K, name: &str) {
     if map.get(key).is_some_and(|found| found == name) {
         map.remove(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answer::Known;
+    use crate::bench::{BEGIN_MS, Bench};
+
+    /// Tokens of so many callers at this time.
+    fn spend(answers: &mut Answers, callers: std::ops::Range<usize>, at_ms: u64) {
+        callers.for_each(|caller| answers.spend(&caller.to_string(), at_ms, 1));
+    }
+
+    #[test]
+    fn callers_who_have_not_called_for_a_while_are_forgotten() {
+        let mut answers = Answers::default();
+        let running = Answer::new(Bench::begin("a", 1), Phase::Asking, Known::default());
+        answers.insert(running);
+        spend(&mut answers, 0..CALLERS_MAX - 1, BEGIN_MS);
+        let later_ms = BEGIN_MS + CALLERS_FORGOTTEN_MS;
+        spend(&mut answers, 0..1, later_ms);
+        assert_eq!(answers.spent.len(), CALLERS_MAX, "so many are kept, however old");
+        spend(&mut answers, CALLERS_MAX..CALLERS_MAX + 1, later_ms - 1);
+        assert_eq!(answers.spent.len(), CALLERS_MAX + 1, "nobody is older than a while");
+        spend(&mut answers, CALLERS_MAX..CALLERS_MAX + 1, later_ms);
+        let mut left: Vec<&str> = answers.spent.keys().map(String::as_str).collect();
+        left.sort_unstable();
+        // Who spends, who has called, and who has an answer running.
+        assert_eq!(left, ["0", "10000", "owner"]);
+        let quota = Quota { tokens: Some(1), window: std::time::Duration::MAX, ..Quota::default() };
+        assert!(answers.check("0", &quota, later_ms).is_err(), "what was counted is counted still");
+        let quota = Quota { concurrent: Some(1), ..Quota::default() };
+        assert_eq!(
+            answers.check("owner", &quota, later_ms),
+            Err(Exceeded::Concurrent { limit: 1 })
+        );
+    }
+
+    #[test]
+    fn tokens_come_free_after_their_window() {
+        let window = std::time::Duration::from_secs(10);
+        let quota = Quota { tokens: Some(10), window, ..Quota::default() };
+        let mut answers = Answers::default();
+        let at = |seconds: u64| BEGIN_MS + seconds * 1_000;
+        answers.spend("a", at(0), 4);
+        answers.spend("a", at(6), 6);
+        let refused = |again_ms| Err(Exceeded::Tokens { limit: 10, again_ms });
+        assert_eq!(answers.check("a", &quota, at(6)), refused(4_000));
+        assert_eq!(answers.check("b", &quota, at(6)), Ok(()));
+        assert_eq!(answers.check("a", &quota, at(10) - 1), refused(1));
+        assert_eq!(answers.check("a", &quota, at(10)), Ok(()));
+        answers.spend("a", at(10), 4);
+        assert_eq!(answers.check("a", &quota, at(10)), refused(6_000));
+    }
+
+    #[test]
+    fn only_so_many_answers_are_remembered_and_those_that_run() {
+        let mut answers = Answers::default();
+        let insert = |answers: &mut Answers, name: &str, phase| {
+            let mut begin = Bench::begin(name, 1);
+            (begin.key, begin.chat) = (Some(name.to_owned()), Some(name.to_owned()));
+            begin.asked = name.to_owned();
+            let known = Known { response: Some(name.to_owned()), ..Known::default() };
+            answers.insert(Answer::new(begin, phase, known));
+        };
+        insert(&mut answers, "runs", Phase::Asking);
+        insert(&mut answers, "first", Phase::Ended(End::Done));
+        for number in 2..REMEMBERED_MAX {
+            insert(&mut answers, &number.to_string(), Phase::Ended(End::Done));
+        }
+        let found = |answers: &Answers, name: &str| {
+            [
+                answers.get(name),
+                answers.by_key(name),
+                answers.by_chat(0, "owner", name),
+                answers.by_response(0, name),
+                answers.by_request(name, BEGIN_MS, false),
+            ]
+            .map(|found| found.is_some())
+        };
+        assert_eq!(found(&answers, "first"), [true; 5]);
+        insert(&mut answers, "one more", Phase::Ended(End::Done));
+        insert(&mut answers, "and one", Phase::Ended(End::Done));
+        assert_eq!(found(&answers, "first"), [false; 5]);
+        for name in ["runs", "one more", "and one"] {
+            assert_eq!(found(&answers, name), [true; 5], "{name}");
+        }
+        assert_eq!(answers.by_name.len(), REMEMBERED_MAX);
+        assert_eq!(answers.by_request.len(), REMEMBERED_MAX, "nothing leads nowhere");
     }
 }

@@ -20,11 +20,14 @@
 //! | [`shared`] | one stream that many share: no request and no answer, only a topic that is fed |
 //! | [`merged`] | catching up in fewer, longer events |
 //! | [`readers`] | who reads, and when nobody does |
+//! | `worker` | the threads that all of this is done on |
 //! | [`config`], [`metrics`] | settings and counters |
 
 pub mod answer;
 mod answers;
 mod appender;
+#[cfg(test)]
+mod bench;
 pub mod capability;
 pub mod config;
 pub mod dialect;
@@ -40,6 +43,7 @@ pub mod relays;
 pub mod shared;
 mod store;
 mod upstream;
+mod worker;
 
 pub use answer::{Answer, Known, Phase, Plain};
 pub use capability::Right;

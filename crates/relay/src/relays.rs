@@ -5,7 +5,6 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +13,6 @@ use parking_lot::Mutex;
 use tidings_frame::{End, EventObject, Position};
 use tidings_hub::{Hub, PublishError, StoreError};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 
 use crate::answer::{Answer, Begin, Known, Phase, Plain};
 use crate::answers::{Answers, Exceeded};
@@ -29,6 +27,10 @@ use crate::outgoing::{Outgoing, credentials};
 use crate::readers::Lease;
 use crate::store;
 use crate::upstream::{TlsError, Upstreams};
+use crate::worker::Worker;
+
+#[cfg(test)]
+mod tests;
 
 /// The file in the data folder that holds the key of capabilities.
 const KEY_FILE: &str = "capability.key";
@@ -141,7 +143,7 @@ pub struct Relays {
     /// What is counted.
     pub metrics: Metrics,
     pub(crate) runtime: Handle,
-    thread: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
+    worker: Worker,
 }
 
 impl std::fmt::Debug for Relays {
@@ -160,8 +162,7 @@ impl Relays {
         folder: &Path,
         configs: Vec<LlmConfig>,
     ) -> Result<Arc<Self>, StartError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (handle, (stop, stopped)) = (runtime.handle().clone(), oneshot::channel());
+        let worker = Worker::start("tidings-relay")?;
         let tls = configs.iter().flat_map(|config| &config.upstreams);
         let tls = tls.into_iter().any(|upstream| upstream.base.scheme_str() == Some("https"));
         let relays = Arc::new(Self {
@@ -173,19 +174,11 @@ impl Relays {
             configs: configs.into_iter().map(Arc::new).collect(),
             appender: Appender::new(hub.clone()),
             hub,
-            runtime: handle,
-            thread: Mutex::default(),
+            runtime: worker.runtime().clone(),
+            worker,
         });
         relays.recover()?;
         relays.runtime.spawn(relays.appender.clone().run());
-        let thread = std::thread::Builder::new().name("tidings-relay".into());
-        let thread = thread.spawn(move || {
-            // What still runs is dropped with the runtime, and its connections with it.
-            let _ = runtime.block_on(stopped);
-            // A name that is being looked up is waited for by nobody.
-            runtime.shutdown_background();
-        })?;
-        *relays.thread.lock() = Some((stop, thread));
         Ok(relays)
     }
 
@@ -198,12 +191,7 @@ impl Relays {
     /// Closes the connections to the upstreams and ends the thread: nothing is stored after this.
     /// What is unfinished is ended, or gone on with, at the next start.
     pub fn shut_down(&self) {
-        let thread = self.thread.lock().take();
-        if let Some((stop, thread)) = thread {
-            drop(stop);
-            // A thread that panicked has said so.
-            let _ = thread.join();
-        }
+        self.worker.stop();
     }
 
     /// Begins an answer, or finds the one that this request began before.
@@ -437,6 +425,11 @@ impl Relays {
         self.answers.lock().named(answer, response);
     }
 
+    /// Notes how an answer is about to end, before that is stored.
+    pub(crate) fn ending(&self, answer: &Answer, end: End) {
+        self.answers.lock().ending(answer, end);
+    }
+
     /// Forgets an answer of which no topic was made.
     pub(crate) fn came_to_nothing(&self, answer: &Answer) {
         self.answers.lock().remove(answer);
@@ -460,7 +453,7 @@ impl Relays {
             self.note(answer, &entry(answer, Some(end), &usage));
         }
         let now_ms = self.hub.now_ms();
-        self.answers.lock().ended(answer, now_ms, tokens(&usage));
+        self.answers.lock().ended(answer, end, now_ms, tokens(&usage));
         self.metrics.finished(end, &usage, answer.readers.count() == 0, begun);
         answer.end(end);
     }

@@ -19,6 +19,8 @@ use tokio::time::{Instant, sleep};
 mod ask;
 mod read;
 mod resume;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use ask::{plain, unreachable};
 
@@ -201,6 +203,7 @@ impl Generation {
         if self.ended && lost.is_none() {
             return (end, true);
         }
+        self.relays.ending(&self.answer, end);
         let topic = self.line.topic();
         // Whoever reads waits for an end: a disk that is full now may not be for ever.
         let begun = Instant::now();

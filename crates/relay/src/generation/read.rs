@@ -189,6 +189,9 @@ impl Generation {
         }
         let why = |error: Arc<PublishError>| format!("the answer cannot be stored: {error}");
         self.line.settled().await.map_err(why)?;
+        if let Some(end) = end {
+            self.relays.ending(&self.answer, end);
+        }
         self.line.hand_in(std::mem::take(&mut self.held), end);
         if end.is_some() {
             self.ended = true;

@@ -19,6 +19,8 @@ mod source;
 mod units;
 
 #[cfg(test)]
+mod relay_tests;
+#[cfg(test)]
 mod tests;
 
 use std::path::Path;

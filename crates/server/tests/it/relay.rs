@@ -1,14 +1,14 @@
 //! What the tests of the LLM relay share: an upstream that plays scripts, a server in front of it,
 //! and a reader that sees every byte of an answer.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tidings_frame::sse_decode::{Decoder, Limits};
 use tidings_relay::config::{ChatRoutes, LlmConfig};
 use tidings_scripted::{Script, Upstream};
 
-use crate::support::{Conn, Server};
+use crate::support::{Conn, PATIENCE, Server};
 
 /// A server with an upstream behind it.
 pub(crate) struct Relay {
@@ -149,7 +149,15 @@ impl Answered {
         let lower = head.to_ascii_lowercase();
         let length = lower.lines().find_map(|line| line.strip_prefix("content-length: "));
         let length = length.map_or(usize::MAX, |length| length.parse().unwrap());
-        while conn.buffered() < bytes_max.min(length) && conn.read_more() {}
+        // Heartbeats are no sign that the end will come.
+        let deadline = Instant::now() + PATIENCE;
+        while conn.buffered() < bytes_max.min(length) && conn.read_more() {
+            assert!(
+                Instant::now() < deadline,
+                "no end came, only {:?}",
+                String::from_utf8_lossy(&conn.take_input())
+            );
+        }
         let mut raw = conn.take_input();
         raw.truncate(bytes_max);
         let chunked = lower.contains("transfer-encoding: chunked");

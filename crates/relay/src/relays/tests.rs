@@ -1,0 +1,84 @@
+//! Which answers are found: those that are kept, by whatever a client has in hand, and no others.
+
+use std::sync::atomic::Ordering;
+
+use http::HeaderValue;
+
+use super::*;
+use crate::bench::{BEGIN_MS, Bench};
+use crate::dialect::Asked;
+
+/// How long answers are kept here: shorter than what a retry is looked for.
+const KEEP: Duration = Duration::from_secs(60);
+
+fn ask(fields: &[(&'static str, &'static str)]) -> Ask {
+    let body = Bytes::from_static(br#"{"model":"m","stream":true,"messages":[]}"#);
+    Ask {
+        relay: 0,
+        dialect: Dialect::Chat,
+        asked: Asked::read(Dialect::Chat, &body).unwrap(),
+        chat: None,
+        rest: "chat/completions".to_owned(),
+        headers: fields
+            .iter()
+            .map(|&(n, v)| (n.parse().unwrap(), HeaderValue::from_static(v)))
+            .collect(),
+        body,
+        on_disconnect: None,
+    }
+}
+
+#[test]
+fn an_answer_is_found_for_as_long_as_it_is_kept() {
+    let bench = Bench::new(|_| {});
+    let keep_ms = millis(KEEP);
+    let mut begin = Bench::begin("name", keep_ms);
+    begin.chat = Some("chat".to_owned());
+    let known = Known { response: Some("resp_1".to_owned()), ..Known::default() };
+    let answer = Answer::new(begin, Phase::Ended(End::Done), known);
+    bench.relays.answers.lock().insert(answer);
+    let found = || {
+        let relays = &bench.relays;
+        [relays.answer("name"), relays.by_response(0, "resp_1"), relays.by_chat(0, "owner", "chat")]
+            .map(|found| found.map(|answer| answer.name.clone()))
+    };
+    for (now_ms, kept) in [(0, true), (keep_ms - 1, true), (keep_ms, false), (u64::MAX / 2, false)]
+    {
+        bench.now_ms.store(BEGIN_MS + now_ms, Ordering::Relaxed);
+        let wanted = kept.then(|| "name".to_owned());
+        assert_eq!(found(), [wanted.clone(), wanted.clone(), wanted], "after {now_ms} ms");
+    }
+    assert!(bench.relays.by_response(1, "resp_1").is_none(), "another relay's");
+    assert!(bench.relays.by_chat(0, "other", "chat").is_none(), "another caller's");
+}
+
+/// The topic has gone: whoever was sent there would wait for ever.
+#[test]
+fn a_repeated_request_joins_no_answer_that_is_not_kept() {
+    for fields in [[("idempotency-key", "k")], [("x-stainless-retry-count", "1")]] {
+        let bench = Bench::new(|llm| llm.keep = KEEP);
+        let ask = |after_ms: u64| {
+            bench.now_ms.store(BEGIN_MS + after_ms, Ordering::Relaxed);
+            let found = bench.relays.ask(ask(&fields)).unwrap();
+            (found.attached, found.answer.name.clone())
+        };
+        let first = ask(0);
+        assert!(!first.0, "{fields:?}");
+        let keep_ms = millis(KEEP);
+        assert_eq!(ask(keep_ms - 1), (true, first.1.clone()), "{fields:?}");
+        let (attached, name) = ask(keep_ms);
+        assert!(!attached && name != first.1, "{fields:?}");
+    }
+}
+
+#[test]
+fn a_capability_holds_for_as_long_as_its_answer() {
+    let bench = Bench::new(|llm| llm.keep = KEEP);
+    let found = bench.relays.ask(ask(&[])).unwrap();
+    let token = bench.relays.capability(&found.answer, Right::Read);
+    for (after_ms, allowed) in [(0, true), (millis(KEEP), true), (millis(KEEP) + 1_000, false)] {
+        bench.now_ms.store(BEGIN_MS + after_ms, Ordering::Relaxed);
+        let allows = bench.relays.allows(&token, &found.answer.name, Right::Read);
+        assert_eq!(allows, allowed, "after {after_ms} ms");
+    }
+}
