@@ -22,10 +22,13 @@ pub enum Framing {
     /// section 7.1): what an API's own clients expect. They take every block for part of the
     /// answer, and only the missing last chunk tells them that a connection broke.
     Answer,
+    /// As `Answer`, for HTTP/1.0, which knows no chunks: the body ends with the connection.
+    Unchunked,
 }
 
 /// All framings, in the order of [`Framing::index`].
-pub(crate) const FRAMINGS: [Framing; 3] = [Framing::Plain, Framing::Envelope, Framing::Answer];
+pub(crate) const FRAMINGS: [Framing; 4] =
+    [Framing::Plain, Framing::Envelope, Framing::Answer, Framing::Unchunked];
 
 /// Digits of a chunk's size, as many as the largest event needs; leading zeros are allowed.
 const CHUNK_SIZE_DIGITS: usize = 8;
@@ -36,6 +39,12 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 impl Framing {
     pub(crate) const fn index(self) -> usize {
         self as usize
+    }
+
+    /// Whether it is an answer's: without anything that Tidings itself says.
+    #[must_use]
+    pub const fn is_answer(self) -> bool {
+        matches!(self, Self::Answer | Self::Unchunked)
     }
 
     /// Appends an event that was read as an object, with a text for its data.
@@ -59,7 +68,7 @@ impl Framing {
     #[must_use]
     pub const fn heartbeat(self) -> &'static [u8] {
         match self {
-            Self::Plain | Self::Envelope => HEARTBEAT,
+            Self::Plain | Self::Envelope | Self::Unchunked => HEARTBEAT,
             // The same in a chunk. One line end: with two, clients that know the last id dispatch
             // an event of no data.
             Self::Answer => b"2\r\n:\n\r\n",
@@ -113,27 +122,29 @@ impl Framed<'_> {
         let event_type = self.event_type.and_then(sent_event_type);
         if self.end.is_none() || !self.data.is_empty() {
             let data = match framing {
-                Framing::Plain | Framing::Answer if self.binary => Cow::Owned(
-                    base64::engine::general_purpose::STANDARD.encode(self.data).into_bytes(),
-                ),
-                Framing::Plain | Framing::Answer => Cow::Borrowed(self.data),
                 Framing::Envelope => {
                     let mut object = Vec::with_capacity(self.data.len() + 128);
                     self.object().write_to(&mut object);
                     Cow::Owned(object)
                 }
+                _ if self.binary => Cow::Owned(
+                    base64::engine::general_purpose::STANDARD.encode(self.data).into_bytes(),
+                ),
+                _ => Cow::Borrowed(self.data),
             };
             let frame = Frame { id: Some(self.id), event: event_type, retry_ms: None, data: &data };
             match framing {
                 Framing::Answer => chunk(out, |out| frame.encode(out)),
-                Framing::Plain | Framing::Envelope => frame.encode(out),
+                _ => frame.encode(out),
             }
         }
-        if self.end.is_some() && framing == Framing::Answer {
-            out.extend_from_slice(LAST_CHUNK);
-        } else if let Some(reason) = self.end {
-            let topic = (framing == Framing::Envelope).then_some(Cow::Borrowed(self.topic));
-            encode_end_notice(self.id, &EndNotice { reason, topic }, out);
+        match (self.end, framing) {
+            (None, _) | (Some(_), Framing::Unchunked) => {}
+            (Some(_), Framing::Answer) => out.extend_from_slice(LAST_CHUNK),
+            (Some(reason), Framing::Plain | Framing::Envelope) => {
+                let topic = (framing == Framing::Envelope).then_some(Cow::Borrowed(self.topic));
+                encode_end_notice(self.id, &EndNotice { reason, topic }, out);
+            }
         }
     }
 

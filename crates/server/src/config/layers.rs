@@ -137,11 +137,13 @@ impl Layers {
         items: &[toml::Spanned<DeValue<'_>>],
         lines: &Lines<'_>,
     ) {
+        // What a relay must have depends on its kind, and is checked with it.
+        let has_pattern = fields.iter().any(|field| field.name == "pattern");
         for (index, item) in items.iter().enumerate() {
             let item_path = format!("{path}[{index}]");
             match item.get_ref() {
                 DeValue::Table(table) => {
-                    if !table.keys().any(|key| key.get_ref() == "pattern") {
+                    if has_pattern && !table.keys().any(|key| key.get_ref() == "pattern") {
                         let source = Some(lines.at(item.span().start));
                         let message = "it has no `pattern`, so it would match nothing".to_owned();
                         self.problem(source, item_path.clone(), message);

@@ -49,7 +49,7 @@ fn what_contradicts_itself_is_refused() {
     for (text, at, why) in [
         ("keep = \"1m\"", "keep", "less time than it may take (runtime_max)"),
         ("keep = \"10m\"\nruntime_max = \"11m\"", "keep", "less time than it may take"),
-        ("runtime_max = \"25h\"", "keep", "less time than it may take"),
+        ("runtime_max = \"1d\"\nkeep = \"23h\"", "keep", "less time than it may take"),
         ("on_disconnect = \"never\"", "on_disconnect", "cancel-after="),
         ("on_disconnect = \"cancel-after=5\"", "on_disconnect", "cancel-after="),
         ("fallbacks = [\"ftp://a/\"]", "fallbacks", "a URL such as"),

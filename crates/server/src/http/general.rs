@@ -22,6 +22,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tidings_frame::ErrorCode;
+use tidings_hub::Framing;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -168,7 +169,11 @@ async fn respond(
         },
     };
     let reply = match outcome {
-        Ok(Outcome::Subscribe(asked)) => {
+        Ok(Outcome::Subscribe(mut asked)) => {
+            // A client of HTTP/1.0 reads chunks as data (RFC 9112, section 6.1).
+            if asked.view.framing == Framing::Answer && parts.version < http::Version::HTTP_11 {
+                asked.view.framing = Framing::Unchunked;
+            }
             *cell.lock() = Some(asked);
             // The connection is taken apart at its next poll, before anything is written.
             return std::future::pending().await;

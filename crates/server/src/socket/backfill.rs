@@ -13,7 +13,7 @@ use bytes::Bytes;
 use rustix::event::{Timespec, epoll};
 use tidings_frame::sse_encode::encode_gap;
 use tidings_frame::{ErrorCode, Position};
-use tidings_hub::{Backlog, Framing};
+use tidings_hub::Backlog;
 use tidings_relay::merged;
 
 use super::conn::{Subscriber, Wrote};
@@ -176,7 +176,7 @@ impl Backfill {
         let mut backlog = Backlog::new(asked.selection.clone());
         let started = hub.start(&mut backlog, &asked.start);
         let origin = asked.origin.as_deref();
-        let first = if started.gap.is_some() && asked.view.framing == Framing::Answer {
+        let first = if started.gap.is_some() && asked.view.framing.is_answer() {
             // An API's own clients would take a gap for a part of the answer.
             let mut out = Vec::new();
             subscriber.closing = true;
@@ -260,7 +260,7 @@ impl Backfill {
             }
         };
         let mut span = step.span;
-        if step.gap.is_some() && subscriber.view.framing == Framing::Answer {
+        if step.gap.is_some() && subscriber.view.framing.is_answer() {
             // Without the last chunk of the body the client knows that it is not whole.
             return self.end(key);
         }
@@ -318,7 +318,7 @@ impl Backfill {
                 continue;
             };
             let subscriber = &mut laggard.subscriber;
-            let leaves = subscriber.view.framing != Framing::Answer
+            let leaves = !subscriber.view.framing.is_answer()
                 && gone_ms.is_some_and(|gone_ms| {
                     crate::app::scatter(subscriber.id) % drain_ms.max(1) < gone_ms
                 });

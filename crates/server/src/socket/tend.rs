@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use rustix::event::epoll;
-use tidings_hub::Framing;
 
 use super::conn::Wrote;
 use super::shard::{Conn, Drain, Shard, TICK_MS};
@@ -87,7 +86,7 @@ impl Shard {
             .filter(|(_, conn)| match conn {
                 // An API's own clients cannot come back in the middle of an answer: they may have
                 // the rest, within the grace time.
-                Conn::Seat(seat) if seat.subscriber.view.framing == Framing::Answer => false,
+                Conn::Seat(seat) if seat.subscriber.view.framing.is_answer() => false,
                 Conn::Seat(seat) => {
                     over || crate::app::scatter(seat.subscriber.id) % jitter_ms < gone_ms
                 }

@@ -20,6 +20,8 @@ mod publish;
 mod relay;
 mod relay_answers;
 mod relay_chat;
+mod relay_edges;
+mod relay_headers;
 mod relay_lifecycle;
 mod relay_resume;
 mod relay_upstream;
