@@ -84,6 +84,9 @@ pub struct Answer {
     pub readers: Arc<Readers>,
     pub(crate) known: Mutex<Known>,
     phase: watch::Sender<Phase>,
+    /// The upstream's header fields, until whoever asked has taken them: a short answer is over
+    /// before that one looks.
+    upstream: Mutex<Option<Arc<HeaderMap>>>,
     /// How it is about to end, known before its readers are told.
     ending: Mutex<Option<End>>,
     stopped: AtomicBool,
@@ -127,6 +130,7 @@ impl Answer {
             readers: Arc::default(),
             known: Mutex::new(known),
             phase: watch::Sender::new(phase),
+            upstream: Mutex::default(),
             ending: Mutex::default(),
             stopped: AtomicBool::new(false),
             stop: Notify::new(),
@@ -201,13 +205,24 @@ impl Answer {
         self.phase.send_if_modified(|phase| {
             let asking = matches!(phase, Phase::Asking);
             if asking {
+                if let Phase::Streaming(Some(headers)) = &next {
+                    *self.upstream.lock() = Some(headers.clone());
+                }
                 *phase = next;
             }
             asking
         })
     }
 
+    /// Takes the upstream's header fields, for whoever asked.
+    pub fn take_upstream(&self) -> Option<Arc<HeaderMap>> {
+        self.upstream.lock().take()
+    }
+
     pub(crate) fn end(&self, end: End) {
+        if self.readers.count() == 0 {
+            self.take_upstream();
+        }
         self.phase.send_replace(Phase::Ended(end));
     }
 

@@ -1,9 +1,11 @@
 //! What passes between a client and the upstream besides the bodies: the table of header fields,
 //! each way, and whose key a request carries.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tidings_relay::config::{Endpoint, Secret};
-use tidings_scripted::{Script, Upstream};
+use tidings_scripted::{At, Fault, Script, Upstream};
 
 use crate::relay::{Answered, Relay, chat, messages};
 
@@ -56,8 +58,11 @@ fn of_an_upstreams_answer_passes_what_is_the_clients() {
         let named = script.header("connection", "x-of-the-hop, keep-alive");
         ANSWERED.iter().fold(named, |script, (name, value, _)| script.header(name, value))
     };
+    let pause = Fault::pause(At::Token(0), Duration::from_millis(100));
     let cases = [
-        ("a stream", true, Script::text("one")),
+        ("a stream", true, Script::text("one two").fault(pause)),
+        // Over before the client is answered.
+        ("a short stream", true, Script::text("one")),
         ("a whole answer", false, Script::text("one")),
         ("a refusal", true, Script::refuse(429, "slow down")),
     ];

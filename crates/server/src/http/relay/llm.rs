@@ -141,8 +141,9 @@ pub(super) async fn begin(request: &Request<'_>, ask: Ask) -> Result<Outcome, Ap
     };
     let upstream = match &phase {
         Phase::Plain(answer) => return Ok(plain(answer).into()),
-        Phase::Streaming(headers) => headers.clone(),
-        Phase::Asking | Phase::Ended(_) => None,
+        Phase::Streaming(headers) if found.attached => headers.clone(),
+        _ if found.attached => None,
+        _ => found.answer.take_upstream(),
     };
     let start = after(app, found.answer.before);
     super::stream(app, relays, head, found, start, upstream.as_deref())
