@@ -82,20 +82,23 @@ pub fn check_direction(manifest: &str) -> Vec<String> {
     wrong
 }
 
-/// The dependencies of the workspace that the page of dependencies does not explain.
+/// The dependencies of the workspace that the page of dependencies explains not once but never, or
+/// several times.
 #[must_use]
 pub fn check_explained(workspace: &str, page: &str) -> Vec<String> {
+    let lines_of = |name: &str| {
+        let explains = |line: &&str| {
+            let first = line.split('|').nth(1).unwrap_or_default();
+            first.split(['`', ',', ' ']).any(|word| word == name)
+        };
+        page.lines().filter(explains).count()
+    };
     tables(workspace)
         .remove("workspace.dependencies")
         .unwrap_or_default()
         .into_iter()
         .filter(|name| !name.starts_with("tidings"))
-        .filter(|name| {
-            !page.lines().any(|line| {
-                let first = line.split('|').nth(1).unwrap_or_default();
-                first.split(['`', ',', ' ']).any(|word| word == name)
-            })
-        })
+        .filter(|name| lines_of(name) != 1)
         .collect()
 }
 
@@ -121,10 +124,13 @@ mod tests {
     }
 
     #[test]
-    fn an_unexplained_dependency_is_found() {
+    fn a_dependency_is_explained_once() {
         let workspace = "[workspace.dependencies]\ntidings-log = { path = \"x\" }\n# a = 1\n\
-                         serde = \"1\"\nserde_json = \"1\"\n[profile.dev]\ndebug = 1\n";
-        let page = "| `serde_json` | for | why serde |\n";
+                         serde = \"1\"\nserde_json = \"1\"\nhyper = \"1\"\n\
+                         [profile.dev]\ndebug = 1\n";
+        let page = "| `serde_json` | for | why serde |\n| http, `hyper` | a | b |\n";
         assert_eq!(check_explained(workspace, page), ["serde"]);
+        let twice = format!("{page}| hyper | for | once more |\n| `serde` | c | d |\n");
+        assert_eq!(check_explained(workspace, &twice), ["hyper"]);
     }
 }

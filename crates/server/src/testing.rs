@@ -76,3 +76,17 @@ impl Server {
 fn join(thread: JoinHandle<Result<(), RunError>>) -> Result<(), RunError> {
     thread.join().unwrap_or_else(|_| Err(std::io::Error::other("the server panicked").into()))
 }
+
+/// A small reproducible source of choices (xorshift64), for tests that decide who is cut when.
+#[derive(Clone, Debug)]
+pub struct Dice(pub u64);
+
+impl Dice {
+    /// A number below `sides`, which is not 0. The seed is not 0 either.
+    pub fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % sides
+    }
+}

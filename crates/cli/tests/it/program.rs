@@ -2,7 +2,8 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 
 /// What one run of the program said.
 #[derive(Debug)]
@@ -47,21 +48,22 @@ pub(crate) fn run(arguments: &[&str]) -> Outcome {
     finish(command().args(arguments))
 }
 
-/// Runs the program with this text on its standard input.
-pub(crate) fn run_with_input(arguments: &[&str], input: &[u8]) -> Outcome {
-    let mut child = command()
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+/// Begins a command with this text on its standard input, which a thread writes, and with pipes for
+/// what it says.
+pub(crate) fn begin_with_input(command: &mut Command, input: Vec<u8>) -> (Child, JoinHandle<()>) {
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_owned();
     let writer = std::thread::spawn(move || {
         // A program that refuses its arguments does not read: a closed pipe is part of the test.
         let _ = stdin.write_all(&input);
     });
+    (child, writer)
+}
+
+/// Runs the program with this text on its standard input.
+pub(crate) fn run_with_input(arguments: &[&str], input: &[u8]) -> Outcome {
+    let (child, writer) = begin_with_input(command().args(arguments), input.to_owned());
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
     outcome(output)

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tidings_frame::sse_decode::Decoder;
+use tidings_server::testing::Dice;
 use tokio::net::TcpStream;
 
 use crate::raw::{Connection, Follower, PATIENCE, address, publish, wait_for};
@@ -103,18 +104,6 @@ impl Follows {
             Self::Two(..) => EVENTS / TOPICS * 2,
             Self::All => EVENTS,
         }
-    }
-}
-
-/// Small and good enough to decide who is cut when.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % sides
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tidings_frame::sse_decode::{Decoder, Limits};
 use tidings_relay::config::{ChatRoutes, LlmConfig};
-use tidings_scripted::{Script, Upstream};
+use tidings_scripted::{Script, Seen, Upstream};
 
 use crate::support::{Conn, PATIENCE, Server};
 
@@ -63,6 +63,29 @@ impl Relay {
         let headers = format!("Content-Type: application/json\r\n{headers}");
         conn.ask("POST", path, &headers, body.to_string().as_bytes());
         conn
+    }
+
+    /// Sends a request for a streamed answer and reads the head of it.
+    #[track_caller]
+    pub(crate) fn begin(&self, path: &str, headers: &str, body: &Value) -> (Conn, Answered) {
+        let mut conn = self.ask(path, headers, body);
+        let head = conn.head().expect("an answer, not the end of the connection");
+        let status = status_of(&head);
+        (conn, Answered { status, head, body: Vec::new(), whole: false })
+    }
+
+    /// Stops the server in order and starts it again over the same folder and the same upstream.
+    pub(crate) fn restart(self) -> Self {
+        let Self { upstream, server } = self;
+        Self { upstream, server: server.restart() }
+    }
+
+    /// Waits until the client of the upstream's answer `number` has closed its connection.
+    #[track_caller]
+    pub(crate) fn is_left(&self, number: u64) {
+        let left =
+            |seen: &Seen| seen.answer(number).is_some_and(|it| it.closed_by_client.is_some());
+        assert!(self.upstream.wait_for(left), "the upstream is left to go on");
     }
 
     /// The whole answer to a chat request.
@@ -145,7 +168,7 @@ impl Answered {
     pub(crate) fn read(conn: Conn, bytes_max: usize) -> Self {
         let mut conn = conn;
         let head = conn.head().expect("an answer, not the end of the connection");
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let status = status_of(&head);
         let lower = head.to_ascii_lowercase();
         let length = lower.lines().find_map(|line| line.strip_prefix("content-length: "));
         let length = length.map_or(usize::MAX, |length| length.parse().unwrap());
@@ -218,6 +241,10 @@ impl Answered {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
+}
+
+fn status_of(head: &str) -> u16 {
+    head.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 /// The text that one event adds.

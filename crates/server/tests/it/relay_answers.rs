@@ -89,8 +89,7 @@ fn a_key_outlives_the_process() {
     relay.play(Script::text("one two"));
     let key = "Idempotency-Key: k\r\n";
     let first = relay.chat(key);
-    let Relay { upstream, server } = relay;
-    let relay = Relay { upstream, server: server.restart() };
+    let relay = relay.restart();
     let again = relay.chat(key);
     assert_eq!(again.body, first.body);
     assert_eq!(relay.asked(), 1);
@@ -104,8 +103,7 @@ fn a_key_of_a_refused_request_is_free_again() {
     let key = "Idempotency-Key: k\r\n";
     assert_eq!(relay.chat(key).status, 429);
     relay.play(Script::text("one two"));
-    let Relay { upstream, server } = relay;
-    let relay = Relay { upstream, server: server.restart() };
+    let relay = relay.restart();
     let answered = relay.chat(key);
     assert_eq!((answered.status, answered.text().as_str()), (200, "one two"));
     assert_eq!(relay.chat(key).text(), "one two");
@@ -120,8 +118,7 @@ fn an_answer_of_nothing_ends_after_a_restart() {
     let key = "Idempotency-Key: k\r\n";
     let mut conn = relay.ask("/v1/chat/completions", key, &chat("hello"));
     conn.head().unwrap();
-    let Relay { upstream, server } = relay;
-    let relay = Relay { upstream, server: server.restart() };
+    let relay = relay.restart();
     let again = relay.chat(key);
     assert!(again.whole && again.last()["error"].is_object(), "{again:?}");
     assert_eq!(relay.asked(), 1);
@@ -204,8 +201,7 @@ fn a_caller_has_so_many_tokens() {
     relay.play(Script::text("one").usage(60, 20));
     assert_eq!(relay.chat("").status, 200);
     assert_eq!(relay.chat("").status, 200, "160 tokens, but who could have known");
-    let Relay { upstream, server } = relay;
-    let relay = Relay { upstream, server: server.restart() };
+    let relay = relay.restart();
     let refused = relay.chat("");
     assert_eq!(refused.status, 429, "also after a restart");
     assert!(refused.header("retry-after").parse::<u64>().unwrap() > 3_600);

@@ -139,9 +139,7 @@ fn who_comes_back_in_time_keeps_an_answer_alive() {
     let grace = Duration::from_millis(1_000);
     let relay = Relay::with(|llm| llm.on_disconnect = OnDisconnect::CancelAfter(grace));
     relay.play(Script::text("one two").fault(Fault::pause(At::Token(1), 3 * grace)));
-    let mut conn = relay.ask("/v1/chat/completions", "", &chat("hello"));
-    let head = conn.head().unwrap();
-    let answered = Answered { status: 200, head, body: Vec::new(), whole: false };
+    let (conn, answered) = relay.begin("/v1/chat/completions", "", &chat("hello"));
     until("a token has come", || relay.told(&answered) == "one");
     drop(conn);
     until("nobody reads", || relay.described(&answered)["readers"] == 0);

@@ -81,16 +81,11 @@ fn a_stop_closes_the_upstream_and_keeps_the_part() {
     for (path, body) in apis() {
         let relay = Relay::start();
         relay.play(Script::text("one two three").fault(Fault::hang(At::Token(2))));
-        let mut conn = relay.ask(path, "", &body);
-        let head = conn.head().unwrap();
-        let answered = Answered { status: 200, head, body: Vec::new(), whole: false };
+        let (conn, answered) = relay.begin(path, "", &body);
         until("two tokens", || relay.told(&answered) == "one two");
         assert_eq!(relay.stop(&answered)["state"], "cancelled", "{path}");
         assert_eq!(relay.stop(&answered)["state"], "cancelled", "{path}: as often as you like");
-        let closed = |seen: &tidings_scripted::Seen| {
-            seen.answer(0).is_some_and(|a| a.closed_by_client.is_some())
-        };
-        assert!(relay.upstream.wait_for(closed), "{path}: the upstream may stop too");
+        relay.is_left(0);
         let raw = conn.rest();
         assert!(raw.ends_with(b"0\r\n\r\n"), "{path}: readers are let go");
         let text = String::from_utf8(raw).unwrap();
@@ -112,10 +107,7 @@ fn the_openai_way_to_cancel() {
         let reply = relay.server.request("POST", "/v1/responses/resp_1/cancel", "", b"");
         reply.status == 200 && reply.json()["status"] == "cancelled"
     });
-    let closed = |seen: &tidings_scripted::Seen| {
-        seen.answer(0).is_some_and(|a| a.closed_by_client.is_some())
-    };
-    assert!(relay.upstream.wait_for(closed));
+    relay.is_left(0);
 }
 
 #[test]
@@ -154,10 +146,7 @@ const PAUSE: Duration = Duration::from_millis(1_500);
 fn an_answer_that_somebody_else_reads_is_not_abandoned() {
     let relay = Relay::with(|llm| llm.on_disconnect = OnDisconnect::Cancel);
     relay.play(Script::text("one two").fault(Fault::pause(At::Token(1), PAUSE)));
-    let conn = relay.ask("/v1/chat/completions", "", &chat("hello"));
-    let mut conn = conn;
-    let head = conn.head().unwrap();
-    let answered = Answered { status: 200, head, body: Vec::new(), whole: false };
+    let (conn, answered) = relay.begin("/v1/chat/completions", "", &chat("hello"));
     let second = relay.server.subscribe(&answered.link());
     drop(conn);
     let rest = second.until_end();
@@ -192,10 +181,7 @@ fn what_takes_too_long_is_told() {
     let relay = Relay::with(|llm| llm.runtime_max = short);
     relay.play(hang(At::Token(1)));
     assert!(error_of(&relay.chat("")).unwrap().contains("timeout"));
-    let closed = |seen: &tidings_scripted::Seen| {
-        seen.answer(0).is_some_and(|a| a.closed_by_client.is_some())
-    };
-    assert!(relay.upstream.wait_for(closed));
+    relay.is_left(0);
 }
 
 #[test]
@@ -290,12 +276,9 @@ fn what_a_stopped_process_left_unfinished_ends_with_an_error() {
         let relay = Relay::start();
         relay.play(Script::text("one two three").fault(Fault::hang(At::Token(2))));
         let key = "Idempotency-Key: k\r\n";
-        let mut conn = relay.ask(path, key, &body);
-        let head = conn.head().unwrap();
-        let answered = Answered { status: 200, head, body: Vec::new(), whole: false };
+        let (conn, answered) = relay.begin(path, key, &body);
         until("two tokens", || relay.told(&answered) == "one two");
-        let Relay { upstream, server } = relay;
-        let relay = Relay { upstream, server: server.restart() };
+        let relay = relay.restart();
         let cut = conn.rest();
         assert!(!cut.ends_with(b"0\r\n\r\n"), "{path}: the client knows that it was cut");
         let again = Answered::read(relay.ask(path, key, &body), usize::MAX);

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tidings_frame::sse_decode::Decoder;
+use tidings_server::testing::Dice;
 use tokio::net::TcpStream;
 
 use crate::support::{DOORS, PATIENCE, Server, request, sequence};
@@ -230,18 +231,6 @@ fn a_pattern_while_topics_come_and_go() {
         if number % 3 == 0 {
             assert_eq!(server.request("DELETE", &topic, "", b"").status, 204);
         }
-    }
-}
-
-/// Small and good enough to decide who is cut when.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % sides
     }
 }
 

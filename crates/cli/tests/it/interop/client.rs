@@ -1,9 +1,9 @@
 //! Runs a client's program with a list of jobs, and collects what each came to.
 
 use std::collections::HashMap;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::environment::Environment;
 use super::silence;
-use crate::program::in_repository;
+use crate::program::{begin_with_input, in_repository};
 
 /// Longest time for all jobs of one program, besides the silences.
 const PROGRAM_MAX: Duration = Duration::from_secs(240);
@@ -29,23 +29,14 @@ pub(super) fn run(environment: &Environment, program: &str, jobs: &[Value]) -> R
     let interpreter = if of_python { environment.python.clone() } else { node };
     let mut words = program.split(' ');
     let script = in_repository("interop").join(words.next().unwrap());
-    let mut child = Command::new(interpreter)
+    let mut command = Command::new(interpreter);
+    command
         .arg(script)
         .args(words)
         // Nothing is written beside the sources, and nobody's settings change what is tested.
         .env("PYTHONDONTWRITEBYTECODE", "1")
-        .env("NO_PROXY", "127.0.0.1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let jobs = serde_json::to_vec(jobs).unwrap();
-    std::thread::spawn(move || {
-        // A program that fails at once does not read.
-        let _ = stdin.write_all(&jobs);
-    });
+        .env("NO_PROXY", "127.0.0.1");
+    let (mut child, _) = begin_with_input(&mut command, serde_json::to_vec(jobs).unwrap());
     let (done, over) = mpsc::channel();
     let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
     let errors = std::thread::spawn(move || {

@@ -4,15 +4,9 @@ use serde_json::Value;
 
 use super::{Said, State, Whole, spoken, value};
 use crate::dialect::chat::{CHOICES_MAX, Chunk, is_done};
-use crate::dialect::json::{self, Raw, object};
+use crate::dialect::json;
 use crate::dialect::reader::Facts;
 use crate::dialect::tool_calls::{self, ToolCall};
-
-object! {
-    struct Refused {
-        kind: Raw<'a> = "type",
-    }
-}
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Answer {
@@ -42,9 +36,7 @@ impl Answer {
             return;
         };
         if json::truthy(chunk.error) {
-            let refused: Refused<'_> = json::within(chunk.error);
-            let cancelled = json::written(refused.kind) == Some("cancelled");
-            self.state = if cancelled { State::Cancelled } else { State::Failed };
+            self.state = State::after(chunk.error);
         }
         self.facts.identify(chunk.id, chunk.model);
         if chunk.usage.is_some() {

@@ -3,18 +3,12 @@
 use serde_json::{Map, Value};
 
 use super::{Said, State, Whole, spoken, value};
-use crate::dialect::json::{self, Raw, object};
+use crate::dialect::json::{self, Raw};
 use crate::dialect::messages::{Block, Event, Message};
 use crate::dialect::reader::Facts;
 
 /// Most content blocks of one answer.
 const BLOCKS_MAX: usize = 1_024;
-
-object! {
-    struct Refused {
-        kind: Raw<'a> = "type",
-    }
-}
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Answer {
@@ -58,9 +52,7 @@ impl Answer {
             }
             "message_stop" => self.state = State::Completed,
             kind if kind == "error" || json::truthy(event.error) => {
-                let refused: Refused<'_> = json::within(event.error);
-                let cancelled = json::written(refused.kind) == Some("cancelled");
-                self.state = if cancelled { State::Cancelled } else { State::Failed };
+                self.state = State::after(event.error);
             }
             _ => {}
         }

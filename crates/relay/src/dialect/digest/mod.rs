@@ -9,7 +9,15 @@ mod responses;
 
 use serde_json::{Map, Value};
 
-use super::{Dialect, json};
+use super::Dialect;
+use super::json::{self, Raw, object};
+
+object! {
+    /// An error as chat completions and Messages tell it.
+    struct Refused {
+        kind: Raw<'a> = "type",
+    }
+}
 
 /// What the records of an answer come to.
 #[derive(Clone, Debug)]
@@ -37,6 +45,13 @@ enum State {
 }
 
 impl State {
+    /// How an answer stands that broke off with this error.
+    fn after(error: Raw<'_>) -> Self {
+        let refused: Refused<'_> = json::within(error);
+        let cancelled = json::written(refused.kind) == Some("cancelled");
+        if cancelled { Self::Cancelled } else { Self::Failed }
+    }
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::InProgress => "in_progress",
