@@ -3,7 +3,7 @@
 
 use tidings_scripted::{At, Fault, Script};
 
-use crate::relay::{Answered, Event, Relay, apis, chat, responses};
+use crate::relay::{Answered, Event, Relay, apis, chat, responses, text_of};
 use crate::support::{sequence, until};
 
 /// Long enough for several reads and short enough to be cut at each of its bytes.
@@ -194,6 +194,8 @@ fn a_late_reader_gets_a_snapshot_and_the_rest() {
         relay.stop(&part);
         let rest = late.until_end();
         assert!(rest.iter().all(|event| sequence(&event.id) > sequence(&snapshot.id)), "{path}");
+        let told: String = rest.iter().map(|event| text_of(&event.data)).collect();
+        assert_eq!(told, "", "{path}: nothing of the snapshot is told again");
         assert_eq!(rest.last().unwrap().kind, "end", "{path}");
         let raw = format!("{}&earliest=true", part.link());
         let raw = relay.server.subscribe(&raw).until_end();
