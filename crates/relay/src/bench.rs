@@ -28,6 +28,13 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new(change: impl FnOnce(&mut LlmConfig)) -> Self {
+        let bench = Self::running(change);
+        bench.relays.shut_down();
+        bench
+    }
+
+    /// Relays with their thread.
+    pub(crate) fn running(change: impl FnOnce(&mut LlmConfig)) -> Self {
         let mut config = LlmConfig::new("llm", "/v1", "http://127.0.0.1:1/v1".parse().unwrap());
         change(&mut config);
         let disk = CrashStorage::new();
@@ -41,7 +48,6 @@ impl Bench {
         let hub = Hub::open(opened, Options { rules, event_bytes_max: 1 << 20, clock }).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let relays = Relays::start(hub.clone(), folder.path(), vec![config]).unwrap();
-        relays.shut_down();
         Self { disk, hub, relays, now_ms, _folder: folder }
     }
 

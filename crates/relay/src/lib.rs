@@ -20,7 +20,6 @@
 //! | [`shared`] | one stream that many share: no request and no answer, only a topic that is fed |
 //! | [`merged`] | catching up in fewer, longer events |
 //! | [`readers`] | who reads, and when nobody does |
-//! | `worker` | the threads that all of this is done on |
 //! | [`config`], [`metrics`] | settings and counters |
 
 pub mod answer;
@@ -43,7 +42,6 @@ pub mod relays;
 pub mod shared;
 mod store;
 mod upstream;
-mod worker;
 
 pub use answer::{Answer, Known, Phase, Plain};
 pub use capability::Right;

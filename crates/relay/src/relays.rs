@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use parking_lot::Mutex;
 use tidings_frame::{End, EventObject, Position};
 use tidings_hub::{Hub, PublishError, StoreError};
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use crate::answer::{Answer, Begin, Known, Phase, Plain};
 use crate::answers::{Answers, Exceeded};
@@ -27,7 +29,6 @@ use crate::outgoing::{Outgoing, credentials};
 use crate::readers::Lease;
 use crate::store;
 use crate::upstream::{TlsError, Upstreams};
-use crate::worker::Worker;
 
 #[cfg(test)]
 mod tests;
@@ -143,7 +144,7 @@ pub struct Relays {
     /// What is counted.
     pub metrics: Metrics,
     pub(crate) runtime: Handle,
-    worker: Worker,
+    thread: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
 }
 
 impl std::fmt::Debug for Relays {
@@ -162,7 +163,8 @@ impl Relays {
         folder: &Path,
         configs: Vec<LlmConfig>,
     ) -> Result<Arc<Self>, StartError> {
-        let worker = Worker::start("tidings-relay")?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (handle, (stop, stopped)) = (runtime.handle().clone(), oneshot::channel());
         let tls = configs.iter().flat_map(|config| &config.upstreams);
         let tls = tls.into_iter().any(|upstream| upstream.base.scheme_str() == Some("https"));
         let relays = Arc::new(Self {
@@ -174,11 +176,19 @@ impl Relays {
             configs: configs.into_iter().map(Arc::new).collect(),
             appender: Appender::new(hub.clone()),
             hub,
-            runtime: worker.runtime().clone(),
-            worker,
+            runtime: handle,
+            thread: Mutex::default(),
         });
         relays.recover()?;
         relays.runtime.spawn(relays.appender.clone().run());
+        let thread = std::thread::Builder::new().name("tidings-relay".into());
+        let thread = thread.spawn(move || {
+            // What still runs is dropped with the runtime, and its connections with it.
+            let _ = runtime.block_on(stopped);
+            // A name that is being looked up is waited for by nobody.
+            runtime.shutdown_background();
+        })?;
+        *relays.thread.lock() = Some((stop, thread));
         Ok(relays)
     }
 
@@ -191,7 +201,12 @@ impl Relays {
     /// Closes the connections to the upstreams and ends the thread: nothing is stored after this.
     /// What is unfinished is ended, or gone on with, at the next start.
     pub fn shut_down(&self) {
-        self.worker.stop();
+        let thread = self.thread.lock().take();
+        if let Some((stop, thread)) = thread {
+            drop(stop);
+            // A thread that panicked has said so.
+            let _ = thread.join();
+        }
     }
 
     /// Begins an answer, or finds the one that this request began before.

@@ -1,12 +1,16 @@
 //! Which answers are found: those that are kept, by whatever a client has in hand, and no others.
 
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 
 use http::HeaderValue;
 
 use super::*;
 use crate::bench::{BEGIN_MS, Bench};
 use crate::dialect::Asked;
+
+/// Longest time that anything may take here; only a hang reaches it.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long answers are kept here: shorter than what a retry is looked for.
 const KEEP: Duration = Duration::from_secs(60);
@@ -81,4 +85,33 @@ fn a_capability_holds_for_as_long_as_its_answer() {
         let allows = bench.relays.allows(&token, &found.answer.name, Right::Read);
         assert_eq!(allows, allowed, "after {after_ms} ms");
     }
+}
+
+#[test]
+fn a_stop_drops_what_runs_and_waits_for_no_lookup() {
+    let Bench { relays, .. } = &Bench::running(|_| {});
+    // As a name server that does not answer.
+    let (free, answered) = channel::<()>();
+    let (begun, has_begun) = channel();
+    relays.runtime.spawn_blocking(move || {
+        begun.send(()).unwrap();
+        let _ = answered.recv();
+    });
+    has_begun.recv_timeout(PATIENCE).unwrap();
+    let (task, is_dropped) = channel::<()>();
+    relays.runtime.spawn(async move {
+        std::future::pending::<()>().await;
+        drop(task);
+    });
+    let (stopped, has_stopped) = channel();
+    let stops = relays.clone();
+    std::thread::spawn(move || {
+        stops.shut_down();
+        stopped.send(()).unwrap();
+    });
+    let in_time = has_stopped.recv_timeout(PATIENCE);
+    drop(free);
+    in_time.expect("it stops although a lookup hangs");
+    assert_eq!(is_dropped.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected));
+    relays.shut_down();
 }

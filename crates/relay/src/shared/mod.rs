@@ -15,10 +15,14 @@
 //! | [`metrics`] | counters, for each stream |
 
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
+use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use tidings_frame::Pattern;
 use tidings_hub::{Durability, Hub, PolicyRule, Retain, TopicPolicy};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 mod follower;
 mod known;
@@ -29,7 +33,6 @@ mod waits;
 use crate::config::SharedConfig;
 use crate::readers::{Lease, Readers};
 use crate::upstream::{TlsError, Upstreams};
-use crate::worker::Worker;
 use follower::Follower;
 use metrics::Metrics;
 
@@ -65,7 +68,7 @@ impl Shared {
 pub struct SharedRelays {
     streams: Vec<Arc<Shared>>,
     metrics: Metrics,
-    worker: Worker,
+    thread: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
 }
 
 impl std::fmt::Debug for SharedRelays {
@@ -85,13 +88,23 @@ impl SharedRelays {
         let metrics = Metrics::default();
         let share = |config| Arc::new(Shared { config, readers: Arc::default() });
         let streams: Vec<Arc<Shared>> = configs.into_iter().map(share).collect();
-        let worker = Worker::start("tidings-shared")?;
+        let mut tasks = JoinSet::new();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         for stream in &streams {
             let counts = metrics.of(&stream.config.path);
             let follower = Follower::new(hub.clone(), stream, upstreams.clone(), counts);
-            worker.runtime().spawn(follower.run());
+            tasks.spawn_on(follower.run(), runtime.handle());
         }
-        Ok(Arc::new(Self { streams, metrics, worker }))
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread =
+            std::thread::Builder::new().name("tidings-shared".into()).spawn(move || {
+                // Until the relays are stopped or gone; connections end with their tasks.
+                let _ = runtime.block_on(stopped);
+                drop(tasks);
+                // A name that is being looked up is not waited for.
+                runtime.shutdown_background();
+            })?;
+        Ok(Arc::new(Self { streams, metrics, thread: Mutex::new(Some((stop, thread))) }))
     }
 
     /// The stream that clients reach at this path.
@@ -108,7 +121,12 @@ impl SharedRelays {
     /// Closes the connections to the upstreams and ends the thread: nothing is published after
     /// this.
     pub fn stop(&self) {
-        self.worker.stop();
+        let thread = self.thread.lock().take();
+        if let Some((stop, thread)) = thread {
+            drop(stop);
+            // A thread that panicked has said so.
+            let _ = thread.join();
+        }
     }
 }
 
