@@ -445,12 +445,19 @@ impl Relays {
         self.answers.lock().ending(answer, end);
     }
 
-    /// Forgets an answer of which no topic was made.
-    pub(crate) fn came_to_nothing(&self, answer: &Answer) {
-        self.answers.lock().remove(answer);
+    /// Answers with what is no stream and forgets the answer, of which no topic was made; `false` if
+    /// its client has been promised a stream. Whoever is told finds it forgotten.
+    pub(crate) fn refuse(&self, answer: &Answer, plain: Plain) -> bool {
+        let mut answers = self.answers.lock();
+        if !answer.enter(Phase::Plain(Arc::new(plain))) {
+            return false;
+        }
+        answers.remove(answer);
+        drop(answers);
         let refused = Entry { refused: true, ..entry(answer, Some(End::Error), &Usage::default()) };
         self.note(answer, &refused);
         self.metrics.refused();
+        true
     }
 
     /// Notes how an answer ended and what it cost, once. An end that is not `stored` is left to the

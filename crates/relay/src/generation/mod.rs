@@ -177,8 +177,7 @@ impl Generation {
     /// Tells an answer that is no stream. `None` if the client was given it as it is.
     async fn plain(&mut self, plain: Plain) -> Option<(End, bool)> {
         let why = format!("the upstream answered with status {}", plain.status);
-        if self.answer.enter(Phase::Plain(Arc::new(plain))) {
-            self.relays.came_to_nothing(&self.answer);
+        if self.relays.refuse(&self.answer, plain) {
             return None;
         }
         // Somebody has been promised a stream.

@@ -152,15 +152,19 @@ fn who_comes_back_in_time_keeps_an_answer_alive() {
 fn a_refused_request_leaves_nothing_behind() {
     let relay = Relay::with(|llm| llm.quota.concurrent = Some(1));
     let key = "Idempotency-Key: k\r\n";
-    for _ in 0..3 {
+    // At once, each time.
+    for number in 0..20 {
         relay.play(Script::refuse(429, "slow down"));
-        assert_eq!(relay.chat(key).status, 429);
+        let refused = relay.chat(key);
+        assert!(refused.json()["error"]["message"].as_str().unwrap().contains("slow down"));
+        relay.play(Script::text("one"));
+        let answered = relay.chat(&format!("Idempotency-Key: {number}\r\n"));
+        assert_eq!((answered.status, answered.text().as_str()), (200, "one"), "{number}");
     }
-    relay.play(Script::text("one"));
     let answered = relay.chat(key);
     assert_eq!((answered.status, answered.text().as_str()), (200, "one"));
     assert!(!answered.has_header("tidings-attached"));
-    assert_eq!(relay.asked(), 4);
+    assert_eq!(relay.asked(), 41);
 }
 
 /// A caller that may have one answer at a time asks for the next as soon as it has read one.

@@ -76,9 +76,16 @@ fn a_client_that_comes_back_in_time_finds_the_same_connection() {
     let last = client.next().id;
     drop(client);
     until("nobody is connected", || server.metric("tidings_connections") <= 1.0);
-    call.events(2..=3);
+    // One after the other, so that there is time to hang up in between.
+    for id in 2..=20 {
+        call.event(id);
+        until("it is stored", || server.kept("prices").pop() == Some(id.to_string()));
+    }
     let header = format!("Last-Event-ID: {last}\r\n");
-    assert_eq!(server.subscribe_with("/prices", &header).data(2), numbers(2..=3));
+    let mut client = server.subscribe_with("/prices", &header);
+    assert_eq!(client.data(19), numbers(2..=20));
+    call.event(21);
+    assert_eq!(client.data(1), ["21"]);
     assert_eq!(upstream.asked(), 1);
 }
 
