@@ -13,7 +13,7 @@
 //! | [`answer`], `answers` | what is known of an answer, and the ways to find one |
 //! | `ledger`, `recover` | what of that outlives the process, and what becomes of it |
 //! | [`capability`] | who may read and stop one |
-//! | [`outgoing`], `upstream` | the request as the upstream gets it, and the way there |
+//! | [`outgoing`], `upstream`, [`http1`] | the request as the upstream gets it, and the way there |
 //! | `generation` | the task that reads the upstream |
 //! | [`dialect`] | what an answer looks like on the wire of each API, without I/O |
 //! | `store` | from there into the hub, and back |
@@ -29,6 +29,7 @@ pub mod capability;
 pub mod config;
 pub mod dialect;
 mod generation;
+pub mod http1;
 mod ledger;
 pub mod merged;
 pub mod metrics;

@@ -4,16 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header};
-use http_body_util::{BodyExt as _, Limited};
-use hyper::Response;
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue, Response, header};
 use tokio::time::{sleep, timeout};
 
 use super::read::Read;
 use super::{Generation, Outcome};
 use crate::answer::{Phase, Plain};
 use crate::dialect::Cause;
+use crate::http1::conn::Body;
 use crate::outgoing::{Outgoing, answer_headers};
 use crate::upstream::UpstreamError;
 
@@ -109,7 +107,7 @@ impl Generation {
     }
 }
 
-pub(super) fn is_stream(response: &Response<Incoming>) -> bool {
+pub(super) fn is_stream(response: &Response<Body>) -> bool {
     let media = response.headers().get(header::CONTENT_TYPE).and_then(|media| media.to_str().ok());
     response.status().is_success()
         && media.is_some_and(|media| {
@@ -119,15 +117,15 @@ pub(super) fn is_stream(response: &Response<Incoming>) -> bool {
 }
 
 /// An answer that is no stream, whole.
-pub(crate) async fn plain(response: Response<Incoming>) -> Result<Plain, String> {
+pub(crate) async fn plain(response: Response<Body>) -> Result<Plain, String> {
     let (parts, body) = response.into_parts();
-    let body = Limited::new(body, PLAIN_BYTES_MAX).collect().await;
+    let body = body.collect(PLAIN_BYTES_MAX).await;
     let body = body.map_err(|error| format!("the upstream's answer broke off: {error}"))?;
     let mut headers = answer_headers(&parts.headers);
     if let Some(media) = parts.headers.get(header::CONTENT_TYPE) {
         headers.insert(header::CONTENT_TYPE, media.clone());
     }
-    Ok(Plain { status: parts.status.as_u16(), headers, body: body.to_bytes() })
+    Ok(Plain { status: parts.status.as_u16(), headers, body })
 }
 
 /// What a client is told of an upstream that gives no answer, in the form that the SDKs read.

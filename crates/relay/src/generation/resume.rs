@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, header};
-use hyper::body::Incoming;
 use tokio::time::{sleep, timeout};
 
 use super::ask::is_stream;
@@ -18,6 +17,7 @@ use super::{Generation, Outcome};
 use crate::answer::Phase;
 use crate::config::UpstreamResume;
 use crate::dialect::{Cause, Dialect};
+use crate::http1::conn::Body;
 use crate::outgoing::Outgoing;
 use crate::store;
 
@@ -69,7 +69,7 @@ impl Generation {
         &mut self,
         request: &Outgoing,
         place: usize,
-        body: Incoming,
+        body: Body,
         fallback: bool,
     ) -> Read {
         let read = self.read(body, fallback).await;
