@@ -14,6 +14,8 @@ pub(crate) mod conn;
 pub mod head;
 pub(crate) mod pool;
 mod request;
+#[cfg(test)]
+mod tests;
 
 /// Why an answer is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
