@@ -20,6 +20,7 @@
 //! | [`shared`] | one stream that many share: no request and no answer, only a topic that is fed |
 //! | [`merged`] | catching up in fewer, longer events |
 //! | [`readers`] | who reads, and when nobody does |
+//! | `work` | the thread that all this is done on |
 //! | [`config`], [`metrics`] | settings and counters |
 
 pub mod answer;
@@ -41,6 +42,7 @@ pub mod relays;
 pub mod shared;
 mod store;
 mod upstream;
+mod work;
 
 pub use answer::{Answer, Known, Phase, Plain};
 pub use capability::Right;
@@ -48,3 +50,5 @@ pub use policies::policies;
 pub use readers::{Lease, Readers};
 pub use relays::{Ask, AskError, Chat, Found, Relays, StartError};
 pub use shared::{Shared, SharedRelays};
+pub use upstream::TlsError;
+pub use work::{Work, Worker};

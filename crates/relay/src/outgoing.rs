@@ -88,6 +88,11 @@ impl Outgoing {
         Self { method, rest, headers: passed, body }
     }
 
+    /// Gives up what it takes to send the request again.
+    pub(crate) fn forget(&mut self) {
+        (self.headers, self.body) = (HeaderMap::new(), Bytes::new());
+    }
+
     /// The request as this upstream gets it.
     ///
     /// # Errors

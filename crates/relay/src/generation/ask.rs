@@ -30,7 +30,7 @@ enum Again {
 
 impl Generation {
     /// Asks one upstream after the other until one gives an answer.
-    pub(super) async fn converse(&mut self, request: &Outgoing) -> Outcome {
+    pub(super) async fn converse(&mut self, request: &mut Outgoing) -> Outcome {
         let config = self.config.clone();
         let count = config.upstreams.len();
         let mut last = Outcome::Broken { clean: false, cause: Cause::Broken("no upstream".into()) };
@@ -52,12 +52,12 @@ impl Generation {
     }
 
     /// Asks an upstream once.
-    async fn attempt(&mut self, request: &Outgoing, place: usize) -> (Outcome, Again) {
+    async fn attempt(&mut self, request: &mut Outgoing, place: usize) -> (Outcome, Again) {
         let config = self.config.clone();
         let broken = |cause| Outcome::Broken { clean: false, cause };
         let unanswered = |why: String| (broken(Cause::Broken(why)), Again::Elsewhere);
-        let named = self.name_it(request);
-        let http = match named.to(&config.upstreams[place], Some(self.answer.dialect)) {
+        let http = self.name_it(request).to(&config.upstreams[place], Some(self.answer.dialect));
+        let http = match http {
             Ok(http) => http,
             Err(error) => return unanswered(error.to_string()),
         };
@@ -94,6 +94,11 @@ impl Generation {
         if !fallback {
             let headers = Arc::new(answer_headers(response.headers()));
             self.answer.enter(Phase::Streaming(Some(headers)));
+            if !self.can_go_on() {
+                // It is not sent again: a long conversation would be held for as long as it is
+                // answered.
+                request.forget();
+            }
         }
         match self.read_through(request, place, response.into_body(), fallback).await {
             Read::Over(end) => (Outcome::Over(end), Again::No),

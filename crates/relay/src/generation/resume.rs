@@ -49,13 +49,17 @@ impl Generation {
         }
     }
 
+    /// Whether the answer can be gone on with if its connection breaks.
+    pub(super) fn can_go_on(&self) -> bool {
+        self.handle().is_some()
+    }
+
     pub(super) fn goes_on_by_bytes(&self) -> bool {
         self.handle() == Some(Handle::Conversation)
     }
 
     /// Adds to a first request what lets it be gone on with.
-    pub(super) fn name_it(&self, request: &Outgoing) -> Outgoing {
-        let mut request = request.clone();
+    pub(super) fn name_it<'a>(&self, request: &'a mut Outgoing) -> &'a Outgoing {
         if self.goes_on_by_bytes() {
             if let Ok(name) = HeaderValue::from_str(&self.answer.name) {
                 request.headers.insert(CONVERSATION, name);
@@ -161,6 +165,7 @@ impl Generation {
         };
         let mut headers = request.headers.clone();
         headers.remove(header::CONTENT_TYPE);
+        headers.remove(CONVERSATION);
         Some(Outgoing { method: Method::GET, rest, headers, body: Bytes::new() })
     }
 }
