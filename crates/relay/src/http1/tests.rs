@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
@@ -70,6 +71,11 @@ async fn heard(stream: &mut TcpStream) -> bool {
         }
     }
     true
+}
+
+/// What should not take long, and would take for ever if it were wrong.
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), what).await.unwrap()
 }
 
 async fn all(body: Body) -> Bytes {
@@ -174,7 +180,7 @@ async fn a_refusal_is_heard_though_the_request_is_not_all_sent() {
     })
     .await;
     let request = Request::post(&server.url).body(Bytes::from(vec![b'x'; 32 << 20])).unwrap();
-    let response = upstreams().send(request, true).await.unwrap();
+    let response = soon(upstreams().send(request, true)).await.unwrap();
     assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(all(response.into_body()).await, "no");
 }
@@ -198,7 +204,7 @@ async fn what_came_is_given_out_before_what_is_wrong() {
         let mut body = upstreams().send(server.get(), true).await.unwrap().into_body();
         let mut came = Vec::new();
         let failed = loop {
-            match body.next(|piece| came.extend_from_slice(piece)).await {
+            match soon(body.next(|piece| came.extend_from_slice(piece))).await {
                 Ok(more) => assert!(more, "a clean end"),
                 Err(error) => break error,
             }

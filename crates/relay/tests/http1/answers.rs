@@ -161,7 +161,8 @@ fn nothing_is_longer_than_its_limit() {
     };
     let chunk = |aside: usize| format!("{CHUNKED}1;{}\r\nx\r\n0\r\n\r\n", "a".repeat(aside - 1));
     let trailer = |aside: usize| format!("{CHUNKED}0\r\n{}\r\n\r\n", "a".repeat(aside));
-    let cases: [(&dyn Fn(usize) -> String, usize, ResponseError); 5] = [
+    type Make<'a> = &'a dyn Fn(usize) -> String;
+    let cases: [(Make<'_>, usize, ResponseError); 5] = [
         (&fields, FIELDS_MAX, HeadTooLong),
         (&filled, HEAD_BYTES_MAX, HeadTooLong),
         (&interim, INTERIM_MAX, TooManyInterim),
