@@ -22,7 +22,7 @@ pub const MAY_KNOW: [(&str, &[&str]); 10] = [
     ),
     // Plays the part of somebody else's program, so it knows nothing of ours.
     ("tidings-scripted", &[]),
-    ("tidings-fuzz", &["tidings-frame", "tidings-log"]),
+    ("tidings-fuzz", &["tidings-frame", "tidings-log", "tidings-relay"]),
     ("xtask", &[]),
 ];
 

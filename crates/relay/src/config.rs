@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use hyper::Uri;
-use hyper::header::{HeaderName, HeaderValue};
+use http::Uri;
+use http::header::{HeaderName, HeaderValue};
 use tidings_frame::TopicName;
 
 /// What happens to an answer that nobody reads any more.

@@ -13,13 +13,14 @@
 //! | [`answer`], `answers` | what is known of an answer, and the ways to find one |
 //! | `ledger`, `recover` | what of that outlives the process, and what becomes of it |
 //! | [`capability`] | who may read and stop one |
-//! | [`outgoing`], `upstream` | the request as the upstream gets it, and the way there |
+//! | [`outgoing`], `upstream`, [`http1`] | the request as the upstream gets it, and the way there |
 //! | `generation` | the task that reads the upstream |
 //! | [`dialect`] | what an answer looks like on the wire of each API, without I/O |
 //! | `store` | from there into the hub, and back |
 //! | [`shared`] | one stream that many share: no request and no answer, only a topic that is fed |
 //! | [`merged`] | catching up in fewer, longer events |
 //! | [`readers`] | who reads, and when nobody does |
+//! | `work` | the thread that all this is done on |
 //! | [`config`], [`metrics`] | settings and counters |
 
 pub mod answer;
@@ -31,6 +32,7 @@ pub mod capability;
 pub mod config;
 pub mod dialect;
 mod generation;
+pub mod http1;
 mod ledger;
 pub mod merged;
 pub mod metrics;
@@ -42,6 +44,7 @@ pub mod relays;
 pub mod shared;
 mod store;
 mod upstream;
+mod work;
 
 pub use answer::{Answer, Known, Phase, Plain};
 pub use capability::Right;
@@ -49,3 +52,5 @@ pub use policies::policies;
 pub use readers::{Lease, Readers};
 pub use relays::{Ask, AskError, Chat, Found, Relays, StartError};
 pub use shared::{Shared, SharedRelays};
+pub use upstream::TlsError;
+pub use work::{Work, Worker};

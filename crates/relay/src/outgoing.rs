@@ -4,12 +4,11 @@
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Uri};
-use http_body_util::Full;
 
 use crate::config::{Endpoint, LlmConfig};
 use crate::dialect::Dialect;
 
-/// Fields that concern one connection (RFC 9110, section 7.6.1), that hyper writes itself, or that
+/// Fields that concern one connection (RFC 9110, section 7.6.1), that are written on the way, or that
 /// are between the client and this server.
 const KEPT_BACK: [&str; 17] = [
     "connection",
@@ -89,6 +88,11 @@ impl Outgoing {
         Self { method, rest, headers: passed, body }
     }
 
+    /// Gives up what it takes to send the request again.
+    pub(crate) fn forget(&mut self) {
+        (self.headers, self.body) = (HeaderMap::new(), Bytes::new());
+    }
+
     /// The request as this upstream gets it.
     ///
     /// # Errors
@@ -97,10 +101,10 @@ impl Outgoing {
         &self,
         endpoint: &Endpoint,
         dialect: Option<Dialect>,
-    ) -> Result<Request<Full<Bytes>>, http::Error> {
+    ) -> Result<Request<Bytes>, http::Error> {
         let base = endpoint.base.to_string();
         let uri: Uri = format!("{}/{}", base.trim_end_matches('/'), self.rest).parse()?;
-        let mut request = Request::new(Full::new(self.body.clone()));
+        let mut request = Request::new(self.body.clone());
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = uri;
         *request.headers_mut() = self.headers.clone();

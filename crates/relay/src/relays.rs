@@ -1,11 +1,8 @@
-//! The LLM relays of a server: what it calls, and the thread that their work is done on.
-//!
-//! A thread of its own, so that neither a publish nor a subscriber waits for a thousand answers.
+//! The LLM relays of a server: what it calls.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +11,6 @@ use parking_lot::Mutex;
 use tidings_frame::{End, EventObject, Position};
 use tidings_hub::{Hub, PublishError, StoreError};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 
 use crate::answer::{Answer, Begin, Known, Phase, Plain};
 use crate::answers::{Answers, Exceeded};
@@ -29,6 +25,7 @@ use crate::outgoing::{Outgoing, credentials};
 use crate::readers::Lease;
 use crate::store;
 use crate::upstream::{TlsError, Upstreams};
+use crate::work::Work;
 
 #[cfg(test)]
 mod tests;
@@ -51,9 +48,6 @@ pub enum StartError {
     /// What was begun before cannot be ended.
     #[error("the ledger of answers: {0}")]
     Publish(#[from] PublishError),
-    /// No thread.
-    #[error("the relay's thread: {0}")]
-    Thread(#[from] std::io::Error),
 }
 
 /// Why a request begins no answer.
@@ -144,7 +138,6 @@ pub struct Relays {
     /// What is counted.
     pub metrics: Metrics,
     pub(crate) runtime: Handle,
-    thread: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
 }
 
 impl std::fmt::Debug for Relays {
@@ -154,7 +147,7 @@ impl std::fmt::Debug for Relays {
 }
 
 impl Relays {
-    /// Starts the relays: answers that an earlier process left unfinished are ended first.
+    /// Has the relays work there: answers that an earlier process left unfinished are ended first.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -162,9 +155,8 @@ impl Relays {
         hub: Arc<Hub>,
         folder: &Path,
         configs: Vec<LlmConfig>,
+        work: &Work,
     ) -> Result<Arc<Self>, StartError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (handle, (stop, stopped)) = (runtime.handle().clone(), oneshot::channel());
         let tls = configs.iter().flat_map(|config| &config.upstreams);
         let tls = tls.into_iter().any(|upstream| upstream.base.scheme_str() == Some("https"));
         let relays = Arc::new(Self {
@@ -176,19 +168,10 @@ impl Relays {
             configs: configs.into_iter().map(Arc::new).collect(),
             appender: Appender::new(hub.clone()),
             hub,
-            runtime: handle,
-            thread: Mutex::default(),
+            runtime: work.handle().clone(),
         });
         relays.recover()?;
         relays.runtime.spawn(relays.appender.clone().run());
-        let thread = std::thread::Builder::new().name("tidings-relay".into());
-        let thread = thread.spawn(move || {
-            // What still runs is dropped with the runtime, and its connections with it.
-            let _ = runtime.block_on(stopped);
-            // A name that is being looked up is waited for by nobody.
-            runtime.shutdown_background();
-        })?;
-        *relays.thread.lock() = Some((stop, thread));
         Ok(relays)
     }
 
@@ -196,17 +179,6 @@ impl Relays {
     #[must_use]
     pub fn configs(&self) -> &[Arc<LlmConfig>] {
         &self.configs
-    }
-
-    /// Closes the connections to the upstreams and ends the thread: nothing is stored after this.
-    /// What is unfinished is ended, or gone on with, at the next start.
-    pub fn shut_down(&self) {
-        let thread = self.thread.lock().take();
-        if let Some((stop, thread)) = thread {
-            drop(stop);
-            // A thread that panicked has said so.
-            let _ = thread.join();
-        }
     }
 
     /// Begins an answer, or finds the one that this request began before.

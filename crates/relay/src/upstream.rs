@@ -5,7 +5,7 @@
 //! somebody else controls cannot point the relay at the inside (the check is made on the address
 //! that is connected to, so a name cannot change its mind in between).
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,14 +13,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::{Request, Response};
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::Client;
+use http::{Request, Response, Uri};
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::timeout;
+use tower_service::Service;
+
+use crate::http1::conn::{self, Body, ExchangeError, Io};
+use crate::http1::pool::{Place, Pool};
 
 /// Time to make a connection, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,16 +29,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Silence after which TCP asks whether the other side is still there, and between its questions;
 /// after so many without an answer the connection is broken. Streams may be silent for hours.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(30), Duration::from_secs(10), 3);
-
-/// How long an idle connection is kept: below the time after which servers close it themselves.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Idle connections kept for each upstream.
-const IDLE_MAX: usize = 64;
-
-/// Bytes read at a time from each connection, which are held as long as it is open: a token is some
-/// hundred.
-const READ_BYTES: usize = 4 << 10;
 
 /// Why an upstream gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +38,7 @@ pub(crate) enum UpstreamError {
     Connect(String),
     /// It may have seen the request.
     #[error("the connection to the upstream broke: {0}")]
-    Broken(String),
+    Broken(#[from] ExchangeError),
 }
 
 /// Why no connections can be made at all.
@@ -58,8 +49,9 @@ pub struct TlsError(String);
 /// Connections to upstreams.
 #[derive(Clone)]
 pub(crate) struct Upstreams {
-    anywhere: Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
-    public: Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
+    anywhere: HttpsConnector<HttpConnector<Resolver>>,
+    public: HttpsConnector<HttpConnector<Resolver>>,
+    idle: Arc<Pool>,
 }
 
 impl std::fmt::Debug for Upstreams {
@@ -69,12 +61,13 @@ impl std::fmt::Debug for Upstreams {
 }
 
 impl Upstreams {
-    /// Makes the pools. The system's certificates are only read if an upstream wants TLS.
+    /// Makes the connectors. The system's certificates are only read if an upstream wants TLS.
     ///
     /// # Errors
     /// When TLS cannot be set up.
     pub(crate) fn new(tls: bool) -> Result<Self, TlsError> {
-        Ok(Self { anywhere: pool(tls, true)?, public: pool(tls, false)? })
+        let (anywhere, public) = (connector(tls, true)?, connector(tls, false)?);
+        Ok(Self { anywhere, public, idle: Arc::default() })
     }
 
     /// Sends the request and returns the head of the answer; dropping the answer's body closes the
@@ -84,25 +77,42 @@ impl Upstreams {
     /// See [`UpstreamError`].
     pub(crate) async fn send(
         &self,
-        request: Request<Full<Bytes>>,
+        request: Request<Bytes>,
         allow_private: bool,
-    ) -> Result<Response<Incoming>, UpstreamError> {
-        let pool = if allow_private { &self.anywhere } else { &self.public };
-        pool.request(request).await.map_err(|error| {
-            let text = chain(&error);
-            if error.is_connect() {
-                UpstreamError::Connect(text)
-            } else {
-                UpstreamError::Broken(text)
+    ) -> Result<Response<Body>, UpstreamError> {
+        let uri = request.uri();
+        let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
+        let origin = format!("{}://{authority}", uri.scheme_str().unwrap_or_default());
+        let place = Place { origin, allow_private };
+        let io = match self.idle.take(&place) {
+            Some(io) => io,
+            None => self.connect(uri.clone(), allow_private).await?,
+        };
+        Ok(conn::exchange(io, request, (self.idle.clone(), place)).await?)
+    }
+
+    async fn connect(&self, to: Uri, allow_private: bool) -> Result<Io, UpstreamError> {
+        let mut connector = if allow_private { &self.anywhere } else { &self.public }.clone();
+        let connected = timeout(CONNECT_TIMEOUT, async {
+            poll_fn(|context| connector.poll_ready(context)).await?;
+            connector.call(to).await
+        });
+        match connected.await {
+            Ok(Ok(MaybeHttpsStream::Http(tcp))) => Ok(Box::new(tcp.into_inner())),
+            Ok(Ok(MaybeHttpsStream::Https(tls))) => Ok(Box::new(tls.into_inner())),
+            Ok(Err(error)) => Err(UpstreamError::Connect(chain(&*error))),
+            Err(_) => {
+                let text = format!("there was no connection within {CONNECT_TIMEOUT:?}");
+                Err(UpstreamError::Connect(text))
             }
-        })
+        }
     }
 }
 
-fn pool(
+fn connector(
     tls: bool,
     allow_private: bool,
-) -> Result<Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>, TlsError> {
+) -> Result<HttpsConnector<HttpConnector<Resolver>>, TlsError> {
     let mut roots = rustls::RootCertStore::empty();
     if tls {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -120,17 +130,11 @@ fn pool(
     tcp.set_keepalive_interval(Some(KEEPALIVE.1));
     tcp.set_keepalive_retries(Some(KEEPALIVE.2));
     tcp.enforce_http(false);
-    let connector = hyper_rustls::HttpsConnectorBuilder::new()
+    Ok(hyper_rustls::HttpsConnectorBuilder::new()
         .with_tls_config(config)
         .https_or_http()
         .enable_http1()
-        .wrap_connector(tcp);
-    Ok(Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .pool_max_idle_per_host(IDLE_MAX)
-        .http1_read_buf_exact_size(READ_BYTES)
-        .build(connector))
+        .wrap_connector(tcp))
 }
 
 /// An error and what it came from, in one line.

@@ -17,7 +17,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 use tidings_hub::{Hub, OpenError, Options, PolicyRules, StoreError, TopicPolicy};
-use tidings_relay::{Relays, SharedRelays, StartError, shared};
+use tidings_relay::{Relays, SharedRelays, StartError, TlsError, Work, Worker, shared};
 use tokio::sync::mpsc;
 
 use crate::app::{App, HANDED_MAX};
@@ -63,7 +63,7 @@ pub enum RunError {
     Relay(#[from] StartError),
     /// The shared streams cannot start.
     #[error(transparent)]
-    Shared(#[from] shared::StartError),
+    Shared(#[from] TlsError),
     /// The log refuses its last writes.
     #[error("the log: {0}")]
     Log(#[from] StoreError),
@@ -96,8 +96,7 @@ pub(crate) fn run_until(
     let listener =
         Arc::new(listen(address).map_err(|source| RunError::Listen { address, source })?);
     let (hyper, handed) = mpsc::channel(HANDED_MAX);
-    let relays = start_relays(&hub, &config)?;
-    let shared = start_shared(&hub, &config)?;
+    let (relays, shared, worker) = start_relays(&hub, &config)?;
     let app = Arc::new(App::new(hub.clone(), config, relays, shared, hyper)?);
     let threads = start_threads(&app, &listener)?;
     let bound = TcpListener::from(listener.try_clone()?).local_addr()?;
@@ -119,11 +118,8 @@ pub(crate) fn run_until(
         Ok::<(), std::io::Error>(())
     })?;
     app.stop();
-    if let Some(relays) = &app.relays {
-        relays.shut_down();
-    }
-    if let Some(shared) = &app.shared {
-        shared.stop();
+    if let Some(worker) = worker {
+        worker.stop();
     }
     for thread in threads {
         // A thread that panicked has said so.
@@ -132,21 +128,20 @@ pub(crate) fn run_until(
     Ok(hub.close()?)
 }
 
-fn start_relays(hub: &Arc<Hub>, config: &Config) -> Result<Option<Arc<Relays>>, StartError> {
-    if config.llm_relays.is_empty() {
-        return Ok(None);
-    }
-    Relays::start(hub.clone(), &config.data_dir, config.llm_relays.clone()).map(Some)
-}
+type Started = (Option<Arc<Relays>>, Option<Arc<SharedRelays>>, Option<Worker>);
 
-fn start_shared(
-    hub: &Arc<Hub>,
-    config: &Config,
-) -> Result<Option<Arc<SharedRelays>>, shared::StartError> {
-    if config.shared_relays.is_empty() {
-        return Ok(None);
+/// Starts the relays that are configured, and the one thread that they work on.
+fn start_relays(hub: &Arc<Hub>, config: &Config) -> Result<Started, RunError> {
+    let (llm, shared) = (config.llm_relays.clone(), config.shared_relays.clone());
+    if llm.is_empty() && shared.is_empty() {
+        return Ok((None, None, None));
     }
-    SharedRelays::start(hub, config.shared_relays.clone()).map(Some)
+    let work = Work::prepare()?;
+    let start = |llm| Relays::start(hub.clone(), &config.data_dir, llm, &work);
+    let relays = Some(llm).filter(|llm| !llm.is_empty()).map(start).transpose()?;
+    let start = |shared| SharedRelays::start(hub, shared, &work);
+    let streams = Some(shared).filter(|shared| !shared.is_empty()).map(start).transpose()?;
+    Ok((relays, streams, Some(work.start()?)))
 }
 
 pub(crate) fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {

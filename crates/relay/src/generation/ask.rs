@@ -4,16 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header};
-use http_body_util::{BodyExt as _, Limited};
-use hyper::Response;
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue, Response, header};
 use tokio::time::{sleep, timeout};
 
 use super::read::Read;
 use super::{Generation, Outcome};
 use crate::answer::{Phase, Plain};
 use crate::dialect::Cause;
+use crate::http1::conn::Body;
 use crate::outgoing::{Outgoing, answer_headers};
 use crate::upstream::UpstreamError;
 
@@ -32,7 +30,7 @@ enum Again {
 
 impl Generation {
     /// Asks one upstream after the other until one gives an answer.
-    pub(super) async fn converse(&mut self, request: &Outgoing) -> Outcome {
+    pub(super) async fn converse(&mut self, request: &mut Outgoing) -> Outcome {
         let config = self.config.clone();
         let count = config.upstreams.len();
         let mut last = Outcome::Broken { clean: false, cause: Cause::Broken("no upstream".into()) };
@@ -54,12 +52,12 @@ impl Generation {
     }
 
     /// Asks an upstream once.
-    async fn attempt(&mut self, request: &Outgoing, place: usize) -> (Outcome, Again) {
+    async fn attempt(&mut self, request: &mut Outgoing, place: usize) -> (Outcome, Again) {
         let config = self.config.clone();
         let broken = |cause| Outcome::Broken { clean: false, cause };
         let unanswered = |why: String| (broken(Cause::Broken(why)), Again::Elsewhere);
-        let named = self.name_it(request);
-        let http = match named.to(&config.upstreams[place], Some(self.answer.dialect)) {
+        let http = self.name_it(request).to(&config.upstreams[place], Some(self.answer.dialect));
+        let http = match http {
             Ok(http) => http,
             Err(error) => return unanswered(error.to_string()),
         };
@@ -96,6 +94,11 @@ impl Generation {
         if !fallback {
             let headers = Arc::new(answer_headers(response.headers()));
             self.answer.enter(Phase::Streaming(Some(headers)));
+            if !self.can_go_on() {
+                // It is not sent again: a long conversation would be held for as long as it is
+                // answered.
+                request.forget();
+            }
         }
         match self.read_through(request, place, response.into_body(), fallback).await {
             Read::Over(end) => (Outcome::Over(end), Again::No),
@@ -109,7 +112,7 @@ impl Generation {
     }
 }
 
-pub(super) fn is_stream(response: &Response<Incoming>) -> bool {
+pub(super) fn is_stream(response: &Response<Body>) -> bool {
     let media = response.headers().get(header::CONTENT_TYPE).and_then(|media| media.to_str().ok());
     response.status().is_success()
         && media.is_some_and(|media| {
@@ -119,15 +122,15 @@ pub(super) fn is_stream(response: &Response<Incoming>) -> bool {
 }
 
 /// An answer that is no stream, whole.
-pub(crate) async fn plain(response: Response<Incoming>) -> Result<Plain, String> {
+pub(crate) async fn plain(response: Response<Body>) -> Result<Plain, String> {
     let (parts, body) = response.into_parts();
-    let body = Limited::new(body, PLAIN_BYTES_MAX).collect().await;
+    let body = body.collect(PLAIN_BYTES_MAX).await;
     let body = body.map_err(|error| format!("the upstream's answer broke off: {error}"))?;
     let mut headers = answer_headers(&parts.headers);
     if let Some(media) = parts.headers.get(header::CONTENT_TYPE) {
         headers.insert(header::CONTENT_TYPE, media.clone());
     }
-    Ok(Plain { status: parts.status.as_u16(), headers, body: body.to_bytes() })
+    Ok(Plain { status: parts.status.as_u16(), headers, body })
 }
 
 /// What a client is told of an upstream that gives no answer, in the form that the SDKs read.

@@ -137,7 +137,7 @@ impl Generation {
         self.carry_through(request, OnDisconnect::Continue, true).await;
     }
 
-    async fn carry_through(mut self, request: Outgoing, policy: OnDisconnect, begun: bool) {
+    async fn carry_through(mut self, mut request: Outgoing, policy: OnDisconnect, begun: bool) {
         let (answer, limit) = (self.answer.clone(), self.config.runtime_max);
         let readers = answer.readers.clone();
         let outcome = tokio::select! {
@@ -151,7 +151,7 @@ impl Generation {
                 if begun {
                     Box::pin(self.take_up(&request)).await
                 } else {
-                    self.converse(&request).await
+                    self.converse(&mut request).await
                 }
             } => outcome,
         };

@@ -4,17 +4,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
 use tidings_frame::End;
+use tidings_frame::sse_decode::DecodeError;
 use tidings_hub::PublishError;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::Generation;
 use crate::answer::Phase;
 use crate::dialect::{Cause, Progress, Record, sequence_number};
-use crate::upstream::chain;
+use crate::http1::conn::Body;
 
 /// How long the end of an upstream's body is waited for, once its answer is complete, and how many
 /// bytes of it are read.
@@ -34,7 +32,7 @@ pub(super) enum Read {
 
 /// The bytes of an upstream's body, as they come.
 pub(super) struct Coming {
-    body: Incoming,
+    body: Body,
     /// Longest time without a part of the answer.
     silence: Duration,
     heard: Instant,
@@ -46,67 +44,72 @@ pub(super) struct Coming {
 
 impl Coming {
     /// `closes` the body with a blank line; not where it is gone on with inside of an event.
-    fn new(body: Incoming, silence: Duration, closes: bool) -> Self {
+    fn new(body: Body, silence: Duration, closes: bool) -> Self {
         let heard = Instant::now();
         let alarm = Box::pin(sleep_until(heard + silence));
         Self { body, silence, heard, alarm, closes, at_end: false }
     }
 
-    /// The next bytes, or how the body ended. A body that ends as HTTP wants it ends with a blank
-    /// line once: a last event without one is none by the standard, but the SDKs take it.
-    async fn next(&mut self) -> Result<Bytes, Read> {
-        loop {
-            let frame = tokio::select! {
+    /// Hands the next bytes to `each`, all that have come; or says how the body ended. A body that
+    /// ends as HTTP wants it ends with a blank line once, of which `each` is told that it is one: a
+    /// last event without one is none by the standard, but the SDKs take it.
+    async fn next(&mut self, mut each: impl FnMut(&[u8], bool)) -> Result<(), Read> {
+        while !self.at_end {
+            tokio::select! {
                 biased;
-                frame = self.body.frame() => frame,
+                came = self.body.next(|bytes| each(bytes, false)) => match came {
+                    Ok(true) => return Ok(()),
+                    Ok(false) => self.at_end = true,
+                    Err(error) => return Err(broken(false, error.to_string())),
+                },
                 () = &mut self.alarm => {
                     let due = self.heard + self.silence;
-                    if due > Instant::now() {
-                        self.alarm.as_mut().reset(due);
-                        continue;
+                    if due <= Instant::now() {
+                        let why = format!("the upstream said nothing for {:?}", self.silence);
+                        let cause = Cause::TimedOut(why);
+                        return Err(Read::Broken { clean: false, cause, again: false });
                     }
-                    let why = format!("the upstream said nothing for {:?}", self.silence);
-                    let cause = Cause::TimedOut(why);
-                    return Err(Read::Broken { clean: false, cause, again: false });
-                }
-            };
-            match frame {
-                None if self.closes && !self.at_end => {
-                    self.at_end = true;
-                    return Ok(Bytes::from_static(b"\n\n"));
-                }
-                None => {
-                    return Err(broken(true, "the upstream ended before its answer did".into()));
-                }
-                Some(Err(error)) => return Err(broken(false, chain(&error))),
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        return Ok(data);
-                    }
+                    self.alarm.as_mut().reset(due);
                 }
             }
         }
+        if std::mem::take(&mut self.closes) {
+            each(b"\n\n", true);
+            return Ok(());
+        }
+        Err(broken(true, "the upstream ended before its answer did".into()))
     }
 
     /// The answer is complete; what is left is the end of the body. With it read, the connection
     /// can be used again.
     fn finish(self) {
-        let rest = Limited::new(self.body, REST_BYTES_MAX).collect();
-        tokio::spawn(async { timeout(REST_WAIT, rest).await.map(drop) });
+        if !self.body.is_over() {
+            tokio::spawn(timeout(REST_WAIT, self.body.collect(REST_BYTES_MAX)));
+        }
     }
+}
+
+/// What was decoded of the bytes that came together.
+struct Came {
+    records: Vec<Record>,
+    progress: Progress,
+    over: Option<End>,
+    /// What is wrong with the bytes.
+    wrong: Option<DecodeError>,
 }
 
 impl Generation {
     /// Reads an upstream's stream into the topic.
-    pub(super) async fn read(&mut self, body: Incoming, hold: bool) -> Read {
+    pub(super) async fn read(&mut self, body: Body, hold: bool) -> Read {
         let mut coming = Coming::new(body, self.config.idle_timeout, !self.goes_on_by_bytes());
-        let mut records = Vec::new();
         loop {
-            let data = match coming.next().await {
-                Ok(data) => data,
-                Err(ended) => return ended,
-            };
-            let (progress, over, wrong) = self.decode(&data, coming.at_end, &mut records);
+            let progress = Progress::Opening;
+            let mut came = Came { records: Vec::new(), progress, over: None, wrong: None };
+            let next = coming.next(|bytes, at_end| self.decode(bytes, at_end, &mut came));
+            if let Err(ended) = next.await {
+                return ended;
+            }
+            let Came { mut records, progress, over, wrong } = came;
             if !records.is_empty() || progress == Progress::Token {
                 coming.heard = Instant::now();
             }
@@ -127,7 +130,7 @@ impl Generation {
                 return Read::Over(end);
             }
             if let Some(why) = wrong {
-                return unfit(why);
+                return unfit(why.to_string());
             }
             if self.bytes > self.config.answer_bytes_max {
                 let limit = self.config.answer_bytes_max;
@@ -136,29 +139,27 @@ impl Generation {
         }
     }
 
-    /// Decodes bytes of the body into records: how far the answer is, whether it is over, and what
-    /// is wrong with the bytes.
-    fn decode(
-        &mut self,
-        data: &[u8],
-        at_end: bool,
-        records: &mut Vec<Record>,
-    ) -> (Progress, Option<End>, Option<String>) {
-        let (mut progress, mut over) = (Progress::Opening, None);
-        let (reader, bytes, skip) = (&mut self.reader, &mut self.bytes, &mut self.skip);
+    /// Decodes bytes of the body, or what closes it, into records. After an end, or something
+    /// wrong, there are none.
+    fn decode(&mut self, bytes: &[u8], at_end: bool, came: &mut Came) {
+        if came.over.is_some() || came.wrong.is_some() {
+            return;
+        }
+        let Came { records, progress, over, wrong } = came;
+        let (reader, count, skip) = (&mut self.reader, &mut self.bytes, &mut self.skip);
         let (numbered, number) = (self.asks.asked.background, &mut self.number);
         if !at_end {
-            self.received += data.len() as u64;
+            self.received += bytes.len() as u64;
         }
-        let fed = self.decoder.feed(data, |event| {
+        let fed = self.decoder.feed(bytes, |event| {
             if over.is_some() || (at_end && !is_whole(event.data)) {
                 return;
             }
-            *bytes += event.data.len();
+            *count += event.data.len();
             let before = records.len();
             match reader.event(event.event_type, event.data, records) {
-                Progress::Over(end) => over = Some(end),
-                Progress::Token => progress = Progress::Token,
+                Progress::Over(end) => *over = Some(end),
+                Progress::Token => *progress = Progress::Token,
                 Progress::Opening => {}
             }
             let known = (*skip).min(records.len() - before);
@@ -168,7 +169,7 @@ impl Generation {
                 *number = sequence_number(event.data).or(*number);
             }
         });
-        (progress, over, fed.err().map(|error| error.to_string()))
+        *wrong = fed.err();
     }
 
     /// Hands in what was held and `records`; what it returns concerns what was handed in before.

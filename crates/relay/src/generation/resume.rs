@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, header};
-use hyper::body::Incoming;
 use tokio::time::{sleep, timeout};
 
 use super::ask::is_stream;
@@ -18,6 +17,7 @@ use super::{Generation, Outcome};
 use crate::answer::Phase;
 use crate::config::UpstreamResume;
 use crate::dialect::{Cause, Dialect};
+use crate::http1::conn::Body;
 use crate::outgoing::Outgoing;
 use crate::store;
 
@@ -49,13 +49,17 @@ impl Generation {
         }
     }
 
+    /// Whether the answer can be gone on with if its connection breaks.
+    pub(super) fn can_go_on(&self) -> bool {
+        self.handle().is_some()
+    }
+
     pub(super) fn goes_on_by_bytes(&self) -> bool {
         self.handle() == Some(Handle::Conversation)
     }
 
     /// Adds to a first request what lets it be gone on with.
-    pub(super) fn name_it(&self, request: &Outgoing) -> Outgoing {
-        let mut request = request.clone();
+    pub(super) fn name_it<'a>(&self, request: &'a mut Outgoing) -> &'a Outgoing {
         if self.goes_on_by_bytes() {
             if let Ok(name) = HeaderValue::from_str(&self.answer.name) {
                 request.headers.insert(CONVERSATION, name);
@@ -69,7 +73,7 @@ impl Generation {
         &mut self,
         request: &Outgoing,
         place: usize,
-        body: Incoming,
+        body: Body,
         fallback: bool,
     ) -> Read {
         let read = self.read(body, fallback).await;
@@ -161,6 +165,7 @@ impl Generation {
         };
         let mut headers = request.headers.clone();
         headers.remove(header::CONTENT_TYPE);
+        headers.remove(CONVERSATION);
         Some(Outgoing { method: Method::GET, rest, headers, body: Bytes::new() })
     }
 }

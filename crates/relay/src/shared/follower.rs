@@ -9,8 +9,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use tidings_frame::limits::BATCH_EVENTS_MAX;
 use tidings_frame::sse_decode::{DecodeError, Decoder, EventRef};
 use tidings_frame::{EventObject, check_publisher_id};
@@ -21,6 +19,7 @@ use super::known::{KNOWN_MAX, Known};
 use super::metrics::Counts;
 use super::request::{Trouble, send};
 use super::waits::Waits;
+use crate::http1::conn::Body;
 use crate::readers::Readers;
 use crate::store;
 use crate::upstream::Upstreams;
@@ -158,16 +157,23 @@ impl Follower {
         }
     }
 
-    async fn read(&mut self, mut body: Incoming) -> Result<(), Trouble> {
+    async fn read(&mut self, mut body: Body) -> Result<(), Trouble> {
         // Without the last id, so that what this connection brings can be told apart from it.
         let mut decoder = Decoder::default();
         let mut came = Vec::new();
         // The last id of an event, and the last id, which may have come without an event.
         let (mut id, mut seen) = (String::new(), String::new());
-        // A stream that breaks is a stream that ended.
-        while let Some(Ok(frame)) = body.frame().await {
-            let Ok(bytes) = frame.into_data() else { continue };
-            let decoded = decode(&mut decoder, &bytes, &mut id, &mut came);
+        loop {
+            let mut decoded = Ok(());
+            let more = body.next(|bytes| {
+                if decoded.is_ok() {
+                    decoded = decode(&mut decoder, bytes, &mut id, &mut came);
+                }
+            });
+            // A stream that breaks is a stream that ended.
+            if !more.await.unwrap_or(false) {
+                break;
+            }
             self.waits.asked_for(decoder.retry_ms());
             let some = !came.is_empty();
             self.store(&mut came)?;

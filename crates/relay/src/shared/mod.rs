@@ -15,14 +15,10 @@
 //! | [`metrics`] | counters, for each stream |
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
-use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use tidings_frame::Pattern;
 use tidings_hub::{Durability, Hub, PolicyRule, Retain, TopicPolicy};
-use tokio::sync::oneshot;
-use tokio::task::JoinSet;
 
 mod follower;
 mod known;
@@ -33,19 +29,9 @@ mod waits;
 use crate::config::SharedConfig;
 use crate::readers::{Lease, Readers};
 use crate::upstream::{TlsError, Upstreams};
+use crate::work::Work;
 use follower::Follower;
 use metrics::Metrics;
-
-/// Why shared streams could not be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// TLS.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// No thread.
-    #[error("the thread of shared streams: {0}")]
-    Thread(#[from] std::io::Error),
-}
 
 /// A stream that is shared.
 #[derive(Debug)]
@@ -64,11 +50,10 @@ impl Shared {
     }
 }
 
-/// The shared streams of a server, and the thread that reads their upstreams.
+/// The shared streams of a server.
 pub struct SharedRelays {
     streams: Vec<Arc<Shared>>,
     metrics: Metrics,
-    thread: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
 }
 
 impl std::fmt::Debug for SharedRelays {
@@ -78,33 +63,26 @@ impl std::fmt::Debug for SharedRelays {
 }
 
 impl SharedRelays {
-    /// Starts the thread. No upstream is asked for anything before somebody subscribes.
+    /// Has the streams read there. No upstream is asked for anything before somebody subscribes.
     ///
     /// # Errors
-    /// See [`StartError`].
-    pub fn start(hub: &Arc<Hub>, configs: Vec<SharedConfig>) -> Result<Arc<Self>, StartError> {
+    /// When TLS cannot be set up.
+    pub fn start(
+        hub: &Arc<Hub>,
+        configs: Vec<SharedConfig>,
+        work: &Work,
+    ) -> Result<Arc<Self>, TlsError> {
         let tls = configs.iter().any(|config| config.upstream.scheme_str() == Some("https"));
         let upstreams = Upstreams::new(tls)?;
         let metrics = Metrics::default();
         let share = |config| Arc::new(Shared { config, readers: Arc::default() });
         let streams: Vec<Arc<Shared>> = configs.into_iter().map(share).collect();
-        let mut tasks = JoinSet::new();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         for stream in &streams {
             let counts = metrics.of(&stream.config.path);
             let follower = Follower::new(hub.clone(), stream, upstreams.clone(), counts);
-            tasks.spawn_on(follower.run(), runtime.handle());
+            work.handle().spawn(follower.run());
         }
-        let (stop, stopped) = oneshot::channel::<()>();
-        let thread =
-            std::thread::Builder::new().name("tidings-shared".into()).spawn(move || {
-                // Until the relays are stopped or gone; connections end with their tasks.
-                let _ = runtime.block_on(stopped);
-                drop(tasks);
-                // A name that is being looked up is not waited for.
-                runtime.shutdown_background();
-            })?;
-        Ok(Arc::new(Self { streams, metrics, thread: Mutex::new(Some((stop, thread))) }))
+        Ok(Arc::new(Self { streams, metrics }))
     }
 
     /// The stream that clients reach at this path.
@@ -116,17 +94,6 @@ impl SharedRelays {
     /// Shows what is counted in a registry.
     pub fn register(&self, registry: &mut Registry) {
         self.metrics.register(registry);
-    }
-
-    /// Closes the connections to the upstreams and ends the thread: nothing is published after
-    /// this.
-    pub fn stop(&self) {
-        let thread = self.thread.lock().take();
-        if let Some((stop, thread)) = thread {
-            drop(stop);
-            // A thread that panicked has said so.
-            let _ = thread.join();
-        }
     }
 }
 

@@ -4,14 +4,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
-use http_body_util::Full;
-use hyper::Response;
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use tidings_frame::sse_decode::DecodeError;
 use tidings_hub::{PublishError, StoreError};
 
 use crate::config::SharedConfig;
+use crate::http1::conn::Body;
 use crate::upstream::{UpstreamError, Upstreams};
 
 /// Longest id that is sent back to the upstream, in bytes: half of what servers commonly allow for
@@ -69,7 +67,7 @@ pub(super) async fn send(
     upstreams: &Upstreams,
     config: &SharedConfig,
     last_event_id: &str,
-) -> Result<Incoming, Trouble> {
+) -> Result<Body, Trouble> {
     // There is no limit on the time until the answer: a server with one worker that is busy, or a
     // program whose first event is hours away, answers when it can. That the other side is still
     // there is TCP's to find out.
@@ -78,8 +76,8 @@ pub(super) async fn send(
     Ok(answer.into_body())
 }
 
-fn request(config: &SharedConfig, last_event_id: &str) -> Request<Full<Bytes>> {
-    let mut request = Request::new(Full::default());
+fn request(config: &SharedConfig, last_event_id: &str) -> Request<Bytes> {
+    let mut request = Request::new(Bytes::new());
     *request.uri_mut() = config.upstream.clone();
     let headers: &mut HeaderMap = request.headers_mut();
     headers.insert(header::ACCEPT, HeaderValue::from_static(EVENT_STREAM));
@@ -99,7 +97,7 @@ fn request(config: &SharedConfig, last_event_id: &str) -> Request<Full<Bytes>> {
     request
 }
 
-fn check(answer: &Response<Incoming>) -> Result<(), Trouble> {
+fn check(answer: &Response<Body>) -> Result<(), Trouble> {
     let text = |name| {
         let value = answer.headers().get(name).map(HeaderValue::to_str);
         value.and_then(Result::ok).unwrap_or_default()

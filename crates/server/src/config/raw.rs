@@ -242,7 +242,8 @@ section! {
         allow_private: Option<bool> = Kind::Flag, Preset::None;
         /// Times a request is sent again to an upstream that cannot be reached (llm; 1).
         retries: Option<u64> = Kind::Count(0, 10), Preset::None;
-        /// Whether chat completions are always asked for their usage (llm; true).
+        /// Whether chat completions are always asked for their usage (llm; true). Clients that
+        /// read llama.cpp's `timings` need `false`.
         count_usage: Option<bool> = Kind::Flag, Preset::None;
         /// What happens to an answer that nobody reads any more (llm): `continue`, `cancel`, or
         /// `cancel-after=30s`.

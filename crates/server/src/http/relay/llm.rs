@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use serde_json::json;
-use tidings_frame::ErrorCode;
+use tidings_frame::{End, ErrorCode};
 use tidings_hub::Start;
 use tidings_relay::config::OnDisconnect;
 use tidings_relay::dialect::{Asked, Dialect, sequence_number};
@@ -191,16 +191,7 @@ async fn retrieve(request: &Request<'_>, answer: Arc<Answer>) -> Result<Outcome,
         }
     }
     if !streams {
-        let (digest, _) = relays.digest(&answer)?;
-        let status = answer.ended().map_or("in_progress", |end| match end {
-            tidings_frame::End::Done => "completed",
-            tidings_frame::End::Error => "failed",
-            tidings_frame::End::Cancelled => "cancelled",
-        });
-        let response = digest.response_with_status(status).unwrap_or_else(
-            || json!({"id": answer.known().response, "object": "response", "status": status}),
-        );
-        return Ok(Reply::json(200, &response).into());
+        return as_it_is(relays, &answer);
     }
     let (mut position, mut behind) = (answer.before, 0);
     relays.events(&answer.name, &mut |event| {
@@ -217,10 +208,15 @@ async fn retrieve(request: &Request<'_>, answer: Arc<Answer>) -> Result<Outcome,
 /// `POST responses/{id}/cancel`.
 async fn cancel(relays: &Arc<Relays>, answer: &Arc<Answer>) -> Result<Outcome, ApiError> {
     stop(answer).await;
+    as_it_is(relays, answer)
+}
+
+/// The response as far as it has come.
+fn as_it_is(relays: &Relays, answer: &Answer) -> Result<Outcome, ApiError> {
     let status = match answer.ended() {
-        Some(tidings_frame::End::Done) => "completed",
-        Some(tidings_frame::End::Error) => "failed",
-        Some(tidings_frame::End::Cancelled) => "cancelled",
+        Some(End::Done) => "completed",
+        Some(End::Error) => "failed",
+        Some(End::Cancelled) => "cancelled",
         None => "in_progress",
     };
     let (digest, _) = relays.digest(answer)?;
