@@ -10,6 +10,7 @@ pub(crate) enum Action {
     ReadSeveral,
     SubscribePosted,
     StreamAlias,
+    WebSocket,
     ListTopics,
     DescribeTopic,
     SetTopic,
@@ -128,6 +129,10 @@ pub(crate) const ROUTES: &[Route] = &[
         answers: READ,
         dev: true,
         ..route("GET", "/stream", Action::StreamAlias, "The topic `stream`, as in every tutorial")
+    },
+    Route {
+        answers: &[(101, "", "")],
+        ..route("GET", "/ws", Action::WebSocket, "WebSocket, subprotocol tidings.v1.json")
     },
     Route {
         query: &["after", "limit", "name"],

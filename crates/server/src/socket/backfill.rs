@@ -275,7 +275,7 @@ impl Backfill {
         }
         subscriber.after = span.after;
         subscriber.events += u64::from(span.events);
-        subscriber.closing |= span.end && subscriber.selection.single().is_some();
+        subscriber.closing |= span.end.is_some() && subscriber.selection.single().is_some();
         self.app.metrics.caught_up(u64::from(span.events), span.bytes.len() as u64);
         let wrote = subscriber.write(&span.bytes, now_ms);
         match wrote {
