@@ -147,7 +147,8 @@ impl Connection {
                 let jitter = self.app.config.drain.jitter;
                 let number = u64::from(self.peer.port());
                 let part = crate::app::scatter(number) % 1_000;
-                self.leaves = Some(Instant::now() + jitter * u32::try_from(part).unwrap_or(0) / 1_000);
+                self.leaves =
+                    Some(Instant::now() + jitter * u32::try_from(part).unwrap_or(0) / 1_000);
             }
         }
         Ok(())
@@ -207,7 +208,9 @@ impl Connection {
                 }
                 Ok(())
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
+            {
                 Ok(())
             }
             Err(_) => Err(Gone),
@@ -373,11 +376,11 @@ impl Connection {
                     let events = span.bytes.slice(..length - 1);
                     self.output.text_around(&subscription.before, events, message::AFTER_EVENTS);
                 }
-                span.end.filter(|_| subscription.is_single())
+                let end = span.end.filter(|_| subscription.is_single());
+                end.map(|reason| (span.after, reason))
             }
         };
-        if let Some(reason) = over {
-            let sequence = subscription.follower.after();
+        if let Some((sequence, reason)) = over {
             let id = tidings_frame::Position { epoch, sequence };
             self.output.text(&message::end(&name, id, reason));
             self.subscriptions.remove(at);
