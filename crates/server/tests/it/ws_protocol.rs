@@ -48,9 +48,8 @@ fn run(cases: Vec<(String, Bytes, Vec<Seen>)>, in_pieces: bool) {
         let mut ws = Ws::open(&server);
         for bytes in &frames {
             // Group 10 and the pieces of 5.3 and 5.5: wherever it is cut, it is the same.
-            let pieces =
-                if in_pieces { bytes.len().div_ceil(2_000).max(1) } else { bytes.len().max(1) };
-            bytes.chunks(pieces).for_each(|piece| ws.send_bytes(piece));
+            let most = if in_pieces { bytes.len().div_ceil(64).max(3) } else { bytes.len() };
+            bytes.chunks(most.max(1)).for_each(|piece| ws.send_bytes(piece));
         }
         let ends = matches!(expect.last(), Some(Seen::Close(_)));
         if !ends {
