@@ -24,11 +24,14 @@ pub enum Framing {
     Answer,
     /// As `Answer`, for HTTP/1.0, which knows no chunks: the body ends with the connection.
     Unchunked,
+    /// The JSON event object and a comma: an element of the list in a WebSocket message. A span of
+    /// them without its last comma is the inside of a JSON array.
+    Objects,
 }
 
 /// All framings, in the order of [`Framing::index`].
-pub(crate) const FRAMINGS: [Framing; 4] =
-    [Framing::Plain, Framing::Envelope, Framing::Answer, Framing::Unchunked];
+pub(crate) const FRAMINGS: [Framing; 5] =
+    [Framing::Plain, Framing::Envelope, Framing::Answer, Framing::Unchunked, Framing::Objects];
 
 /// Digits of a chunk's size, as many as the largest event needs; leading zeros are allowed.
 const CHUNK_SIZE_DIGITS: usize = 8;
@@ -37,6 +40,9 @@ const CHUNK_SIZE_DIGITS: usize = 8;
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 impl Framing {
+    /// All of them.
+    pub const ALL: [Self; FRAMINGS.len()] = FRAMINGS;
+
     pub(crate) const fn index(self) -> usize {
         self as usize
     }
@@ -64,7 +70,8 @@ impl Framing {
         framed.encode(self, hub.counters(), out);
     }
 
-    /// A comment, which keeps a silent stream open.
+    /// A comment, which keeps a silent stream open. Empty where the transport has something of its
+    /// own for that.
     #[must_use]
     pub const fn heartbeat(self) -> &'static [u8] {
         match self {
@@ -72,6 +79,7 @@ impl Framing {
             // The same in a chunk. One line end: with two, clients that know the last id dispatch
             // an event of no data.
             Self::Answer => b"2\r\n:\n\r\n",
+            Self::Objects => b"",
         }
     }
 }
@@ -119,6 +127,11 @@ impl Framed<'_> {
     /// the `end` block; one that has no data of its own is that block alone.
     pub(crate) fn encode(&self, framing: Framing, counters: &Counters, out: &mut Vec<u8>) {
         counters.frames_encoded.fetch_add(1, Ordering::Relaxed);
+        if framing == Framing::Objects {
+            // It says its end itself.
+            self.object().write_to(out);
+            return out.push(b',');
+        }
         let event_type = self.event_type.and_then(sent_event_type);
         if self.end.is_none() || !self.data.is_empty() {
             let data = match framing {
@@ -139,7 +152,7 @@ impl Framed<'_> {
             }
         }
         match (self.end, framing) {
-            (None, _) | (Some(_), Framing::Unchunked) => {}
+            (None, _) | (Some(_), Framing::Unchunked | Framing::Objects) => {}
             (Some(_), Framing::Answer) => out.extend_from_slice(LAST_CHUNK),
             (Some(reason), Framing::Plain | Framing::Envelope) => {
                 let topic = (framing == Framing::Envelope).then_some(Cow::Borrowed(self.topic));
