@@ -13,6 +13,7 @@ use crate::config::LlmConfig;
 use crate::dialect::Dialect;
 use crate::relays::Relays;
 use crate::store;
+use crate::work::{Work, Worker};
 
 /// The time at which every test begins, in milliseconds since 1970.
 pub(crate) const BEGIN_MS: u64 = 1_000_000;
@@ -23,13 +24,14 @@ pub(crate) struct Bench {
     pub(crate) hub: Arc<Hub>,
     pub(crate) relays: Arc<Relays>,
     pub(crate) now_ms: Arc<AtomicU64>,
+    worker: Option<Worker>,
     _folder: TempDir,
 }
 
 impl Bench {
     pub(crate) fn new(change: impl FnOnce(&mut LlmConfig)) -> Self {
-        let bench = Self::running(change);
-        bench.relays.shut_down();
+        let mut bench = Self::running(change);
+        bench.worker().stop();
         bench
     }
 
@@ -47,8 +49,15 @@ impl Bench {
         let clock = Arc::new(move || clock.load(Ordering::Relaxed));
         let hub = Hub::open(opened, Options { rules, event_bytes_max: 1 << 20, clock }).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let relays = Relays::start(hub.clone(), folder.path(), vec![config]).unwrap();
-        Self { disk, hub, relays, now_ms, _folder: folder }
+        let work = Work::prepare().unwrap();
+        let relays = Relays::start(hub.clone(), folder.path(), vec![config], &work).unwrap();
+        let worker = Some(work.start().unwrap());
+        Self { disk, hub, relays, now_ms, worker, _folder: folder }
+    }
+
+    /// The relays' thread, once.
+    pub(crate) fn worker(&mut self) -> Worker {
+        self.worker.take().expect("it has not been taken")
     }
 
     /// What an answer that began at [`BEGIN_MS`] begins with; it is kept for `keep_ms`.

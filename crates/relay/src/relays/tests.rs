@@ -89,7 +89,8 @@ fn a_capability_holds_for_as_long_as_its_answer() {
 
 #[test]
 fn a_stop_drops_what_runs_and_waits_for_no_lookup() {
-    let Bench { relays, .. } = &Bench::running(|_| {});
+    let mut bench = Bench::running(|_| {});
+    let (relays, worker) = (bench.relays.clone(), bench.worker());
     // As a name server that does not answer.
     let (free, answered) = channel::<()>();
     let (begun, has_begun) = channel();
@@ -104,14 +105,12 @@ fn a_stop_drops_what_runs_and_waits_for_no_lookup() {
         drop(task);
     });
     let (stopped, has_stopped) = channel();
-    let stops = relays.clone();
     std::thread::spawn(move || {
-        stops.shut_down();
+        worker.stop();
         stopped.send(()).unwrap();
     });
     let in_time = has_stopped.recv_timeout(PATIENCE);
     drop(free);
     in_time.expect("it stops although a lookup hangs");
     assert_eq!(is_dropped.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected));
-    relays.shut_down();
 }
