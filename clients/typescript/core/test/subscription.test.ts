@@ -92,13 +92,16 @@ describe('many on one connection', () => {
       answer = (body) => resolve({ body });
     }));
     const b = record(client.subscribe('b'));
+    const changed = client.subscribe('a');
+    const c = record(changed);
+    changed.change(['a', 'b']);
     await settle();
     stream.event({ id: 'e-6', topic: 'b', data: '6' });
     await settle();
-    expect(b).toEqual([]);
+    expect([b, c]).toEqual([[], []]);
     answer({ after: 'e-5' });
     await settle();
-    expect(b).toEqual(['6']);
+    expect([b, c]).toEqual([['6'], ['6']]);
   });
 
   it('refuses the topics that cannot be had, and keeps the others', async () => {
