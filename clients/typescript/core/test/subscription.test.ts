@@ -87,13 +87,14 @@ describe('many on one connection', () => {
     client.subscribe('a');
     const stream = await server.stream();
     await settle();
+    const changed = client.subscribe('a');
+    const c = record(changed);
+    await settle();
     let answer = (_: object) => {};
     server.script(() => new Promise((resolve) => {
       answer = (body) => resolve({ body });
     }));
     const b = record(client.subscribe('b'));
-    const changed = client.subscribe('a');
-    const c = record(changed);
     changed.change(['a', 'b']);
     await settle();
     stream.event({ id: 'e-6', topic: 'b', data: '6' });
