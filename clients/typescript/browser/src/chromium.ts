@@ -36,10 +36,10 @@ export function runs(): boolean {
   return false;
 }
 
-export async function launch(): Promise<Browser> {
+export async function launch(...more: string[]): Promise<Browser> {
   const executablePath = findChromium();
   if (executablePath === undefined) throw new Error('no Chromium');
-  const args = ['--no-sandbox', '--disable-gpu', '--js-flags=--expose-gc'];
+  const args = ['--no-sandbox', '--disable-gpu', ...more];
   return await chromium.launch({ executablePath, args });
 }
 

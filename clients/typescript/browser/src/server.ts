@@ -32,7 +32,7 @@ function cargoTarget(): string | undefined {
 }
 
 /** A port of loopback that nobody listens on at this moment. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
   const address = server.address();

@@ -6,6 +6,12 @@ import { build } from 'esbuild';
 import { createServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
 
+const core = (name: string) => fileURLToPath(new URL(`../../core/src/${name}.ts`, import.meta.url));
+const ENTRIES = ['shared', 'parser', 'eventsource'];
+/** The client's sources instead of what was built of them. */
+const alias: Record<string, string> = { '@tidings/client': core('index') };
+for (const name of ENTRIES) alias[`@tidings/client/${name}`] = core(name);
+
 const PAGE = '<!doctype html><meta charset="utf-8"><title>Tidings</title>';
 
 export interface Site {
@@ -22,7 +28,7 @@ export async function site(): Promise<Site> {
     write: false,
     format: 'iife',
     target: 'es2022',
-    conditions: ['source'],
+    alias,
     sourcemap: 'inline',
   });
   const script = result.outputFiles[0]?.text;

@@ -1,0 +1,194 @@
+// What the tests drive in each tab: clients and subscriptions that note what they are handed.
+
+import { createClient, UnauthorizedError } from '@tidings/client';
+import type { Client, ClientOptions, Gap, Subscription } from '@tidings/client';
+import { EventSource as TidingsEventSource } from '@tidings/client/eventsource';
+import { Parser } from '@tidings/client/parser';
+import { tabs } from '@tidings/client/shared';
+
+/** What a test asks for. */
+export interface Wish {
+  url: string;
+  topics: string[];
+  /** Share the connection with other tabs. */
+  share?: boolean;
+  user?: string;
+  history?: 'none' | number | 'all';
+  lastEventId?: string;
+  /** Ask the test for a token; it is told how often. */
+  token?: boolean;
+  options?: Partial<ClientOptions>;
+  /** Keep only how many came, not what: for hours of events. */
+  count?: boolean;
+}
+
+export interface Noted {
+  id: string;
+  topic: string;
+  n: number;
+}
+
+interface Follow {
+  subscription: Subscription;
+  seen: Noted[];
+  gaps: Gap[];
+  errors: string[];
+  states: string[];
+  count: number;
+  disorder: string | undefined;
+  /** When the last event came, and the longest time between two, in milliseconds. */
+  at: number;
+  longest: number;
+}
+
+const clients = new Map<string, Client>();
+const follows = new Map<string, Follow>();
+let tokens = 0;
+
+declare global {
+  interface Window {
+    tab: typeof tab;
+    giveToken?: (reason: string) => Promise<string>;
+  }
+}
+
+function client(wish: Wish): Client {
+  const key = JSON.stringify([wish.url, wish.share, wish.user, wish.options]);
+  let known = clients.get(key);
+  if (known === undefined) {
+    const options: ClientOptions = { url: wish.url, retry: { min: 50, max: 500 }, ...wish.options };
+    if (wish.share) options.share = tabs(wish.user === undefined ? {} : { user: wish.user });
+    if (wish.token) {
+      options.getToken = async ({ reason }) => {
+        tokens += 1;
+        const token = await window.giveToken?.(reason);
+        if (token === undefined) throw new UnauthorizedError('no token');
+        return token;
+      };
+    }
+    known = createClient(options);
+    clients.set(key, known);
+  }
+  return known;
+}
+
+function follow(name: string, wish: Wish): void {
+  const { topics, history, lastEventId } = wish;
+  const subscription = client(wish).subscribe(topics, {
+    ...(history === undefined ? {} : { history }),
+    ...(lastEventId === undefined ? {} : { lastEventId }),
+  });
+  const noted: Follow = {
+    subscription,
+    seen: [],
+    gaps: [],
+    errors: [],
+    states: [],
+    count: 0,
+    disorder: undefined,
+    at: performance.now(),
+    longest: 0,
+  };
+  follows.set(name, noted);
+  const next = new Map<string, number>();
+  subscription.on('event', ({ id, topic, data }) => {
+    const { n } = JSON.parse(data) as { n: number };
+    noted.count += 1;
+    const now = performance.now();
+    noted.longest = Math.max(noted.longest, now - noted.at);
+    noted.at = now;
+    const expected = next.get(topic) ?? n;
+    if (n !== expected) noted.disorder ??= `${topic}: ${n} where ${expected} belongs`;
+    next.set(topic, n + 1);
+    if (!wish.count) noted.seen.push({ id, topic, n });
+  });
+  subscription.on('gap', (gap) => noted.gaps.push(gap));
+  subscription.on('error', (error) => noted.errors.push(String(error)));
+  subscription.on('state', ({ state }) => noted.states.push(state));
+}
+
+function known(name: string): Follow {
+  const found = follows.get(name);
+  if (found === undefined) throw new Error(`nothing is followed as ${name}`);
+  return found;
+}
+
+/** The text of an answer of the scripted model, put together from its chunks. */
+const answers = new Map<string, { text: string; id: string; ended: boolean }>();
+
+function answer(name: string, url: string, from: string, kept: string): void {
+  const noted = { text: kept, id: from, ended: false };
+  answers.set(name, noted);
+  const headers: Record<string, string> = from === '' ? {} : { 'Last-Event-ID': from };
+  const source = new TidingsEventSource(url, { headers });
+  const take = (event: Event) => {
+    const { data, lastEventId } = event as MessageEvent<string>;
+    noted.id = lastEventId;
+    if (event.type === 'snapshot') noted.text += (JSON.parse(data) as { text: string }).text;
+    else if (data !== '[DONE]') {
+      const chunk = JSON.parse(data) as { choices: { delta?: { content?: string } }[] };
+      noted.text += chunk.choices.map(({ delta }) => delta?.content ?? '').join('');
+    }
+    // What a page that is reloaded would keep.
+    sessionStorage.setItem(name, JSON.stringify(noted));
+  };
+  source.addEventListener('message', take);
+  source.addEventListener('snapshot', take);
+  source.addEventListener('end', () => {
+    noted.ended = true;
+    source.close();
+  });
+}
+
+/** What a decoder makes of a body that comes in these chunks. */
+function parse(chunks: number[][]): unknown {
+  const events: unknown[] = [];
+  const parser = new Parser({
+    onEvent: ({ type, data, lastEventId }) => events.push({ type, data, id: lastEventId }),
+  });
+  for (const chunk of chunks) parser.feed(Uint8Array.from(chunk));
+  parser.reset();
+  return { events, last_event_id: parser.lastEventId, retry: parser.reconnectionTime };
+}
+
+/** What the browser's own `EventSource` makes of a stream; it listens for these types. */
+async function native(url: string, types: string[]): Promise<unknown> {
+  const events: unknown[] = [];
+  const source = new EventSource(url);
+  for (const type of new Set(['message', ...types])) {
+    source.addEventListener(type, (event) => {
+      // The browser's own error event has no data.
+      if (!(event instanceof MessageEvent)) return;
+      events.push({ type, data: event.data as string, id: event.lastEventId });
+    });
+  }
+  await new Promise<void>((done) => source.addEventListener('error', () => done()));
+  source.close();
+  return { events };
+}
+
+const tab = {
+  follow,
+  answer,
+  parse,
+  native,
+  answers: (name: string) => answers.get(name),
+  seen: (name: string) => known(name).seen,
+  count: (name: string) => known(name).count,
+  about(name: string) {
+    const { subscription, gaps, errors, states, count, disorder } = known(name);
+    const { state, shared, lastEventId } = subscription;
+    return { state, shared, lastEventId, gaps, errors, states, count, disorder };
+  },
+  /** The longest silence between two events since this was asked for last, in milliseconds. */
+  silence(name: string): number {
+    const noted = known(name);
+    const { longest } = noted;
+    noted.longest = 0;
+    return longest;
+  },
+  change: (name: string, topics: string[]) => known(name).subscription.change(topics),
+  close: (name: string) => known(name).subscription.close(),
+  tokens: () => tokens,
+};
+window.tab = tab;

@@ -1,0 +1,59 @@
+// Tabs that the browser itself freezes: in the background, told first, timers and network stopped.
+// These tabs are real ones (not emulated as always visible), so they are opened in the browser's
+// own default context.
+
+import { chromium } from 'playwright-core';
+import { describe, expect, test } from 'vitest';
+import { freeze, runs } from '../src/chromium.ts';
+import { figure } from '../src/figures.ts';
+import { freePort } from '../src/server.ts';
+import { pause, until } from '../src/wait.ts';
+import { House } from '../src/world.ts';
+
+const TOPICS = ['a', 'b/c'];
+
+describe.runIf(runs())('frozen tabs', async () => {
+  const port = await freePort();
+  const house = new House(`--remote-debugging-port=${port}`);
+
+  test('the leader is frozen and thawed', async () => {
+    const world = await house.world();
+    const over = `http://127.0.0.1:${port}`;
+    const browser = await chromium.connectOverCDP(over, { noDefaults: true });
+    world.ends.add(() => browser.close());
+    const context = browser.contexts()[0];
+    if (context === undefined) throw new Error('no default context');
+    const one = await world.tab(context);
+    const two = await world.tab(context);
+    const three = await world.tab(context);
+    const all = [one, two, three];
+    await one.follow('all', TOPICS, { share: true, history: 'all' });
+    await until('the first leads', async () => (await one.about()).shared === 'leader');
+    await two.follow('all', TOPICS, { share: true, history: 'all' });
+    await three.follow('all', TOPICS, { share: true, history: 'all' });
+    await world.publisher.publish(TOPICS);
+    await until('it is in the background', async () => {
+      return await one.page.evaluate(() => document.visibilityState === 'hidden');
+    });
+    world.publisher.begin(TOPICS);
+    await pause(100);
+    await Promise.all([two, three].map((tab) => tab.page.evaluate(() => window.tab.silence('all'))));
+
+    await freeze(one.page, 'frozen');
+    const next = await world.leader([two, three]);
+    await pause(200);
+    const silent = [two, three].map((tab) => tab.page.evaluate(() => window.tab.silence('all')));
+    figure('leader frozen: longest silence in a tab', Math.max(...(await Promise.all(silent))), 'ms');
+    const before = (await one.about()).count;
+    await pause(300);
+    expect((await one.about()).count, 'a frozen tab reads nothing').toBe(before);
+
+    await freeze(one.page, 'active');
+    await until('it follows', async () => (await one.about()).shared === 'follower');
+    expect((await next.about()).shared).toBe('leader');
+    await pause(200);
+    await world.publisher.rest();
+    for (const tab of all) expect(await world.whole(tab, TOPICS)).toBeUndefined();
+    expect(world.proxy.streams()).toHaveLength(1);
+  });
+});
