@@ -79,7 +79,10 @@ export class Server {
     if (binary === undefined) throw new Error('no program: cargo build, or set TIDINGS_BIN');
     const listen = ['--listen', `127.0.0.1:${this.port}`, '--data-dir', this.#folder];
     const options = ['dev', ...listen, ...this.#options];
-    const child = spawn(binary, options, { stdio: ['ignore', 'ignore', 'ignore'] });
+    // What begins with TIDINGS_ would be taken for configuration.
+    const kept = Object.entries(process.env).filter(([name]) => !name.startsWith('TIDINGS_'));
+    const env = Object.fromEntries(kept);
+    const child = spawn(binary, options, { env, stdio: ['ignore', 'ignore', 'inherit'] });
     this.#child = child;
     await until('the server is ready', async () => {
       if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}`);

@@ -72,8 +72,6 @@ export class Leader {
   #closed = false;
   #number = 0;
   #bytes = 0;
-  /** The position that was reached by what was said. */
-  #id = '';
   #pending: Item[] = [];
   #pendingBytes = 0;
   #state: PlainState = { state: 'connecting' };
@@ -180,8 +178,8 @@ export class Leader {
   #handler(): LinkHandler {
     return {
       joined: (joined) => this.#onJoined(joined),
-      event: (event) => this.#push({ event }, event.id),
-      gap: (gap) => this.#push({ gap }, gap.resumes),
+      event: (event) => this.#push({ event }),
+      gap: (gap) => this.#push({ gap }),
       end: (end) => this.#push({ end }),
       state: (change) => this.#onState(change),
       refused: (refused, error) => this.#push({ refused, error: plainError(error) }),
@@ -197,7 +195,6 @@ export class Leader {
       return;
     }
     this.#begun = true;
-    this.#id = joined.after;
     this.#flush();
     for (const topic of joined.topics) this.#joined.add(topic);
     for (const [tab, { topics }] of this.#tabs) this.#welcome(tab, topics);
@@ -212,16 +209,16 @@ export class Leader {
 
   #welcome(tab: string, topics: readonly string[]): void {
     const joined = topics.filter((topic) => this.#joined.has(topic));
-    const { number, id, state } = { number: this.#number, id: this.#id, state: this.#state };
+    const { position: id } = this.#link;
+    const [number, state] = [this.#number, this.#state];
     this.#say({ kind: 'welcome', tab, number, id, joined, state });
   }
 
-  #push(item: Item, id = this.#id): void {
+  #push(item: Item): void {
     if (this.#pending.length === 0) queueMicrotask(() => this.#flush());
     const bytes = size(item);
     if (this.#pendingBytes + bytes > MESSAGE_BYTES) this.#flush();
     this.#pending.push(item);
-    this.#id = id;
     this.#pendingBytes += bytes;
     if (this.#pending.length >= MESSAGE_ITEMS) this.#flush();
   }
@@ -233,7 +230,9 @@ export class Leader {
     this.#bytes += this.#pendingBytes;
     this.#pendingBytes = 0;
     this.#number += 1;
-    this.#say({ kind: 'items', number: this.#number, bytes: this.#bytes, items });
+    // All that the connection has brought is said, so its position is that of the message.
+    const { position: id } = this.#link;
+    this.#say({ kind: 'items', number: this.#number, bytes: this.#bytes, id, items });
     this.#leaveBehind();
   }
 

@@ -65,6 +65,8 @@ export type Downward =
       readonly number: number;
       /** Bytes of all messages of this leader so far. */
       readonly bytes: number;
+      /** The position that is reached with it. */
+      readonly id: string;
       readonly items: readonly Item[];
     }
   /** To one tab: what follows here comes after `id`, for the topics that have joined. */

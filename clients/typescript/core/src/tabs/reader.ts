@@ -16,6 +16,7 @@ import { TopicSet } from './topics.js';
 /** How many ids a tab remembers. */
 export const RECENT = 1_024;
 
+type Items = Extract<Downward, { kind: 'items' }>;
 type Welcome = Extract<Downward, { kind: 'welcome' }>;
 
 export class Reader {
@@ -77,6 +78,7 @@ export class Reader {
       this.#inStep = true;
       // What it has had beyond this place comes again.
       this.#again = this.#after(welcome.id);
+      if (welcome.id === this.#place.id) this.#again.clear();
       const ahead = this.#again.size > 0;
       const id = ahead ? this.#place.id : welcome.id;
       this.#join(welcome.joined, welcome.id, undefined);
@@ -89,7 +91,7 @@ export class Reader {
   }
 
   /** Reads a message; false if one before it has been missed. */
-  read(term: number, number: number, items: readonly Item[]): boolean {
+  read(term: number, { number, id, items }: Items): boolean {
     if (!this.#inStep) {
       for (const item of items) if ('state' in item) this.tell(toState(item.state));
       return true;
@@ -98,8 +100,9 @@ export class Reader {
       this.break();
       return false;
     }
-    this.#place = { ...this.#place, number };
     for (const item of items) this.#item(item);
+    // A tab that is ahead of the leader stays where it is until the leader has come so far.
+    this.#place = { term, number, id: this.#again.size > 0 ? this.#place.id : id };
     return true;
   }
 
@@ -124,7 +127,6 @@ export class Reader {
       if (this.#joined.has(item.end.topic)) this.#handler.end(item.end);
     } else if ('joined' in item) {
       const { topics, after, since } = item.joined;
-      if (this.#place.id === '' && after !== '') this.#reach(after);
       this.#join(topics, after, since);
     } else if ('refused' in item) {
       const topics = this.#mine(item.refused);
@@ -185,6 +187,8 @@ export class Reader {
   /** Reaches an id; false if it was reached before. */
   #reach(id: string): boolean {
     if (this.#again.delete(id)) return false;
+    // The leader has come past this tab's place.
+    this.#again.clear();
     this.#place = { ...this.#place, id };
     this.#remember(id);
     return true;

@@ -297,7 +297,7 @@ export class TabLink implements Link {
       this.#reader.welcome(term, message);
     } else if (message.kind === 'move') {
       this.#listen(term, message.channel);
-    } else if (!this.#reader.read(term, message.number, message.items)) {
+    } else if (!this.#reader.read(term, message)) {
       this.#say();
     } else if (this.#leader === undefined) {
       this.#report(term, message.number, message.bytes);

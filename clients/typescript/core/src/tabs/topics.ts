@@ -1,19 +1,7 @@
-/**
- * Which events belong to which topics and patterns (PROTOCOL.md, section 2). Names are checked by
- * the server; here they are only compared.
- */
+/** Names and patterns that a tab follows: each event is asked for, so names are looked up. */
 
+import { isPattern, matches } from '../names.js';
 import type { WireEvent } from '../types.js';
-
-/** Whether a pattern matches a name: `*` is one segment, a last `**` one or more. */
-export function matches(pattern: string, name: string): boolean {
-  const wanted = pattern.split('/');
-  const given = name.split('/');
-  const open = wanted[wanted.length - 1] === '**';
-  if (open ? given.length < wanted.length : given.length !== wanted.length) return false;
-  const fixed = open ? wanted.slice(0, -1) : wanted;
-  return fixed.every((segment, index) => segment === '*' || segment === given[index]);
-}
 
 /** Names and patterns that are followed. */
 export class TopicSet {
@@ -21,7 +9,7 @@ export class TopicSet {
   readonly #patterns = new Set<string>();
 
   add(topic: string): void {
-    (topic.includes('*') ? this.#patterns : this.#names).add(topic);
+    (isPattern(topic) ? this.#patterns : this.#names).add(topic);
   }
 
   delete(topic: string): boolean {
