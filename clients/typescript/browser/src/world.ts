@@ -103,7 +103,7 @@ export class World {
       });
     } catch {
       const about = await tab.about(name);
-      return `${total} were published: ${JSON.stringify(about)}; ${await tab.fault(topics, this)}`;
+      return `${total} were published: ${JSON.stringify(about)}; ${await tab.fault(topics, this, name)}`;
     }
     return await tab.fault(topics, this, name);
   }

@@ -41,7 +41,10 @@ describe.runIf(runs())('frozen tabs', async () => {
 
     await freeze(one.page, 'frozen');
     const next = await world.leader([two, three]);
-    await pause(200);
+    const now = world.publisher.counts.get('a') ?? 0;
+    for (const tab of [two, three]) {
+      await until('events come', async () => (await tab.about()).count > (now + 1) * 2);
+    }
     const silent = [two, three].map((tab) => tab.page.evaluate(() => window.tab.silence('all')));
     figure('leader frozen: longest silence in a tab', Math.max(...(await Promise.all(silent))), 'ms');
     const before = (await one.about()).count;

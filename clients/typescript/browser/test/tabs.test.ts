@@ -18,6 +18,14 @@ async function allWhole(world: World, tabs: readonly Tab[]): Promise<void> {
   await until('one stream', () => world.proxy.streams().length === 1);
 }
 
+/** Waits until events come in all tabs that came after this was called. */
+async function flow(world: World, tabs: readonly Tab[]): Promise<void> {
+  const now = world.publisher.counts.get(TOPICS[0] ?? '') ?? 0;
+  for (const tab of tabs) {
+    await until('events come', async () => (await tab.about()).count > (now + 1) * TOPICS.length);
+  }
+}
+
 /** The longest silence of all tabs, in milliseconds, since this was asked for last. */
 async function silence(tabs: readonly Tab[]): Promise<number> {
   const all = tabs.map((tab) => tab.page.evaluate(() => window.tab.silence('all')));
@@ -66,7 +74,7 @@ describe.runIf(runs())('tabs', () => {
       await silence(tabs);
       await leader.page.close();
       await world.leader(tabs);
-      await pause(200);
+      await flow(world, tabs);
       figure('leader closed: longest silence in a tab', await silence(tabs), 'ms');
     }
     await world.publisher.rest();
@@ -84,7 +92,7 @@ describe.runIf(runs())('tabs', () => {
     const session = await cdp(leader.page);
     void session.send('Page.crash').catch(() => {});
     await world.leader(tabs);
-    await pause(200);
+    await flow(world, tabs);
     figure('leader crashed: longest silence in a tab', await silence(tabs), 'ms');
     await world.publisher.rest();
     await allWhole(world, tabs);
@@ -100,7 +108,7 @@ describe.runIf(runs())('tabs', () => {
     await silence(tabs);
     await stop(leader.page);
     await world.leader(tabs);
-    await pause(200);
+    await flow(world, tabs);
     figure('leader hangs: longest silence in a tab', await silence(tabs), 'ms');
     await go(leader.page);
     await until('it follows', async () => (await leader.about()).shared === 'follower');

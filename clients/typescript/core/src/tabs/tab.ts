@@ -171,6 +171,7 @@ export class TabLink implements Link {
     this.#channel?.close();
     this.#channel = undefined;
     this.#reader.break();
+    this.#setRole('follower');
   }
 
   #fallBack(error?: unknown): void {
