@@ -134,6 +134,57 @@ describe.runIf(runs())('tabs', () => {
     expect(world.proxy.streamsEver()).toBe(1);
   });
 
+  test('a follower that hangs for long is left behind, and comes back', async () => {
+    const world = await house.world();
+    await world.context.addInitScript(() => {
+      const opened: string[] = [];
+      Object.assign(window, { opened });
+      window.BroadcastChannel = class extends BroadcastChannel {
+        constructor(name: string) {
+          super(name);
+          opened.push(name);
+        }
+      };
+    });
+    const all = await world.tabsFollowing(3, TOPICS);
+    const leader = await world.leader(all);
+    const follower = all.find((tab) => tab !== leader);
+    if (follower === undefined) throw new Error('no follower');
+    const others = all.filter((tab) => tab !== follower);
+    await stop(follower.page);
+    // More than may wait for a tab (16 MiB).
+    await world.publisher.burst(TOPICS, 600, 20, 20_000);
+    await allWhole(world, others);
+    const channels = await leader.page.evaluate(() => {
+      return (window as unknown as { opened: string[] }).opened.filter((name) => /\/2$/.test(name));
+    });
+    expect(channels, 'a second channel').toHaveLength(1);
+    await go(follower.page);
+    await world.publisher.burst(TOPICS, 10);
+    await allWhole(world, all);
+    expect(world.proxy.streamsEver()).toBe(1);
+  });
+
+  test.runIf(process.env.TIDINGS_FIGURES)('fifty tabs, one connection', async () => {
+    const world = await house.world();
+    const tabs = await world.tabsFollowing(50, TOPICS);
+    await world.publisher.burst(TOPICS, 200);
+    await allWhole(world, tabs);
+    expect(world.proxy.streamsEver()).toBe(1);
+    figure('50 tabs: event streams at the server', (await world.server.connections()).length, '');
+    figure('50 tabs: TCP connections ever, history included', world.proxy.passages.length, '');
+    const leader = await world.leader(tabs);
+    const others = tabs.filter((tab) => tab !== leader);
+    world.publisher.begin(TOPICS, 20);
+    await silence(others);
+    await leader.page.close();
+    await world.leader(others);
+    await flow(world, others);
+    figure('50 tabs, leader closed: longest silence in a tab', await silence(others), 'ms');
+    await world.publisher.rest();
+    await allWhole(world, others);
+  });
+
   test('the network is cut under twenty tabs, and the server killed', async () => {
     const world = await house.world();
     const tabs = await world.tabsFollowing(20, TOPICS);
