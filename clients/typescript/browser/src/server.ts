@@ -1,5 +1,5 @@
-// The real server: a `tidings dev` on a fixed loopback port with a folder of its own, which a test
-// can end as a crash would and start again.
+// The real server, open to everybody on a fixed loopback port with a folder of its own, which a
+// test can end as a crash would and start again.
 //
 // Promises: `start` resolves once the server takes requests; only the process that was started here
 // is ever ended, by its number.
@@ -63,7 +63,7 @@ export class Server {
     this.#options = options;
   }
 
-  /** Starts a server; `options` are further flags of `tidings dev`. */
+  /** Starts a server; `options` are further flags of `tidings serve`, or `dev` and flags of it. */
   static async begin(...options: string[]): Promise<Server> {
     const server = new Server(await freePort(), options);
     await server.start();
@@ -78,7 +78,9 @@ export class Server {
     const binary = program();
     if (binary === undefined) throw new Error('no program: cargo build, or set TIDINGS_BIN');
     const listen = ['--listen', `127.0.0.1:${this.port}`, '--data-dir', this.#folder];
-    const options = ['dev', ...listen, ...this.#options];
+    const open = ['--anonymous', 'subscribe,publish,admin', '--cors-origins', '*'];
+    const command = this.#options[0] === 'dev' ? [] : ['serve', ...open];
+    const options = [...command, ...this.#options, ...listen];
     // What begins with TIDINGS_ would be taken for configuration.
     const kept = Object.entries(process.env).filter(([name]) => !name.startsWith('TIDINGS_'));
     const env = Object.fromEntries(kept);

@@ -39,7 +39,7 @@ export class House {
     return this.#site;
   }
 
-  /** A world for the test that is running; `options` are flags of the server. */
+  /** A world for the test that is running; `options` as {@link Server.begin} has them. */
   async world(...options: string[]): Promise<World> {
     const ends = new Ends();
     onTestFinished(() => ends.run(), 60_000);

@@ -12,7 +12,7 @@ describe.runIf(runs())('answers', () => {
   const house = new House();
 
   test('a reload in the middle of an answer', async () => {
-    const world = await house.world();
+    const world = await house.world('dev');
     const asked = await fetch(`${world.server.url}/v1/chat/completions`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
