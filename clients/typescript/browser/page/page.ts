@@ -2,7 +2,6 @@
 
 import { createClient, UnauthorizedError } from '@tidings/client';
 import type { Client, ClientOptions, Gap, Subscription } from '@tidings/client';
-import { EventSource as TidingsEventSource } from '@tidings/client/eventsource';
 import { Parser } from '@tidings/client/parser';
 import { tabs } from '@tidings/client/shared';
 
@@ -113,33 +112,6 @@ function known(name: string): Follow {
   return found;
 }
 
-/** The text of an answer of the scripted model, put together from its chunks. */
-const answers = new Map<string, { text: string; id: string; ended: boolean }>();
-
-function answer(name: string, url: string, from: string, kept: string): void {
-  const noted = { text: kept, id: from, ended: false };
-  answers.set(name, noted);
-  const headers: Record<string, string> = from === '' ? {} : { 'Last-Event-ID': from };
-  const source = new TidingsEventSource(url, { headers });
-  const take = (event: Event) => {
-    const { data, lastEventId } = event as MessageEvent<string>;
-    noted.id = lastEventId;
-    if (event.type === 'snapshot') noted.text += (JSON.parse(data) as { text: string }).text;
-    else if (data !== '[DONE]') {
-      const chunk = JSON.parse(data) as { choices: { delta?: { content?: string } }[] };
-      noted.text += chunk.choices.map(({ delta }) => delta?.content ?? '').join('');
-    }
-    // What a page that is reloaded would keep.
-    sessionStorage.setItem(name, JSON.stringify(noted));
-  };
-  source.addEventListener('message', take);
-  source.addEventListener('snapshot', take);
-  source.addEventListener('end', () => {
-    noted.ended = true;
-    source.close();
-  });
-}
-
 /** What our decoder makes of a body that is cut into chunks of these sizes, over and over. */
 function parse(body: string, sizes: number[]): unknown {
   const all = Uint8Array.from(atob(body), (char) => char.charCodeAt(0));
@@ -178,10 +150,8 @@ async function native(url: string, types: string[]): Promise<unknown> {
 
 const tab = {
   follow,
-  answer,
   parse,
   native,
-  answers: (name: string) => answers.get(name),
   seen: (name: string) => known(name).seen,
   count: (name: string) => known(name).count,
   about(name: string) {

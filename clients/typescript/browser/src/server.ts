@@ -84,10 +84,12 @@ export class Server {
     // What begins with TIDINGS_ would be taken for configuration.
     const kept = Object.entries(process.env).filter(([name]) => !name.startsWith('TIDINGS_'));
     const env = Object.fromEntries(kept);
-    const child = spawn(binary, options, { env, stdio: ['ignore', 'ignore', 'inherit'] });
+    const child = spawn(binary, options, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+    let said = '';
+    child.stderr.on('data', (text: Buffer) => (said = (said + text.toString()).slice(-2_000)));
     this.#child = child;
     await until('the server is ready', async () => {
-      if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}`);
+      if (child.exitCode !== null) throw new Error(`the server ended: ${said}`);
       return await fetch(`${this.url}/readyz`).then((answer) => answer.ok, () => false);
     });
   }

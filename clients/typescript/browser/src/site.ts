@@ -1,6 +1,6 @@
-// The site that the tabs show: one empty page with the bundled client, on an origin of its own.
+// The site that the tabs show: empty pages with the bundled client, on an origin of their own.
 //
-// Promises: the bundle is made once for each test file, of the sources as they are.
+// Promises: the bundles are made once for each test file, of the sources as they are.
 
 import { build } from 'esbuild';
 import { createServer } from 'node:http';
@@ -19,11 +19,10 @@ export interface Site {
   end(): Promise<void>;
 }
 
-/** Bundles `page/page.ts` and serves it. */
-export async function site(): Promise<Site> {
-  const entry = fileURLToPath(new URL('../page/page.ts', import.meta.url));
+/** Bundles a page's script. */
+async function bundle(name: string): Promise<string> {
   const result = await build({
-    entryPoints: [entry],
+    entryPoints: [fileURLToPath(new URL(`../page/${name}.ts`, import.meta.url))],
     bundle: true,
     write: false,
     format: 'iife',
@@ -33,13 +32,21 @@ export async function site(): Promise<Site> {
   });
   const script = result.outputFiles[0]?.text;
   if (script === undefined) throw new Error('nothing was bundled');
+  return script;
+}
+
+/** Serves pages: `/NAME` shows what `page/NAME.ts` makes. */
+export async function site(...names: string[]): Promise<Site> {
+  const scripts = new Map<string, string>();
+  for (const name of names) scripts.set(`/${name}.js`, await bundle(name));
   const server = createServer((request, response) => {
-    if (request.url === '/page.js') {
+    const script = scripts.get(request.url ?? '');
+    if (script !== undefined) {
       response.writeHead(200, { 'content-type': 'text/javascript; charset=utf-8' });
       response.end(script);
-    } else if (request.url === '/' || request.url?.startsWith('/?')) {
+    } else if (scripts.has(`${request.url}.js`)) {
       response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' });
-      response.end(`${PAGE}<script src="/page.js"></script>`);
+      response.end(`${PAGE}<script src="${request.url}.js"></script>`);
     } else {
       response.writeHead(404).end();
     }
@@ -48,7 +55,7 @@ export async function site(): Promise<Site> {
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('no port');
   return {
-    url: `http://127.0.0.1:${address.port}/`,
+    url: `http://127.0.0.1:${address.port}`,
     async end() {
       server.closeAllConnections();
       await new Promise((done) => server.close(done));

@@ -18,9 +18,13 @@ export class House {
   #browser: Browser | undefined;
   #site: Site | undefined;
 
-  constructor(...args: string[]) {
+  /** `page` is what tabs show, `args` are flags of the browser. */
+  constructor(
+    readonly page = 'page',
+    ...args: string[]
+  ) {
     beforeAll(async () => {
-      this.#site = await site();
+      this.#site = await site(page);
       this.#browser = await launch(...args);
     });
     afterAll(async () => {
@@ -49,7 +53,7 @@ export class House {
     ends.add(() => proxy.end());
     const context = await this.browser.newContext();
     ends.add(() => context.close());
-    return new World(server, proxy, this.site, context, ends);
+    return new World(server, proxy, this.site, this.page, context, ends);
   }
 }
 
@@ -61,6 +65,7 @@ export class World {
     readonly server: Server,
     readonly proxy: Proxy,
     readonly site: Site,
+    readonly page: string,
     readonly context: BrowserContext,
     readonly ends: Ends,
   ) {
@@ -73,7 +78,7 @@ export class World {
     const page = await context.newPage();
     const tab = new Tab(page, this.proxy.url);
     page.on('pageerror', (error) => tab.errors.push(String(error)));
-    await page.goto(this.site.url);
+    await page.goto(`${this.site.url}/${this.page}`);
     this.tabs.push(tab);
     return tab;
   }

@@ -9,46 +9,45 @@ import { House } from '../src/world.ts';
 const QUESTION = { model: 'demo', stream: true, messages: [{ role: 'user', content: 'Hello' }] };
 
 describe.runIf(runs())('answers', () => {
-  const house = new House();
+  const house = new House('answer');
 
-  test('a reload in the middle of an answer', async () => {
-    const world = await house.world('dev');
-    const asked = await fetch(`${world.server.url}/v1/chat/completions`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(QUESTION),
-    });
-    const link = /<([^>]+)>/.exec(asked.headers.get('link') ?? '')?.[1];
-    if (link === undefined) throw new Error('no link to the answer');
-    const url = world.proxy.url + link;
-    // What the one who asked reads, to its end.
-    const whole = asked.text();
+  for (const native of [false, true]) {
+    const how = native ? "the browser's EventSource" : 'our EventSource';
 
-    const tab = await world.tab();
-    await tab.page.evaluate((from) => window.tab.answer('answer', from, '', ''), url);
-    for (let reload = 0; reload < 3; reload += 1) {
-      const had = await tab.page.evaluate(() => window.tab.answers('answer')?.text.length ?? 0);
-      await until('more of the answer', async () => {
-        const now = await tab.page.evaluate(() => window.tab.answers('answer'));
-        return now !== undefined && now.text.length > had + 10;
+    test(`two reloads and a cut in the middle of an answer, ${how}`, async () => {
+      const world = await house.world('dev');
+      const asked = await fetch(`${world.server.url}/v1/chat/completions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(QUESTION),
       });
-      await tab.page.reload();
-      await tab.page.evaluate((from) => {
-        const kept = JSON.parse(sessionStorage.getItem('answer') ?? '{}') as {
-          text: string;
-          id: string;
-        };
-        window.tab.answer('answer', from, kept.id, kept.text);
-      }, url);
+      const link = /<([^>]+)>/.exec(asked.headers.get('link') ?? '')?.[1];
+      if (link === undefined) throw new Error('no link to the answer');
+      // What the one who asked reads, to its end.
+      const whole = asked.text();
+
+      const { page } = await world.tab();
+      const read = async () => {
+        const url = world.proxy.url + link;
+        await page.evaluate(([from, by]) => window.answer.read(from, by), [url, native] as const);
+      };
+      const kept = async () => await page.evaluate(() => window.answer.kept());
+      await read();
+      for (let reload = 0; reload < 2; reload += 1) {
+        const had = (await kept()).text.length;
+        await until('more of the answer', async () => (await kept()).text.length > had + 10);
+        expect((await kept()).ended, 'in the middle').toBe(false);
+        await page.reload();
+        await read();
+      }
+      const had = (await kept()).text.length;
+      await until('it reads on', async () => (await kept()).text.length > had);
       world.proxy.cutAll();
-    }
-    await until('the end', async () => {
-      return await tab.page.evaluate(() => window.tab.answers('answer')?.ended === true);
+      await until('the end', async () => (await kept()).ended);
+      expect((await kept()).text).toBe(text(await whole));
+      expect((await kept()).text.length).toBeGreaterThan(100);
     });
-    const read = await tab.page.evaluate(() => window.tab.answers('answer')?.text);
-    expect(read).toBe(text(await whole));
-    expect(read?.length).toBeGreaterThan(100);
-  });
+  }
 });
 
 /** The text of a stream of chat chunks. */

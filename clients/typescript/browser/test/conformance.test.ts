@@ -116,7 +116,7 @@ describe.runIf(runs())('conformance', () => {
 
   async function open(): Promise<Page> {
     const page = await house.browser.newPage();
-    await page.goto(house.site.url);
+    await page.goto(`${house.site.url}/${house.page}`);
     return page;
   }
 });

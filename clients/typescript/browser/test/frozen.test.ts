@@ -14,7 +14,7 @@ const TOPICS = ['a', 'b/c'];
 
 describe.runIf(runs())('frozen tabs', async () => {
   const port = await freePort();
-  const house = new House(`--remote-debugging-port=${port}`);
+  const house = new House('page', `--remote-debugging-port=${port}`);
 
   test('the leader is frozen and thawed', async () => {
     const world = await house.world();
