@@ -2,7 +2,6 @@
 
 import { EventSource as TidingsEventSource } from '@tidings/client/eventsource';
 
-
 /** What was read, and up to where. */
 export interface Kept {
   text: string;

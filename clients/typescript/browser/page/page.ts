@@ -16,7 +16,7 @@ export interface Wish {
   lastEventId?: string;
   /** Ask the test for a token; it is told how often. */
   token?: boolean;
-  options?: Partial<ClientOptions>;
+  options?: Pick<ClientOptions, 'heartbeatTimeout' | 'openTimeout' | 'retry' | 'visibility'>;
   /** Keep only how many came, not what: for hours of events. */
   count?: boolean;
 }

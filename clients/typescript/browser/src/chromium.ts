@@ -11,7 +11,7 @@ const USUAL = ['chromium', 'chromium-browser', 'google-chrome'].map((name) => `/
 
 /** Where Chromium is: `CHROMIUM`, or one of the usual places. */
 export function findChromium(): string | undefined {
-  return [process.env.CHROMIUM, ...USUAL].find((place) => place !== undefined && existsSync(place));
+  return [process.env['CHROMIUM'], ...USUAL].find((place) => place !== undefined && existsSync(place));
 }
 
 /** Why nothing can be tested here; undefined if it can. */
@@ -29,7 +29,7 @@ export function why(): string | undefined {
 export function runs(): boolean {
   const reason = why();
   if (reason === undefined) return true;
-  if (process.env.TIDINGS_REQUIRE_BROWSER === '1') {
+  if (process.env['TIDINGS_REQUIRE_BROWSER'] === '1') {
     throw new Error(`TIDINGS_REQUIRE_BROWSER=1, but: ${reason}`);
   }
   console.error(`SKIPPED, nothing was tested in a browser: ${reason}`);

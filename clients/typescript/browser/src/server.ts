@@ -16,9 +16,9 @@ const ROOT = fileURLToPath(new URL('../../../..', import.meta.url));
 
 /** The program: `TIDINGS_BIN`, or what cargo has built last (debug, then release). */
 export function program(): string | undefined {
-  const given = process.env.TIDINGS_BIN;
-  if (given) return given;
-  const target = process.env.CARGO_TARGET_DIR ?? cargoTarget() ?? join(ROOT, 'target');
+  const given = process.env['TIDINGS_BIN'];
+  if (given) return existsSync(given) ? given : undefined;
+  const target = process.env['CARGO_TARGET_DIR'] ?? cargoTarget() ?? join(ROOT, 'target');
   const built = ['debug', 'release'].map((profile) => join(target, profile, 'tidings'));
   return built.find((place) => existsSync(place));
 }

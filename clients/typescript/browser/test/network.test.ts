@@ -70,7 +70,7 @@ describe.runIf(runs())('network', () => {
       await world.publisher.publish(TOPICS);
       await until('the first events', async () => (await tab.about()).count === TOPICS.length);
       // The lid is closed: time stands still in the page, and the line dies without a word.
-      await tab.page.clock.pauseAt(await tab.page.evaluate(() => Date.now() + 1));
+      await tab.page.clock.pauseAt(await tab.page.evaluate(() => Date.now() + 1_000));
       world.proxy.silence();
       await world.publisher.burst(TOPICS, 200);
       await tab.page.clock.fastForward('08:00:00');

@@ -165,7 +165,7 @@ describe.runIf(runs())('tabs', () => {
     expect(world.proxy.streamsEver()).toBe(1);
   });
 
-  test.runIf(process.env.TIDINGS_FIGURES)('fifty tabs, one connection', async () => {
+  test.runIf(process.env['TIDINGS_FIGURES'])('fifty tabs, one connection', async () => {
     const world = await house.world();
     const tabs = await world.tabsFollowing(50, TOPICS);
     await world.publisher.burst(TOPICS, 200);
