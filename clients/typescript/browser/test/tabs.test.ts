@@ -220,6 +220,33 @@ describe.runIf(runs())('tabs', () => {
     expect(world.proxy.streamsEver()).toBe(1);
   });
 
+  test('a topic that has ended is read to its end by each', async () => {
+    const world = await house.world();
+    await world.publisher.burst(['a'], 300);
+    const last = { method: 'POST', body: JSON.stringify({ n: 300 }) };
+    await fetch(`${world.server.url}/topics/a?end=done`, last);
+    world.publisher.counts.set('a', 301);
+    const tabs = [await world.tab(), await world.tab()];
+    for (const tab of tabs) await tab.follow('all', ['a'], { share: true, history: 'all' });
+    for (const tab of tabs) {
+      await until('it is over', async () => (await tab.about()).state === 'closed');
+      expect(await tab.fault(['a'], world)).toBeUndefined();
+    }
+  });
+
+  test('what one tab may not have does not hurt another', async () => {
+    const world = await house.world();
+    const [one, two] = [await world.tab(), await world.tab()];
+    await Promise.all([
+      one.follow('all', ['a'], { share: true, history: 'all' }),
+      two.follow('all', ['$server'], { share: true }),
+    ]);
+    await until('it is refused', async () => (await two.about()).state === 'failed');
+    await world.publisher.burst(['a'], 20);
+    expect(await world.whole(one, ['a'])).toBeUndefined();
+    expect((await one.about()).errors).toEqual([]);
+  });
+
   test('a tab that crashed is forgotten', async () => {
     const world = await house.world();
     const [one, two] = [await world.tab(), await world.tab()];

@@ -153,6 +153,13 @@ describe('a reader', () => {
     tab.read(1, { ...items(1), id: '3', items: list });
     expect(told).toEqual([{ end: mine }, { done: ['a'] }]);
   });
+
+  test('hears that a topic is over also before it was welcomed, and reads what came before', () => {
+    const { reader: tab, told, joins } = reader('a');
+    tab.read(1, { ...items(1), items: [{ done: ['a'] }] });
+    expect(joins).toEqual([{ topics: ['a'], after: '', direct: false }]);
+    expect(told).toEqual([{ done: ['a'] }]);
+  });
 });
 
 describe('who is who', () => {

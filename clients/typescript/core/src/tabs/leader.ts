@@ -67,6 +67,8 @@ export class Leader {
   /** Where the connection begins: the farthest place of all tabs. */
   #base: Place;
   #gathering = true;
+  /** Whether it begins with its own tab's topics: all together were refused. */
+  #alone = false;
   #begun = false;
   #scheduled = false;
   #closed = false;
@@ -165,7 +167,7 @@ export class Leader {
     queueMicrotask(() => {
       this.#scheduled = false;
       if (this.#closed) return;
-      const topics = new Set([...this.#tabs.values()].flatMap((tab) => tab.topics));
+      const topics = this.#topics();
       for (const topic of this.#joined) if (!topics.has(topic)) this.#joined.delete(topic);
       // Until the connection is there, everything begins where the last leader was heard last.
       const after = this.#begun ? '' : this.#base.id;
@@ -173,6 +175,25 @@ export class Leader {
         after === '' ? { topic } : { topic, start: { after } };
       this.#link.want([...topics].map(wanted));
     });
+  }
+
+  /** What is wanted together. */
+  #topics(): Set<string> {
+    const own = this.#tabs.get(this.#options.tab);
+    const tabs = this.#alone ? [own] : [...this.#tabs.values()];
+    return new Set(tabs.flatMap((tab) => tab?.topics ?? []));
+  }
+
+  /**
+   * What one tab wants must not be the end of the others: refused together, the leader begins with
+   * what its own tab wants, and adds the rest, of which each can be refused by itself.
+   */
+  #onFailed(error: TidingsError): void {
+    const all = this.#topics().size;
+    if (this.#begun || this.#alone) return this.#options.failed(error);
+    this.#alone = true;
+    if (this.#topics().size === all) return this.#options.failed(error);
+    this.#schedule();
   }
 
   #handler(): LinkHandler {
@@ -184,7 +205,7 @@ export class Leader {
       state: (change) => this.#onState(change),
       refused: (refused, error) => this.#push({ refused, error: plainError(error) }),
       done: (done) => this.#push({ done }),
-      failed: (error) => this.#options.failed(error),
+      failed: (error) => this.#onFailed(error),
     };
   }
 
@@ -195,6 +216,10 @@ export class Leader {
       return;
     }
     this.#begun = true;
+    if (this.#alone) {
+      this.#alone = false;
+      this.#schedule();
+    }
     this.#flush();
     for (const topic of joined.topics) this.#joined.add(topic);
     for (const [tab, { topics }] of this.#tabs) this.#welcome(tab, topics);

@@ -93,7 +93,10 @@ export class Reader {
   /** Reads a message; false if one before it has been missed. */
   read(term: number, { number, id, items }: Items): boolean {
     if (!this.#inStep) {
-      for (const item of items) if ('state' in item) this.tell(toState(item.state));
+      // What does not depend on a position.
+      for (const item of items) {
+        if ('state' in item || 'done' in item || 'refused' in item) this.#item(item);
+      }
       return true;
     }
     if (term !== this.#place.term || number !== this.#place.number + 1) {
@@ -124,7 +127,7 @@ export class Reader {
       if (item.gap.resumes !== undefined) this.#reach(item.gap.resumes);
       this.#gap(item.gap);
     } else if ('end' in item) {
-      if (this.#joined.has(item.end.topic)) this.#handler.end(item.end);
+      if (this.#followed(item.end.topic)) this.#handler.end(item.end);
     } else if ('joined' in item) {
       const { topics, after, since } = item.joined;
       this.#join(topics, after, since);
@@ -133,6 +136,8 @@ export class Reader {
       if (topics.length > 0) this.#handler.refused(topics, toError(item.error));
     } else if ('done' in item) {
       const topics = this.#mine(item.done);
+      // What came before the end is in history.
+      this.#join(topics, '', undefined);
       if (topics.length > 0) this.#handler.done(topics);
     } else {
       this.tell(toState(item.state));
