@@ -2,6 +2,7 @@
 
 import { createClient, UnauthorizedError } from '@tidings/client';
 import type { Client, ClientOptions, Gap, Subscription } from '@tidings/client';
+import { EventSource as TidingsEventSource } from '@tidings/client/eventsource';
 import { Parser } from '@tidings/client/parser';
 import { tabs } from '@tidings/client/shared';
 
@@ -112,26 +113,28 @@ function known(name: string): Follow {
   return found;
 }
 
-/** What our decoder makes of a body that is cut into chunks of these sizes, over and over. */
-function parse(body: string, sizes: number[]): unknown {
+/** What our decoder makes of a body, for each way in which it is cut: sizes of chunks, repeated. */
+function parse(body: string, cuts: number[][]): unknown[] {
   const all = Uint8Array.from(atob(body), (char) => char.charCodeAt(0));
-  const events: unknown[] = [];
-  const parser = new Parser({
-    onEvent: ({ type, data, lastEventId }) => events.push({ type, data, id: lastEventId }),
+  return cuts.map((sizes) => {
+    const events: unknown[] = [];
+    const parser = new Parser({
+      onEvent: ({ type, data, lastEventId }) => events.push({ type, data, id: lastEventId }),
+    });
+    for (let at = 0, turn = 0; at < all.length; turn += 1) {
+      const size = sizes[turn % sizes.length] ?? all.length;
+      parser.feed(all.subarray(at, at + size));
+      at += size;
+    }
+    parser.reset();
+    return { events, last_event_id: parser.lastEventId, retry: parser.reconnectionTime };
   });
-  for (let at = 0, turn = 0; at < all.length; turn += 1) {
-    const size = sizes[turn % sizes.length] ?? all.length;
-    parser.feed(all.subarray(at, at + size));
-    at += size;
-  }
-  parser.reset();
-  return { events, last_event_id: parser.lastEventId, retry: parser.reconnectionTime };
 }
 
-/** What the browser's own `EventSource` makes of a stream; it listens for these types. */
-async function native(url: string, types: string[]): Promise<unknown> {
+/** What our `EventSource`, or the browser's, makes of a stream; it listens for these types. */
+async function source(url: string, types: string[], native: boolean): Promise<unknown> {
   const events: unknown[] = [];
-  const source = new EventSource(url);
+  const source = native ? new EventSource(url) : new TidingsEventSource(url);
   for (const type of new Set(['message', ...types])) {
     source.addEventListener(type, (event) => {
       // The browser's own error event has no data.
@@ -151,7 +154,7 @@ async function native(url: string, types: string[]): Promise<unknown> {
 const tab = {
   follow,
   parse,
-  native,
+  source,
   seen: (name: string) => known(name).seen,
   count: (name: string) => known(name).count,
   about(name: string) {
