@@ -145,7 +145,8 @@ class TidingsClient extends Emitter<ClientEvents> implements Host {
     data: string | Uint8Array | object,
     options: PublishOptions = {},
   ): Promise<Receipt> {
-    const { type, key, ttl, at, delay, expect, id, end, idempotencyKey, keepalive, signal } = options;
+    const { type, key, ttl, at, delay, expect, id, end } = options;
+    const { idempotencyKey, keepalive, signal } = options;
     const query: [string, string][] = [];
     const add = (name: string, value: Date | string | number | undefined) => {
       if (value !== undefined) query.push([name, time(value)]);

@@ -35,8 +35,8 @@ export interface ErrorDetails {
  * (none in time), `stale` (silence), `closed-by-server` (a stream came to its end without saying
  * so), `gave-up` (as many failures as `retry.attempts`), `not-an-event-stream`, `redirect` (nowhere
  * to go), `too-large` (`maxEventBytes`), `event` (not as the protocol has it), `parse` (what the
- * subscription's `parse` threw), `resync`, `overflow`, `aborted`, `closed`, `http` (a status without
- * a code).
+ * subscription's `parse` threw), `resync`, `overflow`, `aborted`, `closed`, `http` (a status
+ * without a code).
  */
 export class TidingsError extends Error {
   readonly code: string;

@@ -13,8 +13,8 @@ const PATTERNS_MAX = 64;
 const NAME_BYTES_MAX = 1024;
 
 /**
- * Longest query of a request, in bytes. What is longer goes into the body of a POST: with it, a base
- * path and a host name, a request line stays below the 8 KiB that proxies allow.
+ * Longest query of a request, in bytes. What is longer goes into the body of a POST: with it, a
+ * base path and a host name, a request line stays below the 8 KiB that proxies allow.
  */
 const QUERY_BYTES_MAX = 4096;
 
@@ -104,7 +104,7 @@ export function startQuery(start: Start): [string, string][] {
 
 /** A time as the protocol has it: RFC 3339, or a duration (a bare number is of milliseconds). */
 export const time = (value: Date | string | number): string =>
-  typeof value === 'string' ? value : typeof value === 'number' ? `${value}ms` : value.toISOString();
+  value instanceof Date ? value.toISOString() : typeof value === 'number' ? `${value}ms` : value;
 
 /** The request for a stream or a page of these topics. */
 export function request(
