@@ -24,7 +24,7 @@ function read(url: string, native: boolean): void {
   const take = (event: Event) => {
     const { data, lastEventId } = event as MessageEvent<string>;
     noted.id = lastEventId;
-    noted.text += event.type === 'snapshot' ? (JSON.parse(data) as { text: string }).text : piece(data);
+    noted.text += event.type === 'snapshot' ? start(data) : piece(data);
     sessionStorage.setItem('answer', JSON.stringify(noted));
   };
   source.addEventListener('message', take);
@@ -34,6 +34,11 @@ function read(url: string, native: boolean): void {
     sessionStorage.setItem('answer', JSON.stringify(noted));
     source.close();
   });
+}
+
+/** The text so far, as an answer's topic begins with. */
+function start(data: string): string {
+  return (JSON.parse(data) as { text: string }).text;
 }
 
 /** The text in a chunk of a chat completion. */

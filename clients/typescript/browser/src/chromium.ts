@@ -11,7 +11,8 @@ const USUAL = ['chromium', 'chromium-browser', 'google-chrome'].map((name) => `/
 
 /** Where Chromium is: `CHROMIUM`, or one of the usual places. */
 export function findChromium(): string | undefined {
-  return [process.env['CHROMIUM'], ...USUAL].find((place) => place !== undefined && existsSync(place));
+  const places = [process.env['CHROMIUM'], ...USUAL];
+  return places.find((place) => place !== undefined && existsSync(place));
 }
 
 /** Why nothing can be tested here; undefined if it can. */

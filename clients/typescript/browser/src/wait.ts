@@ -2,7 +2,7 @@
 //
 // Promises: nothing here waits longer than `PATIENCE_MS`, and who gives up says for what it waited.
 
-/** How long anything may take before a test gives up, in milliseconds; nothing is measured by it. */
+/** How long anything may take before a test gives up, in ms; nothing is measured by it. */
 export const PATIENCE_MS = 60_000;
 
 /** How long between two looks at a condition, in milliseconds. */

@@ -107,8 +107,8 @@ export class World {
         return (await tab.page.evaluate((of) => window.tab.count(of), name)) >= total;
       });
     } catch {
-      const about = await tab.about(name);
-      return `${total} were published: ${JSON.stringify(about)}; ${await tab.fault(topics, this, name)}`;
+      const about = JSON.stringify(await tab.about(name));
+      return `${total} were published: ${about}; ${await tab.fault(topics, this, name)}`;
     }
     return await tab.fault(topics, this, name);
   }

@@ -25,7 +25,10 @@ const FOLDER = fileURLToPath(new URL('../../../../conformance/sse/', import.meta
 /** A text as the cases write it. */
 function plain(text: Text): string {
   if (typeof text === 'string') return text;
-  return text.map((part) => (typeof part === 'string' ? part : part.repeat.repeat(part.times))).join('');
+  const parts = text.map((part) => {
+    return typeof part === 'string' ? part : part.repeat.repeat(part.times);
+  });
+  return parts.join('');
 }
 
 function bytes(one: Case): Buffer {
@@ -141,6 +144,8 @@ function sorted(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   const entries = Object.entries(value).filter(([, member]) => member !== undefined);
   return Object.fromEntries(
-    entries.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([name, member]) => [name, sorted(member)]),
+    entries
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, member]) => [name, sorted(member)]),
   );
 }

@@ -37,7 +37,12 @@ describe.runIf(runs())('frozen tabs', async () => {
     });
     world.publisher.begin(TOPICS);
     await pause(100);
-    await Promise.all([two, three].map((tab) => tab.page.evaluate(() => window.tab.silence('all'))));
+    const silence = async () => {
+      const tabs = [two, three];
+      const all = tabs.map((tab) => tab.page.evaluate(() => window.tab.silence('all')));
+      return Math.max(...(await Promise.all(all)));
+    };
+    await silence();
 
     await freeze(one.page, 'frozen');
     const next = await world.leader([two, three]);
@@ -45,8 +50,7 @@ describe.runIf(runs())('frozen tabs', async () => {
     for (const tab of [two, three]) {
       await until('events come', async () => (await tab.about()).count > (now + 1) * 2);
     }
-    const silent = [two, three].map((tab) => tab.page.evaluate(() => window.tab.silence('all')));
-    figure('leader frozen: longest silence in a tab', Math.max(...(await Promise.all(silent))), 'ms');
+    figure('leader frozen: longest silence in a tab', await silence(), 'ms');
     const before = (await one.about()).count;
     await pause(300);
     expect((await one.about()).count, 'a frozen tab reads nothing').toBe(before);

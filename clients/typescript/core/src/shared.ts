@@ -1,10 +1,10 @@
 /**
  * `@tidings/client/shared`: any number of tabs, one connection.
  *
- * `createClient({ url, share: tabs() })`. One tab leads: it holds a Web Lock and the connection, and
- * hands on what comes by `BroadcastChannel`. Each tab keeps its own position; what it lacks after a
- * hand-over it reads from history. When the leader closes, crashes, freezes or hangs, another takes
- * over where it was. Tabs share only if the address, the user and the headers are the same.
+ * `createClient({ url, share: tabs() })`. One tab leads: it holds a Web Lock and the connection,
+ * and hands on what comes by `BroadcastChannel`. Each tab keeps its own position; what it lacks
+ * after a hand-over it reads from history. When the leader closes, crashes, freezes or hangs,
+ * another takes over where it was. Tabs share only if address, user and headers are the same.
  */
 
 import type { Share } from './link.js';

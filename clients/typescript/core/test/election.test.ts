@@ -163,7 +163,7 @@ test('who slept asks before it judges', async () => {
   expect(tabs[1]?.terms).toEqual([]);
 });
 
-test('of two that lead the one with the smaller term steps down, and comes back if it has the lock', async () => {
+test('of two leaders the one with the smaller term steps down; the lock decides', async () => {
   const { tabs } = await group(1);
   const [tab] = tabs;
   if (tab === undefined) throw new Error('no tab');

@@ -32,7 +32,8 @@ export class TopicSet {
 
   /** Whether an event is in one of the topics, by its name or an alternate. */
   takes(event: WireEvent): boolean {
-    return this.#takes(event.topic) || (event.alternates?.some((name) => this.#takes(name)) ?? false);
+    const { topic, alternates = [] } = event;
+    return this.#takes(topic) || alternates.some((name) => this.#takes(name));
   }
 
   #takes(name: string): boolean {
