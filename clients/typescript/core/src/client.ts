@@ -82,6 +82,7 @@ class TidingsClient extends Emitter<ClientEvents> implements Host {
       maxEventBytes: options.maxEventBytes ?? MAX_EVENT_BYTES,
       clock: options.clock ?? systemClock,
       send: (request) => this.#transport.send(request),
+      token: () => this.#transport.token(),
       connect: (handler) => new Connection(this.#context, handler),
     };
     this.#transport = new Transport(this.#context);

@@ -293,6 +293,7 @@ export class Connection implements Link {
     if (!add.length && (!remove.length || !this.#name)) return;
     if (!this.#name) return this.#addAnew(add);
     this.#changing = true;
+    const asked = this.position;
     try {
       const response = await this.#context.send({
         method: 'PATCH',
@@ -303,7 +304,8 @@ export class Connection implements Link {
       });
       const { after } = await response.json();
       if (attempt !== this.#attempt) return;
-      this.#changed(add, remove, `${after ?? ''}`);
+      // A server that does not say where was not before the position at which it was asked.
+      this.#changed(add, remove, `${after ?? asked}`);
     } catch (thrown) {
       if (attempt !== this.#attempt) return;
       const error = asError(thrown);
