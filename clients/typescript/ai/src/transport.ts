@@ -51,6 +51,12 @@ export interface TidingsChatTransportOptions<M extends UIMessage = UIMessage> {
   heartbeatTimeout?: number;
   /** How long the head of a response is waited for when coming back. Default 15,000. */
   openTimeout?: number;
+  /**
+   * Whether aborting (`stop()` of `useChat`) stops the answer itself. Default true. Version 7 of
+   * the SDK also aborts when the component of `useChat` goes away; with false, that only stops
+   * reading, and `stop(chatId)` of the transport is what stops.
+   */
+  stopOnAbort?: boolean;
   /** Told what the connection of an answer does, for a discreet sign of it. */
   onConnection?: (state: AnswerConnection, chatId: string) => void;
   /** Makes body, headers and URL of a request to send. */
@@ -182,6 +188,7 @@ export class TidingsChatTransport<M extends UIMessage = UIMessage> implements Ch
       onConnection: (state) => onConnection?.(state, chat.id),
       abortSignal,
       onAbort: () => {
+        if (this.options.stopOnAbort === false) return;
         const stop = (): Promise<void> => this.stopRequest(chat, handle, headers);
         // The SDK aborts the older of two resumptions as well: that is no stop.
         if (isResumed) chat.stopUnlessTakenOver(stop);
@@ -228,6 +235,10 @@ export class TidingsChatTransport<M extends UIMessage = UIMessage> implements Ch
     return await new Promise<Response>((resolve, reject) => {
       const stopped = (): void => {
         reject(abortError());
+        if (this.options.stopOnAbort === false) {
+          asked.abort();
+          return;
+        }
         const timer = setTimeout(() => asked.abort(), STOPPED_WAIT_MS);
         const late = async (): Promise<void> => {
           try {

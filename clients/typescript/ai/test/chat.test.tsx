@@ -5,7 +5,7 @@
  */
 
 import * as seven from '@ai-sdk/react';
-import { act, createElement, useEffect } from 'react';
+import { StrictMode, act, createElement, useEffect } from 'react';
 import { createRoot, type Root } from 'react-dom/client';
 import * as five from 'sdk5';
 import * as six from 'sdk6';
@@ -64,16 +64,25 @@ describe.skipIf(!hasProgram).each(versions)('useChat of version %s', (version, u
   interface Page {
     chat(): Chat;
     errors: Error[];
+    /** What a reload does to a page: it is gone without any of its code having been run. */
+    kill(): void;
     unmount(): Promise<void>;
   }
 
   /** A page with one chat; its transport is made anew with each render, as many do. */
-  async function page(id: string, resume = false): Promise<Page> {
+  async function page(id: string, resume = false, stopOnAbort = true): Promise<Page> {
     let latest: Chat | undefined;
+    let isDead = false;
     const errors: Error[] = [];
+    const whileAlive: typeof fetch = async (...args) => {
+      if (isDead) throw new TypeError('fetch failed: the page is gone');
+      return await fetch(...args);
+    };
     function Page(): null {
       const api = `${proxy.url}/api/chat`;
-      const transport = new TidingsChatTransport({ api, retry: quick });
+      const transport = new TidingsChatTransport({
+        api, retry: quick, stopOnAbort, fetch: whileAlive,
+      });
       const chat = useChat({ id, transport, resume, onError: (error) => errors.push(error) });
       useEffect(() => {
         latest = chat;
@@ -82,9 +91,14 @@ describe.skipIf(!hasProgram).each(versions)('useChat of version %s', (version, u
     }
     const root = createRoot(document.createElement('div'));
     roots.push(root);
-    await act(async () => root.render(createElement(Page)));
+    const element = createElement(StrictMode, undefined, createElement(Page));
+    await act(async () => root.render(element));
     return {
       errors,
+      kill() {
+        isDead = true;
+        proxy.cutNow();
+      },
       chat() {
         if (latest === undefined) throw new Error('not mounted');
         return latest;
@@ -137,17 +151,15 @@ describe.skipIf(!hasProgram).each(versions)('useChat of version %s', (version, u
     expect(chat().messages.at(-1)?.parts).toEqual(whole?.parts);
   });
 
-  test('a reload finds the answer that runs, and leaving did not stop it', async () => {
+  test('a reload finds the answer that runs, and was not stopped by it', async () => {
     const id = `reload-${version}-${(serial += 1)}`;
     const before = await page(id);
     let sent: Promise<void> = Promise.resolve();
     await act(async () => {
       sent = before.chat().sendMessage({ text: 'Hi' });
-      sent.catch(() => undefined);
     });
     await untilAct('some text', () => said(before.chat()).length > 40);
-    await before.unmount();
-    proxy.cutNow();
+    before.kill();
     expect(await running()).toBe(1);
     const { chat, errors } = await page(id, true);
     await untilAct('the whole answer', () => said(chat()).endsWith('change nothing else.'));
@@ -180,6 +192,22 @@ describe.skipIf(!hasProgram).each(versions)('useChat of version %s', (version, u
     await act(async () => await chat().sendMessage({ text: 'Again' }));
     expect(said(chat())).toContain('"Again"');
     expect(said(chat())).toMatch(/change nothing else\.$/);
+  });
+
+  test('leaving need not be stopping, and the transport itself can stop', async () => {
+    const id = `leave-${version}-${(serial += 1)}`;
+    const { chat, unmount } = await page(id, false, false);
+    await act(async () => void chat().sendMessage({ text: 'Hi' }));
+    await untilAct('some text', () => said(chat()).length > 20);
+    await unmount();
+    const again = await page(id, true, false);
+    await untilAct('some text', () => said(again.chat()).length > 40);
+    expect(await running()).toBe(1);
+    const transport = new TidingsChatTransport({ api: `${proxy.url}/api/chat` });
+    await act(async () => await transport.stop(id));
+    expect(await running()).toBe(0);
+    await untilAct('ready', () => again.chat().status === 'ready');
+    await transport.stop(id);
   });
 
   test('stopping before the first word stops the answer that was about to begin', async () => {
