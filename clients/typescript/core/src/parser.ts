@@ -118,7 +118,7 @@ export class Parser {
     const comment = (this.#held ? this.#line[0] : part[0]) === COLON;
     if (comment) part = part.subarray(0, Math.max(0, COMMENT_BYTES_MAX - this.#held));
     const need = this.#held + part.length;
-    if (need > this.#max + LINE_OVERHEAD_BYTES) this.#tooLarge();
+    if (!comment && need > this.#max + LINE_OVERHEAD_BYTES) this.#tooLarge();
     if (need > this.#line.length) {
       const larger = new Uint8Array(Math.max(need, this.#line.length * 2));
       larger.set(this.#line.subarray(0, this.#held));
