@@ -60,6 +60,8 @@ describe.skipIf(!hasProgram)('an answer over a network that breaks', () => {
     proxy.connections = 0;
     proxy.cuts = 0;
     proxy.requests = [];
+    proxy.resets = false;
+    proxy.stalls = false;
   }
 
   /** Reads the answer once more through the proxy, each connection cut as planned. */
@@ -125,6 +127,64 @@ describe.skipIf(!hasProgram)('an answer over a network that breaks', () => {
       expect(chunks.map(shape)).toEqual(whole.map(shape));
     }
     expect(proxy.cuts).toBeGreaterThan(8);
+  });
+
+  test('a cut before the head makes no second answer', async () => {
+    reset();
+    proxy.plan = (connection) => (connection === 1 ? 300 : Infinity);
+    const asked = await server.metric('tidings_relay_answers_total');
+    const transport = new TidingsChatTransport({ api: `${proxy.url}/api/chat`, retry: quick });
+    expect(textOf(await drain(await send(transport, 'headless')))).toBe(textOf(whole));
+    expect(proxy.requests).toEqual(['POST /api/chat', 'POST /api/chat']);
+    expect(await server.metric('tidings_relay_answers_total')).toBe(asked + 1);
+  });
+
+  test('a connection that goes silent is made again', async () => {
+    reset();
+    proxy.stalls = true;
+    proxy.plan = (connection) => (connection === 1 ? 2_500 : Infinity);
+    // The server's heartbeat is one second.
+    const options = { retry: quick, heartbeatTimeout: 1_500, headers };
+    const transport = new TidingsChatTransport({ api: `${proxy.url}/api/chat`, ...options });
+    expect(await drain(await send(transport, 'replayed'))).toEqual(whole);
+    expect(proxy.connections).toBe(2);
+  });
+
+  test('a newer resumption takes over from an older one and does not stop the answer', async () => {
+    reset();
+    const transport = new TidingsChatTransport({ api: `${proxy.url}/api/chat`, retry: quick });
+    const first = await send(transport, 'twice');
+    const cancelled = await server.metric('tidings_relay_cancelled_total');
+    const resume = async (signal: AbortSignal): Promise<ReadableStream<UIMessageChunk>> => {
+      // Versions before 6 do not know the signal.
+      const options = { chatId: 'twice', abortSignal: signal };
+      const stream = await transport.reconnectToStream(options);
+      if (stream === null) throw new Error('nothing to resume');
+      return stream;
+    };
+    const [older, newer] = [new AbortController(), new AbortController()];
+    const given = await resume(older.signal);
+    older.abort();
+    const taken = await resume(newer.signal);
+    await expect(drain(given)).rejects.toThrow('aborted');
+    expect(textOf(await drain(taken))).toBe(textOf(whole));
+    expect(textOf(await drain(first))).toBe(textOf(whole));
+    expect(await server.metric('tidings_relay_cancelled_total')).toBe(cancelled);
+  });
+
+  test('a stop of a resumed answer is a stop', async () => {
+    reset();
+    const transport = new TidingsChatTransport({ api: `${proxy.url}/api/chat`, retry: quick });
+    const first = await send(transport, 'resumed');
+    const cancelled = await server.metric('tidings_relay_cancelled_total');
+    const stopping = new AbortController();
+    const options = { chatId: 'resumed', abortSignal: stopping.signal };
+    const stream = await transport.reconnectToStream(options);
+    stopping.abort();
+    await until('stopped', async () =>
+      (await server.metric('tidings_relay_cancelled_total')) === cancelled + 1);
+    expect((await drain(first)).at(-1)).toEqual({ type: 'abort' });
+    await stream?.cancel().catch(() => undefined);
   });
 
   test('a network that is gone for a while is waited for', async () => {
