@@ -144,9 +144,11 @@ describe('renders', () => {
   test('a tab that is hidden while a frame is due does not wait for it', async () => {
     const { element, latest } = probe(() => useSubscription('a'));
     await page.show(element);
+    await frame();
     vi.stubGlobal('requestAnimationFrame', () => 0);
     page.server.emit('a', 'one');
     await settle();
+    await pass(100);
     expect(latest().last).toBeUndefined();
     await pass(300);
     vi.unstubAllGlobals();
@@ -246,6 +248,11 @@ describe('identities', () => {
     const first = latest();
     await act(async () => again(1));
     expect(latest()).toBe(first);
+    // Cut and mended within a frame: nothing has changed.
+    page.server.cut();
+    await frame();
+    expect(page.server.connections).toBe(2);
+    expect(latest()).toBe(first);
     page.server.emit('a', 'two');
     await settle();
     await act(async () => again(2));
@@ -255,7 +262,7 @@ describe('identities', () => {
     expect(latest().events).toHaveLength(2);
     expect(latest().events[0]).toBe(first.events[0]);
     expect(renders.length).toBeGreaterThan(3);
-    expect(page.server.requests).toEqual(['GET /topics/a']);
+    expect(page.server.requests).toEqual(['GET /topics/a', 'GET /topics/a']);
   });
 
   test('what cannot be parsed is left out and told', async () => {
