@@ -222,7 +222,11 @@ describe('renders', () => {
     await frame();
     expect(price.latest()).toEqual({ price: 1 });
     const before = price.renders.length;
+    page.server.holds = true;
     await act(async () => page.server.cut());
+    await pass(500);
+    expect(page.client.state).toBe('connecting');
+    page.server.release();
     await pass(500);
     expect(page.server.connections).toBe(2);
     expect(price.renders).toHaveLength(before);
