@@ -62,6 +62,7 @@ describe.skipIf(!hasProgram)('an answer over a network that breaks', () => {
     proxy.requests = [];
     proxy.resets = false;
     proxy.stalls = false;
+    proxy.isDown = false;
   }
 
   /** Reads the answer once more through the proxy, each connection cut as planned. */
@@ -127,6 +128,51 @@ describe.skipIf(!hasProgram)('an answer over a network that breaks', () => {
       expect(chunks.map(shape)).toEqual(whole.map(shape));
     }
     expect(proxy.cuts).toBeGreaterThan(8);
+  });
+
+  test('behind a proxy that passes the chat on and nothing besides', async () => {
+    reset();
+    proxy.plan = (connection) => (connection % 2 === 1 ? 3_000 : Infinity);
+    const only: typeof fetch = async (input, init) => {
+      const page = { headers: { 'content-type': 'text/html' } };
+      if (!String(input).includes('/api/chat')) return new Response('<!doctype html>', page);
+      return await fetch(input, init);
+    };
+    const api = `${proxy.url}/api/chat`;
+    const options = { api, retry: quick, fetch: only };
+    const transport = new TidingsChatTransport({ ...options, headers });
+    expect(await drain(await send(transport, 'replayed'))).toEqual(whole);
+    expect(proxy.requests).toEqual(['POST /api/chat', 'POST /api/chat']);
+    // And a stop reaches it, although the answer's own URL for it says 404.
+    proxy.plan = () => Infinity;
+    const lost: typeof fetch = async (input, init) =>
+      String(input).includes('/api/chat')
+        ? await fetch(input, init) : new Response('', { status: 404 });
+    const another = new TidingsChatTransport({ ...options, fetch: lost });
+    const cancelled = await server.metric('tidings_relay_cancelled_total');
+    const stopping = new AbortController();
+    const stream = await send(another, 'behind', stopping.signal);
+    stopping.abort();
+    await expect(drain(stream)).rejects.toThrow('aborted');
+    await until('stopped', async () =>
+      (await server.metric('tidings_relay_cancelled_total')) === cancelled + 1);
+  });
+
+  test('a reload without a network waits for it', async () => {
+    reset();
+    const first = await send(
+      new TidingsChatTransport({ api: `${server.url}/api/chat` }), 'offline');
+    proxy.isDown = true;
+    proxy.cutNow();
+    const retry = { min: 5, max: 20, attempts: 1_000 };
+    const transport = new TidingsChatTransport({ api: `${proxy.url}/api/chat`, retry });
+    const resumed = transport.reconnectToStream({ chatId: 'offline' });
+    await until('attempts', () => proxy.refused > 3);
+    proxy.isDown = false;
+    const stream = await resumed;
+    if (stream === null) throw new Error('nothing to resume');
+    expect(textOf(await drain(stream))).toBe(textOf(whole));
+    await drain(first);
   });
 
   test('a cut before the head makes no second answer', async () => {

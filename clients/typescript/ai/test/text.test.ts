@@ -127,9 +127,18 @@ test('a stream of another server is read as well, but cannot be read on', async 
 
 test('a gap is an error, because a text with a hole is none', async () => {
   const gap = 'id: 9\nevent: gap\ndata: {"reason":"retention"}\n\nid: 9\ndata: rest\n\n';
-  const answer = readAnswer('http://text.test/x', { fetch: async () => new Response(gap) });
+  const headers = { 'content-type': 'text/event-stream' };
+  const fetch = async (): Promise<Response> => new Response(gap, { headers });
+  const answer = readAnswer('http://text.test/x', { fetch });
   await expect(answer.text()).rejects.toMatchObject({ code: 'lost' });
   expect(answer.said.text).toBe('');
+});
+
+test('a page in place of a stream is an error, and not an empty text', async () => {
+  const headers = { 'content-type': 'text/html' };
+  const fetch = async (): Promise<Response> => new Response('<!doctype html>', { headers });
+  const answer = readAnswer('http://text.test/x', { fetch });
+  await expect(answer.text()).rejects.toMatchObject({ code: 'refused' });
 });
 
 test('the handle is read off the headers, below a path if it must be', () => {

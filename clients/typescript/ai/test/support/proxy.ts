@@ -15,6 +15,8 @@ export interface Proxy {
   isDown: boolean;
   /** Connections so far. */
   connections: number;
+  /** Connections that were refused. */
+  refused: number;
   /** Connections that were cut. */
   cuts: number;
   /** The first lines of the requests so far. */
@@ -33,6 +35,7 @@ export async function startProxy(port: number): Promise<Proxy> {
   };
   const server = createServer((client) => {
     if (proxy.isDown) {
+      proxy.refused += 1;
       client.resetAndDestroy();
       return;
     }
@@ -71,6 +74,7 @@ export async function startProxy(port: number): Promise<Proxy> {
     stalls: false,
     isDown: false,
     connections: 0,
+    refused: 0,
     cuts: 0,
     requests: [],
     cutNow() {
