@@ -16,6 +16,7 @@ export default mergeConfig(
     },
     test: {
       root: at('../react'),
+      env: { REACT_MAJOR: '18' },
       server: { deps: { inline: [/react/] } },
     },
   }),

@@ -132,7 +132,7 @@ describe.skipIf(!hasProgram)('an answer over a network that breaks', () => {
 
   test('behind a proxy that passes the chat on and nothing besides', async () => {
     reset();
-    proxy.plan = (connection) => (connection % 2 === 1 ? 3_000 : Infinity);
+    proxy.plan = (connection) => (connection < 3 ? 3_000 : Infinity);
     const only: typeof fetch = async (input, init) => {
       const page = { headers: { 'content-type': 'text/html' } };
       if (!String(input).includes('/api/chat')) return new Response('<!doctype html>', page);
@@ -142,7 +142,8 @@ describe.skipIf(!hasProgram)('an answer over a network that breaks', () => {
     const options = { api, retry: quick, fetch: only };
     const transport = new TidingsChatTransport({ ...options, headers });
     expect(await drain(await send(transport, 'replayed'))).toEqual(whole);
-    expect(proxy.requests).toEqual(['POST /api/chat', 'POST /api/chat']);
+    expect(proxy.cuts).toBeGreaterThan(0);
+    expect(new Set(proxy.requests)).toEqual(new Set(['POST /api/chat']));
     // And a stop reaches it, although the answer's own URL for it says 404.
     proxy.plan = () => Infinity;
     const lost: typeof fetch = async (input, init) =>

@@ -1,6 +1,9 @@
 /** The provider's own client, the connection's sign, and rendering on a server. */
 
-import { createElement, useState, type ReactElement } from 'react';
+import * as React from 'react';
+import {
+  createElement, useState, type ComponentType, type ReactElement, type ReactNode,
+} from 'react';
 import { hydrateRoot } from 'react-dom/client';
 import { renderToString } from 'react-dom/server';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -104,7 +107,7 @@ test('a provider with a url closes its client when it goes, and only then', asyn
   const server = new FakeServer();
   const tokens: string[] = [];
   let rename: (name: string) => void = () => undefined;
-  const { element, latest } = probe(() => {
+  const { element, latest, renders } = probe(() => {
     useSubscription('a');
     return useTidings();
   });
@@ -123,13 +126,59 @@ test('a provider with a url closes its client when it goes, and only then', asyn
   await pass(1_000);
   expect(client.state).toBe('open');
   expect(server.connections).toBe(1);
+  expect(new Set(renders).size).toBe(1);
   await act(async () => rename('second'));
   expect(latest()).toBe(client);
   expect(server.connections).toBe(1);
+  expect(tokens).toEqual(['first']);
+  // The token is refused: the next one is that of the last render.
+  server.refuses = 401;
+  server.cut();
+  await pass(1_000);
+  expect(tokens).toEqual(['first', 'second']);
   await page.show(null);
   await pass(GRACE_MS * 4);
   expect(client.state).toBe('closed');
-  expect(tokens).toEqual(['first']);
+});
+
+const { Activity } = React as unknown as {
+  Activity?: ComponentType<{ mode: 'visible' | 'hidden'; children?: ReactNode }>;
+};
+
+test.skipIf(Activity === undefined)('what was hidden for long goes on where it was', async () => {
+  if (Activity === undefined) return;
+  const server = new FakeServer();
+  const { element, latest } = probe(() => {
+    const begin = { history: 'all' as const };
+    const list = useReducedStream('a', (sum: string[], { data }) => [...sum, data], [], begin);
+    return { list, last: useLatest('a') };
+  });
+  let setMode: (mode: 'visible' | 'hidden') => void = () => undefined;
+  function App(): ReactElement {
+    const [mode, set] = useState<'visible' | 'hidden'>('visible');
+    setMode = set;
+    const props = { url: 'http://own.test', fetch: server.fetch };
+    const own = createElement(TidingsProvider, props, element);
+    return createElement(Activity as NonNullable<typeof Activity>, { mode }, own);
+  }
+  server.emit('a', 'one');
+  await page.show(createElement(App), true);
+  server.emit('a', 'two');
+  await frame();
+  expect(latest()).toEqual({ list: ['one', 'two'], last: 'two' });
+  await act(async () => setMode('hidden'));
+  await pass(GRACE_MS * 5);
+  expect(server.open).toBe(0);
+  server.emit('a', 'three');
+  await act(async () => setMode('visible'));
+  await frame();
+  server.emit('a', 'four');
+  await frame();
+  expect(latest()).toEqual({ list: ['one', 'two', 'three', 'four'], last: 'four' });
+});
+
+test('it is the React that was meant', () => {
+  expect(React.version.split('.')[0]).toBe(process.env['REACT_MAJOR'] ?? '19');
 });
 
 test('without a provider the error says so', () => {
