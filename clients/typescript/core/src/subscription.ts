@@ -454,11 +454,14 @@ export class Sub<T> extends Emitter<SubscriptionEvents<T>> implements Subscripti
 
   /** Hands out what waits, if nobody iterates and somebody listens. */
   #pump(): void {
+    let item: Item<T> | undefined;
     while (
-      this.#queue.length && !this.#iterating && !this.#blocked
-      && (this.heard('event') || !('event' in (this.#queue[0] as Item<T>)))
+      (item = this.#queue[0]) && !this.#iterating && !this.#blocked
+      // What an iterator may still want waits for it.
+      && (this.heard('event') || !('event' in item || ('gap' in item && !this.heard('gap'))))
     ) {
-      const settled = this.#take(this.#queue.shift() as Item<T>);
+      this.#queue.shift();
+      const settled = this.#take(item);
       if (settled) {
         this.#blocked = true;
         void settled.then(() => {

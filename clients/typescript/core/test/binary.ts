@@ -78,10 +78,11 @@ export class Tidings {
     });
   }
 
-  /** How many streams it serves. */
-  async connections(): Promise<number> {
+  /** How many streams follow a topic. */
+  async connections(topic: string): Promise<number> {
     const response = await fetch(`${this.url}/connections`);
-    return ((await response.json()) as { total: number }).total;
+    const { connections } = (await response.json()) as { connections: { topics: string[] }[] };
+    return connections.filter(({ topics }) => topics.includes(topic)).length;
   }
 
   async stop(): Promise<void> {

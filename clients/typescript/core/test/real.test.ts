@@ -76,7 +76,7 @@ describe.skipIf(!binary)('against the server', { timeout: 2 * PATIENCE }, () => 
     for (const { topic } of all) await publish(topic, 4, 5);
     for (const { seen } of all) await expect.poll(() => seen.length, wait).toBeGreaterThanOrEqual(5);
     for (const { seen } of all) expect(seen).toEqual(whole(5));
-    expect(await server.connections()).toBe(1);
+    expect(await server.connections('steady')).toBe(1);
     for (const { subscription } of all) subscription.close();
     const later = client.subscribe('many/7', { history: 'all' });
     const seen = collect(later);
@@ -85,7 +85,7 @@ describe.skipIf(!binary)('against the server', { timeout: 2 * PATIENCE }, () => 
     await flow;
     await expect.poll(() => steady.length, wait).toBe(published);
     expect(steady).toEqual(whole(published));
-    expect(await server.connections()).toBe(1);
+    expect(await server.connections('steady')).toBe(1);
   });
 
   it('goes on where it was when the server is killed and started again', async () => {
