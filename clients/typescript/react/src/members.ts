@@ -26,9 +26,6 @@ export interface MembersSpec {
   readonly history: boolean;
 }
 
-/** How long a word of leaving is kept: for those who read it in history, in milliseconds. */
-const LEAVE_TTL_MS = 10_000;
-
 /** Members that are shown at most; further ones are not counted. */
 const MEMBERS_MAX = 10_000;
 
@@ -202,8 +199,9 @@ export class Presence {
 
   /** Says that it has left, also if it never renewed. */
   gone(): void {
-    const { topic } = this.spec;
-    const options = { type: 'leave', key: this.id, ttl: LEAVE_TTL_MS, keepalive: true };
+    const { topic, ttl } = this.spec;
+    // As long as the last word may be kept: whoever comes meanwhile reads both.
+    const options = { type: 'leave', key: this.id, ttl, keepalive: true };
     this.client.publish(topic, '{}', options).catch(lost);
   }
 

@@ -78,9 +78,13 @@ test('what one says of oneself changes without leaving', async () => {
 test('a page that is put away leaves, and comes back with it', async () => {
   const { element, latest } = probe(() => usePresence('room', { id: 'me' }));
   await page.show(element);
+  const publish = vi.spyOn(page.client, 'publish');
   dispatchEvent(new Event('pagehide'));
   await settle();
   expect(words()).toHaveLength(2);
+  // The last word is kept for so long: whoever comes meanwhile must read this one, too.
+  const options = { type: 'leave', key: 'me', ttl: 30_000, keepalive: true };
+  expect(publish).toHaveBeenCalledWith('presence/room', '{}', options);
   dispatchEvent(new Event('pageshow'));
   await frame();
   expect(words()).toHaveLength(3);
