@@ -1,4 +1,0 @@
-/** `@tidings/client`: follow topics, publish, resume. */
-export { createClient, json } from './client.js';
-export * from './errors.js';
-//# sourceMappingURL=index.js.map
