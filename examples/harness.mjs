@@ -110,7 +110,7 @@ export class Tidings {
 
   async #kill() {
     const child = this.#child;
-    if (child.exitCode !== null || child.signalCode !== null) return;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
     const ended = new Promise((done) => child.on('exit', done));
     child.kill('SIGKILL');
     await ended;
