@@ -124,7 +124,8 @@ export class Tidings {
 
   /** One POST. `query` holds the options of the event; its type for instance. */
   async publish(topic, data, query = '') {
-    const answer = await fetch(`${this.url}/topics/${topic}${query}`, { method: 'POST', body: data });
+    const request = { method: 'POST', body: data };
+    const answer = await fetch(`${this.url}/topics/${topic}${query}`, request);
     assert.equal(answer.status, 200, await answer.text());
   }
 }

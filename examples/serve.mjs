@@ -1,5 +1,5 @@
-// Serves the pages of these examples and, behind the same address, Tidings: page and stream share an
-// origin, as they do behind a reverse proxy in production.
+// Serves the pages of these examples and, behind the same address, Tidings: page and stream share
+// an origin, as they do behind a reverse proxy in production.
 //
 // Usage: npm start, then open the address that it prints. TIDINGS_URL says where Tidings is, if not
 // at http://127.0.0.1:8080; PORT where to listen, if not at 8000.

@@ -31,9 +31,22 @@ export default {
     assert.ok(stage.requests.slice(1).every(({ lastEventId }) => lastEventId));
   },
 
-  async 'a reload shows what there was'(tools) {
-    const { page } = await open(tools);
-    await page.reload();
+  async 'a stream that ends is over for it, and a reload shows what there was'(tools) {
+    const { stage, page } = await open(tools);
+    const finished = page.evaluate(
+      () =>
+        new Promise((resolve) => {
+          document.addEventListener('datastar-sse', ({ detail }) => {
+            if (detail.type === 'finished') resolve();
+          });
+        }),
+    );
+    // The line holds: what the page is sent ends as if all had been said.
+    await stage.tidings.crashAndRestart();
+    await finished;
+    await stage.tidings.publish('shop', order('milk'), FRAGMENT);
     await shows(page, '#orders li', ['tea']);
+    await page.reload();
+    await shows(page, '#orders li', ['tea', 'milk']);
   },
 };

@@ -4,7 +4,10 @@ import { useEffect } from 'react';
 import { createRoot } from 'react-dom/client';
 import { useChat } from '@ai-sdk/react';
 
-const kept = JSON.parse(sessionStorage.getItem('chat')) ?? { id: crypto.randomUUID(), messages: [] };
+const kept = JSON.parse(sessionStorage.getItem('chat') ?? 'null') ?? {
+  id: crypto.randomUUID(),
+  messages: [],
+};
 
 function Chat() {
   const { messages, sendMessage, status, error } = useChat({ ...kept, resume: true });
