@@ -10,8 +10,13 @@ import { cuts, decodingCases } from './cases.mjs';
  * waited for.
  */
 const HELD_BACK_MS = [400, 3_000];
-/** How long a client may take to ask, or to notice that its stream has ended, in milliseconds. */
-const NOTICE_MS = 10_000;
+/** How long a client may take to ask, in milliseconds. */
+const ASK_MS = 30_000;
+/**
+ * How long a client may take to notice that its stream has ended, in milliseconds: in this process,
+ * and where `remote` ones tell of it.
+ */
+const NOTICE_MS = { here: 2_000, remote: 15_000 };
 
 /** The server of the streams: each has a path of its own and is sent once. */
 export class Streams {
@@ -83,12 +88,13 @@ function fault({ timely, all, events }) {
   if (all.length > events.length) return 'events too many';
   if (all.length < events.length) return 'events lost';
   const differs = (name) =>
-    all.some((event, index) => event[name] !== null && event[name] !== events[index][name]);
+    all.some(({ [name]: value }, index) => value !== null && value !== events[index][name]);
   return ['data', 'type', 'id'].filter(differs).map((name) => `wrong ${name}`).join(', ');
 }
 
 async function attempt(streams, client, types, one, pieces, patience) {
   const stream = streams.add(pieces);
+  const notice = client.remote ? NOTICE_MS.remote : NOTICE_MS.here;
   const all = [];
   const ended = {};
   ended.seen = new Promise((resolve) => (ended.see = resolve));
@@ -103,12 +109,12 @@ async function attempt(streams, client, types, one, pieces, patience) {
     closed: () => ended.see(),
   };
   const close = await client.open(stream.url, { types }, sink);
-  await Promise.race([stream.sent, sleep(NOTICE_MS)]);
+  await Promise.race([stream.sent, sleep(ASK_MS)]);
   if (!stream.asked) throw new Error(`${one.name}: not asked for`);
   if (one.events.length > 0) await Promise.race([complete, ended.seen, sleep(patience)]);
   const timely = [...all];
   stream.response?.end();
-  await Promise.race([ended.seen, stream.returned, sleep(NOTICE_MS)]);
+  await Promise.race([ended.seen, stream.returned, sleep(notice)]);
   await close();
   stream.forget();
   return { found: fault({ timely, all, events: one.events }), all };

@@ -26,6 +26,7 @@ export async function inChromium() {
 
   const client = (name) => ({
     parallel: PARALLEL,
+    remote: true,
     async open(url, options, sink) {
       const key = (count += 1);
       sinks.set(key, sink);

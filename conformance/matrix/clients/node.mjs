@@ -1,10 +1,10 @@
 // Clients that run in Node, each used as its own documentation says.
 //
-// A client is `open(url, options, sink)`, which returns a function that closes it. It tells the sink
-// each `event` ({type, data, id}; an id of null: it does not say), each time that its connection was
-// `lost`, and when it has `closed` for good. `options.types` are the types of events to listen to,
-// `options.silence` the silence in milliseconds after which a connection is to be taken for dead,
-// for those that can.
+// A client is `open(url, options, sink)`, which returns a function that closes it. It tells the
+// sink each `event` ({type, data, id}; an id of null: it does not say), each time that its
+// connection was `lost`, and when it has `closed` for good. `options.types` are the types of events
+// to listen to, `options.silence` the silence in milliseconds after which a connection is to be
+// taken for dead, for those that can.
 
 import { createRequire } from 'node:module';
 import { EventSource as Evented } from 'eventsource';

@@ -43,7 +43,8 @@ export function ours() {
   const clients = {};
   if (program()) {
     const skips = new Set(['silence']);
-    clients['tidings-client (Rust)'] = { open: subscribe, envelope: true, skips };
+    const version = execFileSync(program(), ['--version']).toString().trim().split(' ')[1];
+    clients['tidings-client'] = { open: subscribe, envelope: true, skips, version };
   }
   return clients;
 }
