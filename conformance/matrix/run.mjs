@@ -3,8 +3,8 @@
 // Usage: node run.mjs [--json] [--write] [CLIENT...]
 //
 // It says what each came to (on standard error); with --json everything that was found, as JSON;
-// with --write it writes docs/conformance.md. It ends with a failure if a client of this repository fails a case. What is
-// not there (Chromium, Python, the program) is left out and said.
+// with --write it writes docs/conformance.md. It ends with a failure if a client of this repository
+// fails a case. What is not there (Chromium, Python, the program) is left out and said.
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
