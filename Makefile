@@ -5,10 +5,10 @@ LISTEN ?= 127.0.0.1:8080
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test interop demo-llm lint bench docs
+.PHONY: help run test examples conformance interop demo-llm lint bench docs
 
 help: ## Show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 run: ## Build and run a server for development (DATA=./tidings-data LISTEN=127.0.0.1:8080)
 	@scripts/need.sh cargo linker
@@ -18,6 +18,18 @@ run: ## Build and run a server for development (DATA=./tidings-data LISTEN=127.0
 test: ## Run all tests of the workspace (those of `tidings doctor` take nginx, if it is there)
 	@scripts/need.sh cargo linker git
 	$(CARGO) test --workspace --locked
+
+examples: ## Run the examples in a real browser, what is foreign unmodified
+	@scripts/need.sh cargo linker
+	@$(CARGO) build --locked --package tidings
+	@scripts/node-env.sh examples target/npm
+	@cd examples && TIDINGS_REQUIRE_BROWSER=1 npm test
+
+conformance: ## Run the conformance cases with clients of today (writes docs/conformance.md)
+	@scripts/need.sh cargo linker
+	@$(CARGO) build --locked --package tidings
+	@scripts/node-env.sh conformance/matrix target/npm
+	@node conformance/matrix/run.mjs --write
 
 interop: ## Run official clients against the relay (WRITE=1 writes docs/interop.md)
 	@scripts/need.sh cargo linker

@@ -4,6 +4,7 @@
 use tidings_frame::Position;
 use tidings_hub::Framing;
 
+use crate::http::cors::with_credentials;
 use crate::http::subscribe::Subscribe;
 use crate::reply::Reply;
 
@@ -122,6 +123,9 @@ impl Dates {
         }
         if let Some(origin) = origin {
             field("access-control-allow-origin", origin, out);
+            if with_credentials(origin) {
+                field("access-control-allow-credentials", "true", out);
+            }
             field("access-control-expose-headers", EXPOSED, out);
             field("vary", "origin", out);
         }

@@ -411,7 +411,8 @@ export class Connection implements Link {
     this.#mustWait = error.retryAfter !== undefined;
     const wait = healthy && this.#retry === undefined && !this.#mustWait
       ? 0
-      : backoff(this.#context, failures, error.retryAfter, this.reconnectionTime);
+      : (this.#mustWait ? 0 : (this.#retry ?? 0)) + // what `retry:` says is waited at least
+        backoff(this.#context, failures, error.retryAfter, this.reconnectionTime);
     const retryAt = clock.now() + wait;
     this.#timer = clock.setTimeout(() => this.#connect(), wait);
     this.#set({ state: 'waiting', retryAt, attempt: failures, error });

@@ -9,6 +9,7 @@ mod doctor_nginx;
 mod doctor_stream;
 mod doctor_upstream;
 mod durability;
+mod examples;
 mod flask;
 mod help;
 mod interop;

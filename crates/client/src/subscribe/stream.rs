@@ -213,11 +213,15 @@ impl Subscription {
         if enough || (self.request.first_attempt_final && !self.was_open) {
             return Err(SubscribeError::GaveUp { attempts, cause });
         }
-        let base =
-            self.reader.retry_ms().map_or(self.request.client.inner.retry, Duration::from_millis);
-        let base = base.max(RETRY_MIN);
+        let asked = self.reader.retry_ms().map(Duration::from_millis);
+        let base = asked.unwrap_or(self.request.client.inner.retry).max(RETRY_MIN);
         self.connection = None;
-        let wait = wait(&mut self.random, base, RETRY_MAX.max(base), attempts, at_least);
+        let drawn = wait(&mut self.random, base, RETRY_MAX.max(base), attempts, at_least);
+        // The stream's own `retry:` is waited at least (WHATWG HTML, section 9.2.3).
+        let wait = match at_least {
+            None => asked.unwrap_or_default().saturating_add(drawn),
+            Some(_) => drawn,
+        };
         self.state = State::Waiting(Box::pin(tokio::time::sleep(wait)));
         self.tell(&ConnectionState::Reconnecting { wait, attempt: attempts, cause });
         Ok(())

@@ -38,13 +38,22 @@ fn is_list_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b',' | b' ')
 }
 
+/// Whether a page of an `allowed` origin may send its cookies along: one that was listed by its name
+/// may, as an `EventSource` with `withCredentials` asks for; `*` says nothing about whom to trust.
+pub(crate) fn with_credentials(allowed: &str) -> bool {
+    allowed != "*"
+}
+
 /// Adds what lets the page read the answer.
 pub(crate) fn expose(reply: Reply, origin: Option<String>) -> Reply {
-    match origin {
-        Some(origin) => reply
-            .with("access-control-allow-origin", origin)
-            .with("access-control-expose-headers", EXPOSED)
-            .with("vary", "origin"),
-        None => reply,
-    }
+    let Some(origin) = origin else { return reply };
+    let reply = if with_credentials(&origin) {
+        reply.with("access-control-allow-credentials", "true")
+    } else {
+        reply
+    };
+    reply
+        .with("access-control-allow-origin", origin)
+        .with("access-control-expose-headers", EXPOSED)
+        .with("vary", "origin")
 }

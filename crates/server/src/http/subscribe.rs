@@ -82,7 +82,8 @@ pub(crate) const PARAMETERS: [&str; 17] = [
 
 impl<'a> Asked<'a> {
     /// Reads the query. Parameters that begin with an underscore are passed over: they are what
-    /// clients add against caches.
+    /// clients add against caches. So is `datastar`, in which Datastar sends a page's state along
+    /// with every `GET`.
     pub(crate) fn read(app: &App, head: &Head<'a>) -> Result<Self, ApiError> {
         let mut asked = Self::nothing();
         asked.origin = cors::allowed(app, head);
@@ -118,6 +119,7 @@ impl<'a> Asked<'a> {
                 "before" => asked.before = Some(value),
                 // Read where it is asked for.
                 params::TOKEN | params::DELTAS => {}
+                "datastar" => {}
                 _ if name.starts_with('_') => {}
                 _ => return Err(params::unknown(&name, &PARAMETERS)),
             }

@@ -245,6 +245,8 @@ fn pages_of_listed_origins_may_read_answers() {
             for reply in replies {
                 let expect = allowed.then_some(origin);
                 assert_eq!(reply.header("access-control-allow-origin"), expect, "{}", reply.head);
+                let credentials = reply.header("access-control-allow-credentials");
+                assert_eq!(credentials, allowed.then_some("true"), "{}", reply.head);
                 let exposed = reply.header("access-control-expose-headers");
                 assert_eq!(exposed.is_some(), allowed);
                 if allowed {
@@ -263,6 +265,7 @@ fn in_dev_every_origin_may() {
         let headers = format!("{}{ORIGIN}", door.headers());
         let stream = server.subscribe_with("/topics/t", &headers);
         assert_eq!(stream.head.header("access-control-allow-origin"), Some("*"));
+        assert_eq!(stream.head.header("access-control-allow-credentials"), None);
     }
     let without = server.get("/topics");
     assert_eq!(without.header("access-control-allow-origin"), None);

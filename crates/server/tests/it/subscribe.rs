@@ -60,6 +60,7 @@ fn every_kind_of_start_through_both_doors() {
             (format!("lastEventId={third}"), header(""), numbers(4)),
             ("lastEventId=".into(), String::new(), none.clone()),
             (format!("_cb=1&lastEventId={third}"), String::new(), numbers(4)),
+            (format!("lastEventId={third}&datastar=%7B%7D"), String::new(), numbers(4)),
         ] {
             let target = format!("/topics/t?{query}");
             let mut got = {
