@@ -307,15 +307,23 @@ fn a_preflight_says_what_the_path_takes() {
 }
 
 #[test]
-fn the_inspector_loads_nothing_from_elsewhere() {
+fn the_pages_load_nothing_from_elsewhere() {
     let server = Server::start();
-    let page = server.get("/");
-    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
-    assert!(page.header("content-security-policy").unwrap().contains("default-src 'none'"));
-    let text = page.text();
-    for elsewhere in ["src=\"http", "href=\"http", "@import", "url(http"] {
-        assert!(!text.contains(elsewhere), "{elsewhere}");
+    for path in ["/", "/demo/chat"] {
+        let page = server.get(path);
+        assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"), "{path}");
+        let policy = page.header("content-security-policy").unwrap();
+        assert!(policy.contains("default-src 'none'") && !policy.contains("script-src 'unsafe"));
+        assert_eq!(page.header("x-frame-options"), Some("DENY"));
+        let text = page.text();
+        for elsewhere in ["src=\"http", "href=\"http", "@import", "url(http"] {
+            assert!(!text.contains(elsewhere), "{elsewhere}");
+        }
     }
+    server.get("/demo/a/b").problem(404, "not-found");
+    server.get("/_/nothing.js").problem(404, "not-found");
     let served = Server::with(|config| config.mode = Mode::Serve);
-    served.get("/").problem(404, "not-found");
+    for path in ["/", "/demo/chat", "/_/theme.js"] {
+        served.get(path).problem(404, "not-found");
+    }
 }
