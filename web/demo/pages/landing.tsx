@@ -1,0 +1,3 @@
+export function Landing() {
+  return <p className="p-8">…</p>;
+}

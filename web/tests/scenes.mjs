@@ -1,0 +1,19 @@
+// Each page in a state worth a picture: something has happened on it.
+import { PATIENCE_MS } from './harness.mjs';
+
+const patient = { timeout: PATIENCE_MS };
+
+export const scenes = {
+  async landing(page) {
+    await page.goto('/');
+    await page.waitForTimeout(3_500);
+  },
+  async chat(page, language) {
+    await page.goto('/demo/chat');
+    const ask = language === 'zh' ? '一個回答怎麼撐過隧道?' : 'How can an answer survive a tunnel?';
+    await page.getByRole('button', { name: ask }).click(patient);
+    await page.waitForTimeout(2_500);
+    await page.locator('button:has-text("4")').first().click();
+    await page.waitForTimeout(6_500);
+  },
+};
