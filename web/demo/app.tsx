@@ -69,7 +69,7 @@ export function App() {
     <div className="lg:grid lg:grid-cols-[15.5rem_minmax(0,1fr)]">
       <a
         href="#main"
-        className="fixed top-2 left-2 z-50 -translate-y-20 rounded-m bg-tide px-4 py-2 text-on-tide focus:translate-y-0"
+        className="fixed top-2 left-2 z-50 -translate-y-20 rounded-control bg-tide px-4 py-2 text-on-tide focus:translate-y-0"
       >
         {say.skip}
       </a>
@@ -137,7 +137,7 @@ export function App() {
 
 function Brand() {
   return (
-    <Link href="/" className="flex items-center gap-2.5 rounded-m p-1">
+    <Link href="/" className="flex items-center gap-2.5 rounded-control p-1">
       <Mark />
       <span className="text-lg font-bold tracking-tight">Tidings</span>
     </Link>
@@ -150,7 +150,7 @@ function NavItem(props: { href: string; icon: IconName; label: string; chosen: b
       href={props.href}
       aria-current={props.chosen ? 'page' : undefined}
       className={cx(
-        'mb-0.5 flex min-h-10 items-center gap-3 rounded-m px-3 text-sm transition-colors',
+        'mb-0.5 flex min-h-10 items-center gap-3 rounded-control px-3 text-sm transition-colors',
         props.chosen
           ? 'bg-raised font-semibold text-ink'
           : 'text-soft hover:bg-sunken hover:text-ink',

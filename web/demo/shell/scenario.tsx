@@ -62,7 +62,7 @@ export function Scenario(props: {
           ref={heading}
           tabIndex={-1}
           className={cx(
-            'max-w-[26ch] text-[1.625rem] leading-[1.15] font-bold outline-none sm:text-[2.125rem]',
+            'max-w-[32ch] text-[1.5rem] leading-[1.18] font-bold outline-none sm:text-[2rem]',
           )}
         >
           {props.title}

@@ -8,7 +8,7 @@ type Look = 'solid' | 'outline' | 'quiet' | 'cut';
 
 const looks: Record<Look, string> = {
   solid: 'bg-tide text-on-tide hover:bg-tide-strong',
-  outline: 'border border-line bg-surface text-ink hover:border-edge hover:bg-sunken',
+  outline: 'border border-line bg-surface text-ink hover:border-edge hover:bg-raised',
   quiet: 'text-soft hover:bg-raised hover:text-ink',
   cut: 'bg-cut text-on-cut hover:brightness-110',
 };
@@ -16,7 +16,7 @@ const looks: Record<Look, string> = {
 /** The classes of a button, for links that look like one. */
 export const buttonClass = (look: Look = 'outline', small = false): string =>
   cx(
-    'inline-flex items-center justify-center gap-2 rounded-m font-medium whitespace-nowrap',
+    'inline-flex items-center justify-center gap-2 rounded-control font-medium whitespace-nowrap',
     'transition-[background,border-color,filter,transform] duration-150 active:translate-y-px',
     'disabled:pointer-events-none disabled:opacity-45',
     small ? 'min-h-8 px-2.5 text-[0.8125rem]' : 'min-h-10 px-3.5 text-sm',

@@ -84,7 +84,7 @@ export function Segments<T extends string>(props: {
   return (
     <fieldset className="min-w-0">
       <legend className="sr-only">{props.label}</legend>
-      <div className="inline-flex max-w-full rounded-m bg-raised p-0.75">
+      <div className="inline-flex max-w-full rounded-control bg-raised p-0.75">
         {props.options.map((option) => (
           <label
             key={option.value}
@@ -121,7 +121,7 @@ export function TextField({
     <input
       aria-label={label}
       className={cx(
-        'min-h-10 w-full min-w-0 rounded-m border border-edge/70 bg-surface px-3 text-ink',
+        'min-h-10 w-full min-w-0 rounded-control border border-edge/70 bg-surface px-3 text-ink',
         'placeholder:text-faint hover:border-edge',
         className,
       )}

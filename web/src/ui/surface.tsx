@@ -9,7 +9,7 @@ export function Card(props: { children: ReactNode; className?: string; label?: s
     <section
       aria-label={props.label}
       className={cx(
-        'min-w-0 rounded-l border border-line bg-surface shadow-card',
+        'min-w-0 rounded-card border border-line bg-surface shadow-card',
         props.className,
       )}
     >
@@ -64,7 +64,7 @@ const washes: Record<Tone, string> = {
 /** Something that is worth a sentence. */
 export function Callout({ tone = 'plain', children }: { tone?: Tone; children: ReactNode }) {
   return (
-    <div className={cx('rounded-m px-3.5 py-2.5 text-sm leading-relaxed', washes[tone])}>
+    <div className={cx('rounded-control px-3.5 py-2.5 text-sm leading-relaxed', washes[tone])}>
       {children}
     </div>
   );

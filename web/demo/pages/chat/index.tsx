@@ -214,7 +214,7 @@ function Exchange({ answer }: { answer: Answer }) {
   const restored = view.resumes.find(({ after }) => !after);
   return (
     <article data-phase={view.phase} className="grid animate-rise gap-3">
-      <p className="ml-auto max-w-[85%] rounded-l rounded-br-s bg-tide-wash px-3.5 py-2 whitespace-pre-wrap">
+      <p className="ml-auto max-w-[85%] rounded-card rounded-br-chip bg-tide-wash px-3.5 py-2 whitespace-pre-wrap">
         <span className="sr-only">{say.you}: </span>
         {answer.turn.question}
       </p>
@@ -339,7 +339,7 @@ function Counts({ view }: { view: View | null }) {
         />
       </Figures>
       {last && (
-        <p className="mt-4 rounded-m bg-replay-wash px-3 py-2 text-[0.8125rem] leading-relaxed">
+        <p className="mt-4 rounded-control bg-replay-wash px-3 py-2 text-[0.8125rem] leading-relaxed">
           {last.after
             ? say.event.resumed(last.after, number(last.replayed))
             : say.event.restored(number(last.replayed))}

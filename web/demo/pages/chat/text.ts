@@ -5,7 +5,7 @@ import { texts } from '../../../src/i18n';
 export const chatTexts = texts(
   {
     eyebrow: 'AI chat',
-    title: 'Cut the network in mid-sentence. The answer goes on at the next word.',
+    title: 'Cut the network halfway. The answer goes on at the next word.',
     lead: 'Every piece of an answer is in a log before you see it. Leave, reload, change the device: you are a position in that log, and the model is asked only once.',
     steps: ['Ask something', 'Cut the network while it answers', 'Reload, or open a second tab'],
     stage: 'Conversation',
