@@ -95,6 +95,8 @@ pub enum ErrorCode {
     Draining,
     /// There is no room left to store events.
     DiskFull,
+    /// The route speaks another protocol than the request; `Upgrade` says which.
+    UpgradeRequired,
 }
 
 /// What there is to know of a code: text, status, title, retryable.
@@ -146,12 +148,13 @@ const TABLE: [Row; ErrorCode::ALL.len()] = {
         Row(E::LogFailed, "log-failed", 503, "Log cannot be written", false),
         Row(E::Draining, "draining", 503, "Server is stopping", true),
         Row(E::DiskFull, "disk-full", 507, "No room to store events", true),
+        Row(E::UpgradeRequired, "upgrade-required", 426, "Another protocol needed", false),
     ]
 };
 
 impl ErrorCode {
     /// Every code, in the order of the type.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 44] = [
         Self::InvalidTopic,
         Self::InvalidPattern,
         Self::InvalidParameter,
@@ -195,6 +198,7 @@ impl ErrorCode {
         Self::LogFailed,
         Self::Draining,
         Self::DiskFull,
+        Self::UpgradeRequired,
     ];
 
     const fn row(self) -> &'static Row {

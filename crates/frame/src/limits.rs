@@ -110,6 +110,16 @@ pub const DECODED_EVENT_BYTES_DEFAULT: usize = 8 << 20;
 /// Longest problem document a client reads, in bytes; the rest of an error's body is not read.
 pub const PROBLEM_BYTES_MAX: usize = 64 << 10;
 
+/// Most subscriptions of one WebSocket connection: each may have as many topics as a stream.
+pub const WEBSOCKET_SUBSCRIPTIONS_MAX: usize = 64;
+
+/// Most publishes of one WebSocket connection that wait for the disk. What a client sends beyond
+/// them is read once there are receipts: two rounds of a sync's time at 25,000 publishes a second.
+pub const WEBSOCKET_PUBLISHES_MAX: usize = 256;
+
+/// Longest name of a subscription, or of a request, on a WebSocket connection, in bytes.
+pub const WEBSOCKET_REF_BYTES_MAX: usize = 128;
+
 const _: () = {
     assert!(EVENT_DATA_BYTES_DEFAULT <= EVENT_DATA_BYTES_MAX);
     assert!(REQUEST_BODY_BYTES_MAX >= EVENT_DATA_BYTES_DEFAULT);

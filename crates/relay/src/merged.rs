@@ -69,7 +69,7 @@ pub fn step(
         bytes: bytes.into(),
         after: if more { read_to } else { through.max(after) },
         events: count,
-        end: end.is_some(),
+        end: end.and_then(|event| event.end),
         since_ms: events.first().map_or(0, |event| event.time_ms),
     };
     Ok(Step { span, caught_up: !more, gap: None })

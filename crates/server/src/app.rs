@@ -11,9 +11,12 @@ use tidings_relay::{Relays, SharedRelays};
 use tokio::sync::{Notify, mpsc};
 
 use crate::config::Config;
+use crate::connection_name::ConnectionNames;
 use crate::error::ApiError;
+use crate::follower::{Board, LogReader};
 use crate::metrics::Metrics;
 use crate::socket::mail::Mailbox;
+use crate::websocket::WebSockets;
 
 /// Connections that wait for hyper to take them.
 pub(crate) const HANDED_MAX: usize = 1_024;
@@ -30,6 +33,13 @@ pub(crate) struct App {
     /// Letterboxes of the shards, and of the backfill thread that goes with each.
     pub(crate) shards: Vec<Arc<Mailbox>>,
     pub(crate) backfills: Vec<Arc<Mailbox>>,
+    /// Where the followers that are no rows of a shard learn of news, and have the log read.
+    pub(crate) board: Arc<Board>,
+    pub(crate) log_reader: Arc<LogReader>,
+    /// Those of WebSocket connections.
+    pub(crate) websockets: WebSockets,
+    /// What connections are called.
+    pub(crate) names: ConnectionNames,
     /// The next subscription's number.
     pub(crate) next_connection: AtomicU64,
     connections: AtomicUsize,
@@ -64,9 +74,14 @@ impl App {
         Ok(Self {
             shards: letterboxes()?,
             backfills: letterboxes()?,
+            board: Arc::new(Board::new(hub.clone())),
+            log_reader: Arc::default(),
+            websockets: WebSockets::default(),
             metrics: Metrics::new(relays.as_deref(), shared.as_deref()),
             relays,
             shared,
+            names: ConnectionNames::new()
+                .map_err(|_| std::io::Error::other("the system has no randomness"))?,
             next_connection: AtomicU64::new(1),
             connections: AtomicUsize::new(0),
             hyper,
@@ -91,6 +106,12 @@ impl App {
     /// Whether the caller may administrate.
     pub(crate) fn may_administrate(&self) -> Result<(), ApiError> {
         allowed(self.config.anonymous.admin, "admin")
+    }
+
+    /// Whether the caller may go on with this token, in place of the one it came with. Until there
+    /// is access control every token is accepted, and gives nothing.
+    pub(crate) fn renew(&self, _token: &str) -> Result<(), ApiError> {
+        Ok(())
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -132,6 +153,7 @@ impl App {
     /// Threads end at their next turn.
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
+        self.log_reader.stop();
         self.wake_all();
     }
 

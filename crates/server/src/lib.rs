@@ -6,6 +6,8 @@
 //! | `run` | from a configuration to a running server, and to its end |
 //! | `socket` | the shards: sockets with a position each, written to by the fan-out itself |
 //! | `http` | the routes, for both doors; the general door (hyper) |
+//! | `follower` | subscriptions of tasks: the same loop, over the same frames |
+//! | `websocket` | WebSocket connections |
 //! | `error` | the one place where errors become HTTP |
 //! | `metrics` | what is counted |
 //!
@@ -15,8 +17,10 @@
 
 mod app;
 pub mod config;
+mod connection_name;
 mod dates;
 mod error;
+mod follower;
 mod head;
 mod http;
 mod metrics;
@@ -25,5 +29,6 @@ mod run;
 mod socket;
 #[doc(hidden)]
 pub mod testing;
+mod websocket;
 
 pub use run::{Ready, RunError, run};

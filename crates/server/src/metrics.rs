@@ -37,6 +37,7 @@ pub(crate) struct Metrics {
     requests: Counter,
     delivery: Histogram,
     connections: Gauge,
+    websockets: Gauge,
     topics: Gauge,
     log_events: Gauge,
     log_bytes: Gauge,
@@ -62,6 +63,7 @@ impl Metrics {
             // 1 ms to 16 s: from a write at once to a reader that has nearly given up.
             delivery: Histogram::new(exponential_buckets(0.001, 2.0, 15)),
             connections: Gauge::default(),
+            websockets: Gauge::default(),
             topics: Gauge::default(),
             log_events: Gauge::default(),
             log_bytes: Gauge::default(),
@@ -101,6 +103,7 @@ impl Metrics {
         }
         for (name, help, gauge) in [
             ("connections", "Open connections", &metrics.connections),
+            ("websockets", "Those of them that are WebSockets", &metrics.websockets),
             ("topics", "Topics that exist", &metrics.topics),
             ("log_events", "Events kept, once for each topic they belong to", &metrics.log_events),
             ("log_disk_bytes", "Bytes of the log's files", &metrics.log_bytes),
@@ -132,6 +135,11 @@ impl Metrics {
 
     pub(crate) fn request(&self) {
         self.requests.inc();
+    }
+
+    /// A WebSocket has been opened (1) or closed (-1).
+    pub(crate) fn websocket(&self, change: i64) {
+        self.websockets.inc_by(change);
     }
 
     pub(crate) fn gap(&self) {

@@ -105,6 +105,8 @@ pub(crate) fn run_until(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let served = tokio::spawn(general::serve(app.clone(), handed));
+        let board = app.board.clone();
+        let told = tokio::spawn(async move { board.run().await });
         let mut stop = std::pin::pin!(stop);
         // Before anybody is told: a signal that comes at once ends it in order too.
         let early = poll_fn(|context| Poll::Ready(stop.as_mut().poll(context))).await;
@@ -116,6 +118,7 @@ pub(crate) fn run_until(
         tracing::info!("stopping");
         drain(&app).await;
         served.abort();
+        told.abort();
         Ok::<(), std::io::Error>(())
     })?;
     app.stop();
@@ -188,6 +191,9 @@ fn start_threads(app: &Arc<App>, listener: &Arc<OwnedFd>) -> std::io::Result<Vec
         threads.push(thread(format!("tidings-io-{number}")).spawn(move || shard.run())?);
         threads.push(thread(format!("tidings-log-{number}")).spawn(move || backfill.run())?);
     }
+    let (reader, hub) = (app.log_reader.clone(), app.hub.clone());
+    let thread = std::thread::Builder::new().name("tidings-log".into());
+    threads.push(thread.spawn(move || reader.run(&hub))?);
     Ok(threads)
 }
 

@@ -260,7 +260,7 @@ struct Reading<'h> {
     /// Sequence, beginning and key of each frame.
     frames: Vec<(u64, u32, u64)>,
     since_ms: Option<u64>,
-    end: bool,
+    end: Option<End>,
     keepable: bool,
 }
 
@@ -272,7 +272,7 @@ impl<'h> Reading<'h> {
             bytes: Vec::new(),
             frames: Vec::new(),
             since_ms: None,
-            end: false,
+            end: None,
             keepable: true,
         }
     }
@@ -291,7 +291,7 @@ impl<'h> Reading<'h> {
         let framed = framed(self.hub, event, end, &canonical, &alternates);
         framed.encode(self.view.framing, self.hub.counters(), &mut self.bytes);
         self.since_ms.get_or_insert(event.time_ms);
-        self.end = end.is_some();
+        self.end = end;
         self.keepable &= event.expires_ms.is_none();
     }
 

@@ -22,10 +22,14 @@ pub enum Framing {
     /// section 7.1): what an API's own clients expect. They take every block for part of the
     /// answer, and only the missing last chunk tells them that a connection broke.
     Answer,
+    /// The JSON event object and a comma: an element of the list in a WebSocket message. A span of
+    /// them without its last comma is the inside of a JSON array.
+    Objects,
 }
 
 /// All framings, in the order of [`Framing::index`].
-pub(crate) const FRAMINGS: [Framing; 3] = [Framing::Plain, Framing::Envelope, Framing::Answer];
+pub(crate) const FRAMINGS: [Framing; 4] =
+    [Framing::Plain, Framing::Envelope, Framing::Answer, Framing::Objects];
 
 /// Digits of a chunk's size, as many as the largest event needs; leading zeros are allowed.
 const CHUNK_SIZE_DIGITS: usize = 8;
@@ -34,6 +38,9 @@ const CHUNK_SIZE_DIGITS: usize = 8;
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 impl Framing {
+    /// All of them.
+    pub const ALL: [Self; FRAMINGS.len()] = FRAMINGS;
+
     pub(crate) const fn index(self) -> usize {
         self as usize
     }
@@ -55,7 +62,8 @@ impl Framing {
         framed.encode(self, hub.counters(), out);
     }
 
-    /// A comment, which keeps a silent stream open.
+    /// A comment, which keeps a silent stream open. Empty where the transport has something of its
+    /// own for that.
     #[must_use]
     pub const fn heartbeat(self) -> &'static [u8] {
         match self {
@@ -63,6 +71,7 @@ impl Framing {
             // The same in a chunk. One line end: with two, clients that know the last id dispatch
             // an event of no data.
             Self::Answer => b"2\r\n:\n\r\n",
+            Self::Objects => b"",
         }
     }
 }
@@ -110,6 +119,11 @@ impl Framed<'_> {
     /// the `end` block; one that has no data of its own is that block alone.
     pub(crate) fn encode(&self, framing: Framing, counters: &Counters, out: &mut Vec<u8>) {
         counters.frames_encoded.fetch_add(1, Ordering::Relaxed);
+        if framing == Framing::Objects {
+            // It says its end itself.
+            self.object().write_to(out);
+            return out.push(b',');
+        }
         let event_type = self.event_type.and_then(sent_event_type);
         if self.end.is_none() || !self.data.is_empty() {
             let data = match framing {
@@ -117,7 +131,7 @@ impl Framed<'_> {
                     base64::engine::general_purpose::STANDARD.encode(self.data).into_bytes(),
                 ),
                 Framing::Plain | Framing::Answer => Cow::Borrowed(self.data),
-                Framing::Envelope => {
+                Framing::Envelope | Framing::Objects => {
                     let mut object = Vec::with_capacity(self.data.len() + 128);
                     self.object().write_to(&mut object);
                     Cow::Owned(object)
@@ -126,7 +140,7 @@ impl Framed<'_> {
             let frame = Frame { id: Some(self.id), event: event_type, retry_ms: None, data: &data };
             match framing {
                 Framing::Answer => chunk(out, |out| frame.encode(out)),
-                Framing::Plain | Framing::Envelope => frame.encode(out),
+                Framing::Plain | Framing::Envelope | Framing::Objects => frame.encode(out),
             }
         }
         if self.end.is_some() && framing == Framing::Answer {

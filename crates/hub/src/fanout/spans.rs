@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tidings_frame::End;
 use tidings_log::TopicId;
 
 use super::frame::View;
@@ -35,7 +36,7 @@ struct Kept {
     bytes: Bytes,
     /// Sequence of each frame and where it begins.
     frames: Vec<(u64, u32)>,
-    end: bool,
+    end: Option<End>,
     since_ms: u64,
 }
 
@@ -136,7 +137,7 @@ mod tests {
     const VIEW: View = View { framing: Framing::Plain, private: false, conflate: false };
 
     fn span(bytes: &'static [u8], after: u64) -> Span {
-        Span { bytes: Bytes::from_static(bytes), after, events: 0, end: false, since_ms: 0 }
+        Span { bytes: Bytes::from_static(bytes), after, events: 0, end: None, since_ms: 0 }
     }
 
     #[test]

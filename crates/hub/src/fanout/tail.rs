@@ -7,6 +7,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use bytes::Bytes;
+use tidings_frame::End;
 
 use super::frame::View;
 
@@ -43,7 +44,7 @@ pub(crate) struct FrameInfo {
     /// When it expires, milliseconds since 1970; `u64::MAX` for never.
     pub(crate) expires_ms: u64,
     pub(crate) private: bool,
-    pub(crate) end: bool,
+    pub(crate) end: Option<End>,
 }
 
 impl FrameInfo {
@@ -67,8 +68,8 @@ pub struct Span {
     pub after: u64,
     /// How many frames.
     pub events: u32,
-    /// Whether the last one ends the topic.
-    pub end: bool,
+    /// How the last one ends its topic, if it does.
+    pub end: Option<End>,
     /// When the oldest of them became visible, milliseconds since 1970.
     pub since_ms: u64,
 }
@@ -134,7 +135,7 @@ impl Gathered {
         let events = u32::try_from(self.frames.len()).unwrap_or(u32::MAX);
         self.frames.clear();
         self.bytes.clear();
-        Some(Span { bytes: bytes.into(), after, events, end: false, since_ms })
+        Some(Span { bytes: bytes.into(), after, events, end: None, since_ms })
     }
 }
 
@@ -369,7 +370,7 @@ mod tests {
             key: 0,
             expires_ms: u64::MAX,
             private: false,
-            end: false,
+            end: None,
         }
     }
 

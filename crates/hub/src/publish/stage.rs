@@ -109,7 +109,7 @@ impl Round<'_> {
             key,
             expires_ms: expires_ms.unwrap_or(u64::MAX),
             private,
-            end: event.end.is_some(),
+            end: event.end,
         };
         self.encode(event, info, binary);
         Ok(durability)

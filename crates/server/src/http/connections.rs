@@ -1,4 +1,7 @@
 //! Live subscriptions as resources: who is connected and how far behind, and changes to one.
+//!
+//! The operator sees and changes them all. Whoever shows a connection's own key, which only its
+//! client was told, changes or ends that one with no more than the right to subscribe.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,10 +16,10 @@ use tokio::sync::oneshot;
 use super::params;
 use super::subscribe::selection;
 use crate::app::App;
-use crate::dates::{connection_name, connection_number};
+use crate::connection_name::{Shown, connection_name};
 use crate::error::ApiError;
 use crate::reply::Reply;
-use crate::socket::mail::{Listed, Mail, Mailbox};
+use crate::socket::mail::{Change, Changed, Listed, Mail, Mailbox};
 
 /// Connections in one answer.
 const LISTED_MAX: usize = 10_000;
@@ -36,6 +39,7 @@ pub(super) async fn list(app: &App) -> Result<Reply, ApiError> {
         mailbox.send(Mail::List(reply));
         all.extend(list.await.map_err(|_| ApiError::draining())?);
     }
+    all.extend(app.websockets.list());
     all.sort_by_key(|listed| listed.id);
     all.dedup_by_key(|listed| listed.id);
     let total = all.len();
@@ -88,53 +92,78 @@ fn lag(app: &App, listed: &Listed, visible: u64) -> u64 {
 
 /// `PATCH /connections/{id}`.
 pub(super) async fn change(app: &Arc<App>, id: &str, body: &[u8]) -> Result<Reply, ApiError> {
-    app.may_administrate()?;
-    let number = number(id)?;
-    let next = next(app, body)?;
+    let number = may_change(app, id)?;
+    let next = Next::read(app, params::object(body)?)?;
+    let answer = |changed: &Changed| {
+        let mut answer = object_of(app, changed);
+        answer["id"] = connection_name(number).into();
+        Reply::json(200, &answer)
+    };
+    let (change, refused) = asked(app, &next);
+    let changed = app.websockets.change(number, change).await;
+    if let Ok(error) = refused.await {
+        return Err(error);
+    }
+    if let Some(changed) = changed {
+        return Ok(answer(&changed));
+    }
     for mailbox in holders(app) {
         let (done, changed) = oneshot::channel();
-        let (refuse, refused) = oneshot::channel();
-        let (next, app) = (next.clone(), app.clone());
-        let change = Box::new(move |present: &Selection| match next.of(&app, present) {
-            Ok(next) => Some(next),
-            Err(error) => {
-                // Whoever asked may have gone.
-                let _ = refuse.send(error);
-                None
-            }
-        });
+        let (change, refused) = asked(app, &next);
         mailbox.send(Mail::Change { id: number, change, done });
         let changed = changed.await.map_err(|_| ApiError::draining())?;
         if let Ok(error) = refused.await {
             return Err(error);
         }
-        if let Some(selection) = changed {
-            let (topics, patterns) = (topics(&selection), patterns(&selection));
-            let answer = json!({"id": id, "topics": topics, "patterns": patterns});
-            return Ok(Reply::json(200, &answer));
+        if let Some(changed) = changed {
+            return Ok(answer(&changed));
         }
     }
     Err(not_found())
 }
 
-fn next(app: &App, body: &[u8]) -> Result<Next, ApiError> {
-    let body: ConnectionChange<'_> = params::object(body)?;
-    let whole = body.topics.is_some() || body.patterns.is_some();
-    if whole == (body.add.is_some() || body.remove.is_some()) {
-        let why = "give the whole list (topics, patterns), or what to add and what to remove";
-        return Err(ApiError::new(ErrorCode::InvalidRequest, why));
+/// The change as whoever holds the subscription is asked to do it, and why it cannot be done.
+fn asked(app: &Arc<App>, next: &Next) -> (Change, oneshot::Receiver<ApiError>) {
+    let (refuse, refused) = oneshot::channel();
+    let (next, judge) = (next.clone(), app.clone());
+    let change = move |present: &Selection| match next.of(&judge, present) {
+        Ok(next) => Some(next),
+        Err(error) => {
+            // Whoever asked may have gone.
+            let _ = refuse.send(error);
+            None
+        }
+    };
+    (Box::new(change), refused)
+}
+
+/// What a subscription follows after a change, and from where on.
+pub(crate) fn object_of(app: &App, changed: &Changed) -> Value {
+    let (topics, patterns) = (topics(&changed.selection), patterns(&changed.selection));
+    let after = Position { epoch: app.hub.epoch(), sequence: changed.after };
+    json!({"topics": topics, "patterns": patterns, "after": after})
+}
+
+impl Next {
+    /// What a client asks for.
+    pub(crate) fn read(app: &App, body: ConnectionChange<'_>) -> Result<Self, ApiError> {
+        let whole = body.topics.is_some() || body.patterns.is_some();
+        if whole == (body.add.is_some() || body.remove.is_some()) {
+            let why = "give the whole list (topics, patterns), or what to add and what to remove";
+            return Err(ApiError::new(ErrorCode::InvalidRequest, why));
+        }
+        if whole {
+            let topics = body.topics.unwrap_or_default();
+            let patterns = body.patterns.unwrap_or_default();
+            return Ok(Self::Whole(Arc::new(selection(app, &topics, &patterns)?)));
+        }
+        Ok(Self::Part { add: Names::of(body.add), remove: Names::of(body.remove) })
     }
-    if whole {
-        let topics = body.topics.unwrap_or_default();
-        let patterns = body.patterns.unwrap_or_default();
-        return Ok(Next::Whole(Arc::new(selection(app, &topics, &patterns)?)));
-    }
-    Ok(Next::Part { add: Names::of(body.add), remove: Names::of(body.remove) })
 }
 
 /// Topics and patterns, owned.
 #[derive(Clone, Default)]
-struct Names {
+pub(crate) struct Names {
     topics: Vec<String>,
     patterns: Vec<String>,
 }
@@ -151,13 +180,14 @@ impl Names {
 
 /// The next selection, to be made where the present one is known.
 #[derive(Clone)]
-enum Next {
+pub(crate) enum Next {
     Whole(Arc<Selection>),
     Part { add: Names, remove: Names },
 }
 
 impl Next {
-    fn of(self, app: &App, present: &Selection) -> Result<Arc<Selection>, ApiError> {
+    /// The next selection.
+    pub(crate) fn of(self, app: &App, present: &Selection) -> Result<Arc<Selection>, ApiError> {
         let (add, remove) = match self {
             Self::Whole(selection) => return Ok(selection),
             Self::Part { add, remove } => (add, remove),
@@ -175,8 +205,10 @@ fn merged(present: Vec<&str>, add: Vec<String>, remove: &[String]) -> Vec<Cow<'s
 
 /// `DELETE /connections/{id}`.
 pub(super) async fn close(app: &App, id: &str) -> Result<Reply, ApiError> {
-    app.may_administrate()?;
-    let number = number(id)?;
+    let number = may_change(app, id)?;
+    if app.websockets.close(number).await {
+        return Ok(Reply::empty(204));
+    }
     for mailbox in holders(app) {
         let (done, closed) = oneshot::channel();
         mailbox.send(Mail::Close { id: number, done });
@@ -187,8 +219,14 @@ pub(super) async fn close(app: &App, id: &str) -> Result<Reply, ApiError> {
     Err(not_found())
 }
 
-fn number(id: &str) -> Result<u64, ApiError> {
-    connection_number(id).ok_or_else(not_found)
+/// The number behind a name, if whoever shows it may change that connection. A key that is wrong
+/// and a connection that is not there are told alike.
+fn may_change(app: &App, id: &str) -> Result<u64, ApiError> {
+    match app.names.read(id) {
+        Some(Shown::Own(number)) => app.may_subscribe().map(|()| number),
+        Some(Shown::Number(number)) => app.may_administrate().map(|()| number),
+        None => Err(not_found()),
+    }
 }
 
 fn not_found() -> ApiError {

@@ -2,7 +2,8 @@
 //!
 //! When a request turns out to be a subscription, its socket is taken out of hyper again: the
 //! handler leaves what was asked in a cell and never answers; the connection's future sees the
-//! cell, is taken apart, and the bare socket goes to a shard. Nothing was written on it by then.
+//! cell, is taken apart, and the bare socket goes to a shard. Nothing was written on it by then. A
+//! WebSocket takes the same way, into a task of its own.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -36,12 +37,26 @@ use crate::head::{Head, Headers};
 use crate::reply::Reply;
 use crate::socket::heads::{FIELDS_MAX, TARGET_BYTES_MAX};
 use crate::socket::mail::Mail;
+use crate::websocket;
+use crate::websocket::handshake::{Taken, Upgrade};
 
 /// hyper's own floor for its buffer.
 const HYPER_BUFFER_MIN: usize = 8 << 10;
 
-/// Where a handler leaves a subscription.
-type Cell = Arc<Mutex<Option<Box<Subscribe>>>>;
+/// What a connection becomes when HTTP lets go of it.
+enum Becomes {
+    Stream(Box<Subscribe>),
+    WebSocket(Upgrade),
+}
+
+/// Where a handler leaves it.
+type Cell = Arc<Mutex<Option<Becomes>>>;
+
+/// A connection that HTTP has let go of.
+enum LetGo {
+    Stream { fd: OwnedFd, asked: Box<Subscribe> },
+    WebSocket(Taken),
+}
 
 /// Takes connections until the app has stopped.
 pub(crate) async fn serve(app: Arc<App>, mut handed: mpsc::Receiver<Handed>) {
@@ -70,9 +85,13 @@ async fn connection(app: Arc<App>, handed: Handed) {
         return app.disconnected();
     }
     match converse(&app, handed).await {
-        Ok(Some((fd, asked))) => {
+        Ok(Some(LetGo::Stream { fd, asked })) => {
             let shard = crate::app::scatter(u64::from(peer.port())) as usize % app.shards.len();
             app.shards[shard].send(Mail::Adopt { fd, peer, asked });
+        }
+        Ok(Some(LetGo::WebSocket(taken))) => {
+            websocket::serve(&app, taken).await;
+            app.disconnected();
         }
         Ok(None) => app.disconnected(),
         Err(error) => {
@@ -86,7 +105,7 @@ async fn connection(app: Arc<App>, handed: Handed) {
 async fn converse(
     app: &Arc<App>,
     handed: Handed,
-) -> Result<Option<(OwnedFd, Box<Subscribe>)>, Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<Option<LetGo>, Box<dyn std::error::Error + Send + Sync>> {
     let stream = std::net::TcpStream::from(handed.fd);
     stream.set_nonblocking(true)?;
     let io = Rewound { initial: handed.initial.into(), stream: TcpStream::from_std(stream)? };
@@ -119,8 +138,8 @@ async fn converse(
             // not shut down a socket that is to live on. `poll_without_shutdown` would also be done
             // before the last answer is out.
             let ended = Pin::new(&mut connection).poll(context);
-            if let Some(asked) = cell.lock().take() {
-                return Poll::Ready(Ok(Some(asked)));
+            if let Some(becomes) = cell.lock().take() {
+                return Poll::Ready(Ok(Some(becomes)));
             }
             draining = draining || drained.as_mut().poll(context).is_ready();
             // Not before the first request has come in: hyper would hang up on a load balancer
@@ -133,16 +152,23 @@ async fn converse(
         }
     })
     .await?;
-    let Some(asked) = ended else {
+    let Some(becomes) = ended else {
         if body_unread.load(Ordering::Relaxed) {
             let stream = connection.into_parts().io.into_inner().stream;
             linger::answer_and_end(app, stream, b"").await;
         }
         return Ok(None);
     };
-    // What the client has sent after its request is not looked at: the connection is a stream now.
-    let stream = connection.into_parts().io.into_inner().stream;
-    Ok(Some((stream.into_std()?.into(), asked)))
+    let parts = connection.into_parts();
+    let Rewound { initial, stream } = parts.io.into_inner();
+    Ok(Some(match becomes {
+        // What the client has sent after its request is not looked at.
+        Becomes::Stream(asked) => LetGo::Stream { fd: stream.into_std()?.into(), asked },
+        Becomes::WebSocket(upgrade) => {
+            let unread = [parts.read_buf, initial].concat().into();
+            LetGo::WebSocket(Taken { stream, unread, peer, upgrade })
+        }
+    }))
 }
 
 async fn respond(
@@ -169,8 +195,12 @@ async fn respond(
     };
     let reply = match outcome {
         Ok(Outcome::Subscribe(asked)) => {
-            *cell.lock() = Some(asked);
+            *cell.lock() = Some(Becomes::Stream(asked));
             // The connection is taken apart at its next poll, before anything is written.
+            return std::future::pending().await;
+        }
+        Ok(Outcome::WebSocket(upgrade)) => {
+            *cell.lock() = Some(Becomes::WebSocket(upgrade));
             return std::future::pending().await;
         }
         Ok(Outcome::Reply(reply)) => reply,

@@ -13,7 +13,7 @@ mod json;
 mod linger;
 mod meta;
 mod openapi;
-mod params;
+pub(crate) mod params;
 pub(crate) mod publish;
 pub(crate) mod relay;
 pub(crate) mod routes;
@@ -29,6 +29,8 @@ use crate::reply::Reply;
 use routes::{Action, Found};
 use subscribe::{Asked, Subscribe};
 
+use crate::websocket::handshake::{self, Upgrade};
+
 /// The topic that `/stream` is another name of, in `tidings dev`.
 const STREAM_TOPIC: &str = "stream";
 
@@ -37,6 +39,8 @@ pub(crate) enum Outcome {
     Reply(Reply),
     /// The connection becomes a stream.
     Subscribe(Box<Subscribe>),
+    /// The connection becomes a WebSocket.
+    WebSocket(Upgrade),
 }
 
 impl From<Reply> for Outcome {
@@ -145,6 +149,9 @@ async fn act(
         Action::SubscribePosted => {
             app.may_subscribe()?;
             return stream(app, subscribe::posted(app, head, body)?);
+        }
+        Action::WebSocket => {
+            return Ok(handshake::upgrade(app, head).map_or_else(Outcome::Reply, Outcome::WebSocket));
         }
         Action::ListTopics => topics::list(app, head)?,
         Action::DescribeTopic => topics::describe(app, &topic_name(rest)?)?,

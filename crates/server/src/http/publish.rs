@@ -200,7 +200,7 @@ fn ndjson<'a>(
 }
 
 /// The configured limit, which is at most the hub's own.
-fn check_batch(app: &App, events: usize) -> Result<(), ApiError> {
+pub(crate) fn check_batch(app: &App, events: usize) -> Result<(), ApiError> {
     let limit = app.config.limits.batch_events;
     if events <= limit {
         return Ok(());
@@ -240,7 +240,7 @@ pub(crate) fn many_request<'a>(
 }
 
 /// An event object as an event; `options` fills what it leaves open.
-fn new_event<'a>(
+pub(crate) fn new_event<'a>(
     hub: &Hub,
     event: EventToPublish<'a>,
     options: &NewEvent<'a>,

@@ -10,6 +10,7 @@ pub(crate) enum Action {
     ReadSeveral,
     SubscribePosted,
     StreamAlias,
+    WebSocket,
     ListTopics,
     DescribeTopic,
     SetTopic,
@@ -131,6 +132,10 @@ pub(crate) const ROUTES: &[Route] = &[
         ..route("GET", "/stream", Action::StreamAlias, "The topic `stream`, as in every tutorial")
     },
     Route {
+        answers: &[(101, "", "")],
+        ..route("GET", "/ws", Action::WebSocket, "WebSocket, subprotocol tidings.v1.json")
+    },
+    Route {
         query: &["after", "limit", "name"],
         answers: &[(200, JSON, "TopicPage")],
         ..route("GET", "/topics", Action::ListTopics, "List the topics by name")
@@ -154,7 +159,7 @@ pub(crate) const ROUTES: &[Route] = &[
     },
     Route {
         body: Some((JSON, "ConnectionChange")),
-        answers: &[(200, JSON, "Connection")],
+        answers: &[(200, JSON, "ConnectionTopics")],
         ..route("PATCH", "/connections/{id}", Action::ChangeConnection, "Change its topics")
     },
     Route {

@@ -134,7 +134,7 @@ impl<'a> Asked<'a> {
         Ok(asked)
     }
 
-    fn nothing() -> Self {
+    pub(crate) fn nothing() -> Self {
         Self {
             topics: Vec::new(),
             patterns: Vec::new(),
@@ -149,7 +149,8 @@ impl<'a> Asked<'a> {
         }
     }
 
-    fn start_at(&mut self, start: Start) -> Result<(), ApiError> {
+    /// Says where it begins, once.
+    pub(crate) fn start_at(&mut self, start: Start) -> Result<(), ApiError> {
         match self.start.replace(start) {
             None => Ok(()),
             Some(_) => Err(ApiError::new(
@@ -199,7 +200,7 @@ impl<'a> Asked<'a> {
 
 /// The resume point of an id as a client sent it. One that is too long is cut, which leaves it as
 /// unknown as it was.
-fn after(id: &str) -> Start {
+pub(crate) fn after(id: &str) -> Start {
     let mut end = id.len().min(LAST_EVENT_ID_BYTES_MAX);
     while !id.is_char_boundary(end) {
         end -= 1;
@@ -208,7 +209,7 @@ fn after(id: &str) -> Start {
 }
 
 /// `from=`: one word for every kind of start.
-fn from(text: &str) -> Result<Start, ApiError> {
+pub(crate) fn from(text: &str) -> Result<Start, ApiError> {
     Ok(match text {
         "live" => Start::Live,
         "earliest" => Start::Earliest,

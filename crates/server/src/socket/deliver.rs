@@ -186,7 +186,7 @@ impl Shard {
         let subscriber = &mut seat.subscriber;
         subscriber.after = span.after;
         let single = seat.many.is_none();
-        subscriber.closing |= span.end && single;
+        subscriber.closing |= span.end.is_some() && single;
         if span.bytes.is_empty() {
             return true;
         }

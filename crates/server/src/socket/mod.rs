@@ -21,7 +21,7 @@ pub(crate) mod mail;
 mod requests;
 mod seat;
 pub(crate) mod shard;
-mod slots;
+pub(crate) mod slots;
 mod tend;
 #[cfg(test)]
 mod tests;

@@ -1,19 +1,19 @@
 //! A table of connections with keys that are never mistaken for a later connection's.
 
 /// Names an entry; a key of an entry that is gone finds nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Key {
     index: u32,
     generation: u32,
 }
 
 impl Key {
     /// As epoll carries it.
-    pub(super) fn to_u64(self) -> u64 {
+    pub(crate) fn to_u64(self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.index)
     }
 
-    pub(super) fn from_u64(raw: u64) -> Self {
+    pub(crate) fn from_u64(raw: u64) -> Self {
         // The halves of a u64.
         Self { index: raw as u32, generation: (raw >> 32) as u32 }
     }
@@ -25,22 +25,22 @@ struct Slot<T> {
 }
 
 /// The table.
-pub(super) struct Slots<T> {
+pub(crate) struct Slots<T> {
     slots: Vec<Slot<T>>,
     free: Vec<u32>,
 }
 
 impl<T> Slots<T> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { slots: Vec::new(), free: Vec::new() }
     }
 
     /// How many places the table has; for walking it in portions.
-    pub(super) fn places(&self) -> usize {
+    pub(crate) fn places(&self) -> usize {
         self.slots.len()
     }
 
-    pub(super) fn insert(&mut self, value: T) -> Key {
+    pub(crate) fn insert(&mut self, value: T) -> Key {
         if let Some(index) = self.free.pop() {
             let slot = &mut self.slots[index as usize];
             slot.value = Some(value);
@@ -51,17 +51,17 @@ impl<T> Slots<T> {
         Key { index, generation: 0 }
     }
 
-    pub(super) fn get(&self, key: Key) -> Option<&T> {
+    pub(crate) fn get(&self, key: Key) -> Option<&T> {
         let slot = self.slots.get(key.index as usize)?;
         if slot.generation == key.generation { slot.value.as_ref() } else { None }
     }
 
-    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         let slot = self.slots.get_mut(key.index as usize)?;
         if slot.generation == key.generation { slot.value.as_mut() } else { None }
     }
 
-    pub(super) fn remove(&mut self, key: Key) -> Option<T> {
+    pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
         let slot = self.slots.get_mut(key.index as usize)?;
         if slot.generation != key.generation {
             return None;
@@ -74,7 +74,7 @@ impl<T> Slots<T> {
     }
 
     /// Puts something else in an entry's place, under the same key.
-    pub(super) fn replace(&mut self, key: Key, with: impl FnOnce(T) -> T) {
+    pub(crate) fn replace(&mut self, key: Key, with: impl FnOnce(T) -> T) {
         let slot = self.slots.get_mut(key.index as usize);
         if let Some(slot) = slot.filter(|slot| slot.generation == key.generation) {
             slot.value = slot.value.take().map(with);
@@ -82,13 +82,13 @@ impl<T> Slots<T> {
     }
 
     /// The key of what is at this place.
-    pub(super) fn at(&self, place: usize) -> Option<Key> {
+    pub(crate) fn at(&self, place: usize) -> Option<Key> {
         let slot = self.slots.get(place)?;
         slot.value.as_ref()?;
         Some(Key { index: u32::try_from(place).ok()?, generation: slot.generation })
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
         (0..self.slots.len()).filter_map(|place| {
             let key = self.at(place)?;
             Some((key, self.get(key)?))

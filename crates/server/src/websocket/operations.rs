@@ -1,0 +1,139 @@
+//! What clients ask for, done in the order in which they ask.
+
+use serde_json::{Value, json};
+use tidings_frame::ErrorCode;
+use tidings_frame::api::ConnectionChange;
+use tidings_frame::limits::WEBSOCKET_SUBSCRIPTIONS_MAX;
+use tungstenite::protocol::frame::Utf8Bytes;
+
+use super::connection::Connection;
+use super::message;
+use super::publishing::{Staged, publish};
+use super::request::{Operation, Reference, Request};
+use super::subscription::Subscription;
+use crate::error::ApiError;
+use crate::http::connections::{Next, object_of};
+use crate::http::subscribe::Subscribe;
+
+impl Connection {
+    /// Does what is asked for. Publishes that follow each other share a round.
+    pub(super) fn operate(&mut self, texts: &[Utf8Bytes]) {
+        let app = self.app.clone();
+        let mut staged: Vec<Staged<'_>> = Vec::new();
+        for text in texts {
+            let Request { reference, operation } = Request::read(&app, text.as_str());
+            let operation = operation.and_then(|operation| match operation {
+                Operation::Publish(request) => match app.may_publish() {
+                    Ok(()) => Ok(Operation::Publish(request)),
+                    Err(error) => Err(error),
+                },
+                other => Ok(other),
+            });
+            if let Ok(Operation::Publish(request)) = operation {
+                staged.push(Staged { reference, request });
+                continue;
+            }
+            self.publish(&mut staged);
+            let done = match operation {
+                Ok(operation) => self.do_one(operation, reference.as_ref()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = done {
+                self.output.text(&message::error(reference.as_ref(), &error));
+            }
+        }
+        self.publish(&mut staged);
+    }
+
+    fn publish(&mut self, staged: &mut Vec<Staged<'_>>) {
+        let output = &mut self.output;
+        publish(&self.app, staged, &self.receipts, |answer| output.text(&answer));
+    }
+
+    fn do_one(
+        &mut self,
+        operation: Operation<'_>,
+        reference: Option<&Reference>,
+    ) -> Result<(), ApiError> {
+        match operation {
+            Operation::Subscribe { sub, asked } => self.subscribe(sub, asked, reference.cloned()),
+            Operation::Unsubscribe { sub } => {
+                let at = self.find(&sub)?;
+                self.unsubscribe(at, reference);
+                Ok(())
+            }
+            Operation::Change { sub, change } => self.change(&sub, change, reference),
+            Operation::Token => {
+                self.output.text(&message::message("accepted", reference, &Value::Null));
+                Ok(())
+            }
+            Operation::Ping => {
+                self.output.text(&message::message("pong", reference, &Value::Null));
+                Ok(())
+            }
+            // Taken together with others.
+            Operation::Publish(_) => Ok(()),
+        }
+    }
+
+    fn find(&self, sub: &str) -> Result<usize, ApiError> {
+        let at = self.subscriptions.iter().position(|one| one.name == sub);
+        at.ok_or_else(|| {
+            let detail = format!("there is no subscription {sub:?} on this connection");
+            ApiError::new(ErrorCode::ConnectionNotFound, detail)
+        })
+    }
+
+    fn subscribe(
+        &mut self,
+        sub: String,
+        asked: Subscribe,
+        reference: Option<Reference>,
+    ) -> Result<(), ApiError> {
+        self.app.may_subscribe()?;
+        if self.app.is_draining() {
+            return Err(ApiError::draining());
+        }
+        if self.find(&sub).is_ok() {
+            return Err(ApiError::parameter("sub", "a subscription has that name already"));
+        }
+        if self.subscriptions.len() >= WEBSOCKET_SUBSCRIPTIONS_MAX {
+            let why = format!("a connection has at most {WEBSOCKET_SUBSCRIPTIONS_MAX}");
+            return Err(ApiError::parameter("sub", why));
+        }
+        let subscription = Subscription::new(&self.app, self.peer, sub, reference, asked);
+        self.subscriptions.push(subscription);
+        Ok(())
+    }
+
+    /// Ends a subscription; nothing of it comes after the answer.
+    pub(super) fn unsubscribe(&mut self, at: usize, reference: Option<&Reference>) {
+        let subscription = self.subscriptions.remove(at);
+        let begun = subscription.follower.has_begun();
+        let after = begun.then(|| subscription.position());
+        let members = json!({"sub": subscription.name, "after": after});
+        self.output.text(&message::message("unsubscribed", reference, &members));
+    }
+
+    fn change(
+        &mut self,
+        sub: &str,
+        change: ConnectionChange<'_>,
+        reference: Option<&Reference>,
+    ) -> Result<(), ApiError> {
+        self.app.may_subscribe()?;
+        let at = self.find(sub)?;
+        let next = Next::read(&self.app, change)?;
+        let subscription = &mut self.subscriptions[at];
+        if !subscription.follower.has_begun() {
+            let detail = "the subscription has not begun; wait for its `subscribed`";
+            return Err(ApiError::new(ErrorCode::InvalidRequest, detail));
+        }
+        let next = next.of(&self.app, subscription.follower.selection())?;
+        let changed = subscription.change(next);
+        let mut members = object_of(&self.app, &changed);
+        members["sub"] = sub.into();
+        self.output.text(&message::message("changed", reference, &members));
+        Ok(())
+    }
+}
