@@ -16,4 +16,9 @@ export const scenes = {
     await page.locator('button:has-text("4")').first().click();
     await page.waitForTimeout(6_500);
   },
+  async prices(page) {
+    await page.goto('/demo/prices');
+    await page.getByRole('slider').first().fill('5');
+    await page.waitForTimeout(7_000);
+  },
 };
