@@ -1,0 +1,3 @@
+/** `@tidings/client`: follow topics, publish, resume. */
+export * from './errors.js';
+//# sourceMappingURL=index.js.map

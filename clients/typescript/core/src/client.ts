@@ -1,0 +1,395 @@
+/**
+ * The client: subscriptions on one connection, publishing, and history.
+ *
+ * It tells its link what is wanted by all subscriptions together, and gives each of them what is
+ * theirs of what comes.
+ */
+
+import { backoff } from './backoff.js';
+import { Connection } from './connection.js';
+import { Emitter } from './emitter.js';
+import { TidingsError } from './errors.js';
+import type { Joined, Link, LinkContext, LinkHandler, LinkRequest, Wanted } from './link.js';
+import { checkTopic, checkTopics, covers, isPattern, request, time, topicPath } from './names.js';
+import { watchPage } from './page.js';
+import { MAX_EVENT_BYTES } from './parser.js';
+import { Sub, toEvent, type Host, type Incoming, type WirePage } from './subscription.js';
+import { asError, Transport } from './transport.js';
+import type {
+  Client, ClientEvents, ClientOptions, Clock, ConnectionState, HistoryOptions, Page, Parse,
+  PublishOptions, ReadyState, Receipt, StateChange, SubscribeOptions, Subscription, WireEvent,
+} from './types.js';
+
+/** Attempts of a publish or a page of history, unless `retry.attempts` says otherwise. */
+const ATTEMPTS_MAX = 5;
+
+/** Pages of history that are read at once: a browser has six connections to an HTTP/1.1 server. */
+const PAGES_MAX = 3;
+
+const systemClock: Clock = {
+  now: () => Date.now(),
+  random: () => Math.random(),
+  setTimeout: (run, ms) => setTimeout(run, ms),
+  clearTimeout: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
+};
+
+/** `parse` for topics whose data is JSON. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any
+export const json: Parse<any> = (data) => JSON.parse(data);
+
+/** Need not be secret; `crypto.randomUUID` is there on secure pages only. */
+const uniqueKey = () =>
+  [1, 2, 3].map(() => Math.random().toString(36).slice(2)).join('');
+
+// eslint-disable-next-line @typescript-eslint/no-explicit-any
+type AnySub = Sub<any>;
+
+class TidingsClient extends Emitter<ClientEvents> implements Host {
+  readonly url: string;
+  readonly parse: Parse<unknown> | undefined;
+  change: StateChange = { state: 'idle' };
+
+  #context: LinkContext;
+  #transport: Transport;
+  #link: Link | undefined;
+  #subs = new Set<AnySub>();
+  #byTopic: Map<string, AnySub[]> | undefined;
+  #joined = new Set<string>();
+  #flushing = false;
+  #pages = 0;
+  #waiting: (() => void)[] = [];
+  #unwatch: (() => void) | undefined;
+  #hideTimer: unknown;
+  #closed = false;
+
+  constructor(options: ClientOptions) {
+    super();
+    const base = (globalThis.location as Location | undefined)?.href;
+    const url = new URL(options.url, base);
+    url.hash = '';
+    this.url = url.href;
+    this.parse = options.parse;
+    const { retry } = options;
+    this.#context = {
+      options,
+      url,
+      retry: {
+        min: 500, max: 30_000, factor: 2, jitter: 'full', initial: true, attempts: Infinity,
+        ...retry,
+      },
+      heartbeatTimeout: options.heartbeatTimeout ?? 45_000,
+      openTimeout: options.openTimeout ?? 10_000,
+      maxEventBytes: options.maxEventBytes ?? MAX_EVENT_BYTES,
+      clock: options.clock ?? systemClock,
+      send: (request) => this.#transport.send(request),
+      connect: (handler) => new Connection(this.#context, handler),
+    };
+    this.#transport = new Transport(this.#context);
+  }
+
+  get state(): ConnectionState {
+    return this.change.state;
+  }
+
+  get readyState(): ReadyState {
+    const { state } = this;
+    return state === 'open' || state === 'stale' ? 1 : state === 'closed' || state === 'failed'
+      ? 2 : 0;
+  }
+
+  get retryAt(): number | undefined {
+    return this.change.retryAt;
+  }
+
+  get lastEventId(): string {
+    return this.#link?.position ?? '';
+  }
+
+  get reconnectionTime(): number {
+    return this.#link?.reconnectionTime ?? this.#context.retry.min;
+  }
+
+  get role() {
+    return this.#link?.role ?? 'own';
+  }
+
+  subscribe<T>(topics: string | readonly string[], options: SubscribeOptions<T> = {}): Sub<T> {
+    if (this.#closed) throw new TidingsError('closed', 'the client is closed');
+    const sub = new Sub<T>(this, checkTopics(topics), options);
+    this.#subs.add(sub);
+    this.changed();
+    return sub;
+  }
+
+  check(): void {
+    this.#link?.check();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const sub of this.#subs) sub.close();
+    this.#link?.close();
+    this.#unwatch?.();
+    this.#context.clock.clearTimeout(this.#hideTimer);
+    this.#setState({ state: 'closed' });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+  }
+
+  async publish(
+    topic: string,
+    data: string | Uint8Array | object,
+    options: PublishOptions = {},
+  ): Promise<Receipt> {
+    const { type, key, ttl, at, delay, expect, id, end, idempotencyKey, keepalive, signal } = options;
+    const query: [string, string][] = [];
+    const add = (name: string, value: Date | string | number | undefined) => {
+      if (value !== undefined) query.push([name, time(value)]);
+    };
+    add('type', type);
+    add('key', key);
+    add('ttl', ttl);
+    add('at', at);
+    add('delay', delay);
+    add('expect', expect);
+    add('publisher-id', id);
+    add('end', end);
+    const plain = typeof data === 'string' || data instanceof Uint8Array;
+    const answer = await this.#call<Partial<Receipt>>(
+      {
+        method: 'POST',
+        path: topicPath(checkTopic(topic)),
+        query,
+        headers: {
+          ...(!plain && { 'Content-Type': 'application/json' }),
+          'Idempotency-Key': idempotencyKey ?? uniqueKey(),
+        },
+        body: plain ? (data as BodyInit) : JSON.stringify(data),
+        ...(keepalive && { keepalive }),
+      },
+      signal,
+    );
+    return { id: '', topic, duplicate: false, ...answer };
+  }
+
+  async history<T>(
+    topics: string | readonly string[],
+    options: HistoryOptions & { parse?: Parse<T> } = {},
+  ): Promise<Page<T>> {
+    const { after, before, last, earliest, since, limit, signal } = options;
+    const query: [string, string][] = [];
+    const add = (name: string, value: string | undefined) => {
+      if (value !== undefined) query.push([name, value]);
+    };
+    add('after', after);
+    add('before', before);
+    add('last', last?.toString());
+    add('since', since === undefined ? since : time(since));
+    add('from', earliest ? 'earliest' : undefined);
+    add('limit', limit?.toString());
+    const ask = request(checkTopics(topics), query, 'application/json');
+    const page = await this.#call<WirePage>(ask, signal);
+    const parse = options.parse ?? (this.parse as Parse<T> | undefined);
+    return { ...page, events: page.events.map((event) => toEvent(event, parse)) };
+  }
+
+  /** See {@link Host}. */
+  async page(
+    topics: readonly string[],
+    query: [string, string][],
+    signal: AbortSignal,
+  ): Promise<WirePage> {
+    if (this.#pages >= PAGES_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else this.#pages++;
+    try {
+      const ask = request(topics, query, 'application/json');
+      return await this.#call<WirePage>(ask, signal, this.#context.retry.attempts);
+    } catch (error) {
+      // A topic begins with its first event; there may be none yet.
+      if ((error as TidingsError).code !== 'topic-not-found') throw error;
+      const at = query.find(([name]) => name === 'lastEventId');
+      return { events: [], next: at?.[1] ?? 'earliest', more: false, gap: null };
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#pages--;
+    }
+  }
+
+  /** Sends a request until it is answered with something that is worth having. */
+  async #call<T>(
+    ask: LinkRequest,
+    signal: AbortSignal | undefined,
+    attempts = this.#context.options.retry?.attempts ?? ATTEMPTS_MAX,
+  ): Promise<T> {
+    const { clock } = this.#context;
+    for (let attempt = 1; ; attempt++) {
+      // Of this attempt alone, so that one that is given up is ended.
+      const controller = new AbortController();
+      const abort = () => controller.abort(signal?.reason);
+      if (signal?.aborted) abort();
+      signal?.addEventListener('abort', abort);
+      try {
+        const response = await this.#transport.send({ ...ask, signal: controller.signal });
+        return (await response.json()) as T;
+      } catch (thrown) {
+        const error = asError(thrown, controller.signal);
+        controller.abort();
+        if (!error.retryable || attempt >= attempts) {
+          Object.defineProperty(error, 'attempt', { value: attempt });
+          throw error;
+        }
+        const wait = backoff(this.#context, attempt, error.retryAfter);
+        await new Promise<void>((resolve) => {
+          const timer = clock.setTimeout(resolve, wait);
+          signal?.addEventListener('abort', () => {
+            clock.clearTimeout(timer);
+            resolve();
+          }, { once: true });
+        });
+      } finally {
+        signal?.removeEventListener('abort', abort);
+      }
+    }
+  }
+
+  /** See {@link Host}: the next microtask tells the link, once for all changes. */
+  changed(): void {
+    this.#byTopic = undefined;
+    if (this.#flushing || this.#closed) return;
+    this.#flushing = true;
+    queueMicrotask(() => {
+      this.#flushing = false;
+      if (!this.#closed) this.#flush();
+    });
+  }
+
+  #flush(): void {
+    const wanted = new Map<string, Wanted>();
+    for (const sub of this.#subs) {
+      if (sub.isOver) this.#subs.delete(sub);
+      else for (const topic of sub.wanted) {
+        if (!wanted.has(topic)) wanted.set(topic, { topic, start: sub.start });
+      }
+    }
+    for (const topic of this.#joined) if (!wanted.has(topic)) this.#joined.delete(topic);
+    this.#watch(wanted.size > 0);
+    if (!this.#link) {
+      if (!wanted.size) return;
+      const handler = this.#handler();
+      const { share } = this.#context.options;
+      this.#link = share?.link(this.#context, handler) ?? this.#context.connect(handler);
+    }
+    // Topics that have joined for others have joined for those who come later.
+    const after = this.#link.position;
+    for (const sub of this.#subs) {
+      const topics = sub.wanted.filter((topic) => this.#joined.has(topic));
+      if (topics.length) sub.joined({ topics, after, direct: false });
+    }
+    this.#link.want([...wanted.values()]);
+  }
+
+  #watch(needed: boolean): void {
+    if (!needed || this.#unwatch) return;
+    const { visibility = 'keep' } = this.#context.options;
+    const { clock } = this.#context;
+    const pause = (paused: boolean) => {
+      clock.clearTimeout(this.#hideTimer);
+      this.#link?.pause(paused);
+    };
+    this.#unwatch = watchPage({
+      woken: () => this.check(),
+      putAway: () => pause(true),
+      shown: () => pause(false),
+      hidden: () => {
+        if (visibility === 'keep') return;
+        const wait = visibility === 'pause' ? 0 : visibility.pauseAfter;
+        this.#hideTimer = clock.setTimeout(() => pause(true), wait);
+      },
+    });
+  }
+
+  #handler(): LinkHandler {
+    return {
+      joined: (joined) => this.#join(joined),
+      event: (event) => this.#route(event),
+      gap: (gap) => {
+        for (const sub of this.#subs) {
+          const topics = sub.concerned(gap.topics);
+          if (topics.length || !gap.topics.length) sub.push({ gap: { ...gap, topics } });
+        }
+      },
+      end: (end) => this.#each([end.topic], (sub) => sub.push({ end })),
+      done: (topics) => this.#each(topics, (sub) => sub.push({ done: true })),
+      state: (change) => this.#setState(change),
+      refused: (topics, error) => this.#each(topics, (sub) => sub.fail(error)),
+      failed: (error) => {
+        this.#joined.clear();
+        for (const sub of this.#subs) sub.fail(error);
+        this.#subs.clear();
+        this.changed();
+        this.emit('error', error);
+      },
+    };
+  }
+
+  #each(topics: readonly string[], run: (sub: AnySub) => void): void {
+    for (const sub of [...this.#subs]) {
+      if (sub.topics.some((topic) => topics.includes(topic))) run(sub);
+    }
+  }
+
+  #join(joined: Joined): void {
+    for (const topic of joined.topics) this.#joined.add(topic);
+    for (const sub of [...this.#subs]) {
+      const topics = joined.topics.filter((topic) => sub.topics.includes(topic));
+      if (topics.length) sub.joined({ ...joined, topics });
+    }
+  }
+
+  #route(event: WireEvent): void {
+    const item: Incoming = { event };
+    if (!this.#byTopic) {
+      this.#byTopic = new Map();
+      for (const sub of this.#subs) {
+        for (const topic of sub.topics) {
+          const name = isPattern(topic) ? '*' : topic;
+          const subs = this.#byTopic.get(name) ?? [];
+          if (!subs.includes(sub)) subs.push(sub);
+          this.#byTopic.set(name, subs);
+        }
+      }
+    }
+    const subs = new Set(this.#byTopic.get(event.topic));
+    for (const topic of event.alternates ?? []) {
+      for (const sub of this.#byTopic.get(topic) ?? []) subs.add(sub);
+    }
+    for (const sub of this.#byTopic.get('*') ?? []) {
+      if (covers(sub.topics, event)) subs.add(sub);
+    }
+    for (const sub of subs) sub.push(item);
+  }
+
+  #setState(change: StateChange): void {
+    if (this.change.state === 'closed') return;
+    this.change = change;
+    for (const sub of [...this.#subs]) sub.stateChanged();
+    this.emit('state', change);
+  }
+}
+
+/**
+ * Makes a client. Nothing is sent before something is asked for.
+ *
+ * @throws {TypeError} if `url` is not a URL.
+ */
+export function createClient<Events extends Record<string, unknown> = Record<string, unknown>>(
+  options: ClientOptions,
+): Client<Events> {
+  return new TidingsClient(options) as unknown as Client<Events>;
+}
+
+export type { Subscription };
