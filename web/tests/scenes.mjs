@@ -21,4 +21,16 @@ export const scenes = {
     await page.getByRole('slider').first().fill('5');
     await page.waitForTimeout(7_000);
   },
+  async rooms(page) {
+    await page.goto('/demo/rooms');
+    await page.waitForTimeout(6_000);
+    await page.getByRole('textbox').fill('Hello, everybody');
+    await page.keyboard.press('Enter');
+    await page.waitForTimeout(2_000);
+    await page.locator('button:has-text("8")').first().click();
+    await page.waitForTimeout(2_000);
+    await page.getByRole('textbox').fill('I am in the tunnel now');
+    await page.keyboard.press('Enter');
+    await page.waitForTimeout(7_500);
+  },
 };

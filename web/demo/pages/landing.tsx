@@ -267,6 +267,7 @@ function Row(props: {
   return (
     <div className="rounded-control bg-sunken px-3 pt-2.5 pb-2">
       <div aria-hidden className="relative -mx-3 h-2.5">
+        <span className="absolute inset-x-0 top-1/2 h-px bg-line" />
         <span
           className={cx(
             'absolute size-2.5 -translate-x-1/2 rounded-full transition-[left] duration-300 ease-tide',
@@ -274,7 +275,6 @@ function Row(props: {
           )}
           style={{ left: `${((column + 0.5) / SHOWN) * 100}%` }}
         />
-        <span className="absolute inset-x-0 top-1/2 h-px bg-line" />
       </div>
       <div className="mt-1.5 flex items-center justify-between gap-2">
         <span className="text-sm font-medium">{name}</span>

@@ -14,7 +14,7 @@ const words = texts(
   {
     name: 'Raw frames',
     empty: 'Nothing has gone over the wire yet.',
-    note: 'Every byte of this page’s streams, unprocessed.',
+    note: 'Every byte of the streams of this page, unprocessed.',
     pause: 'Pause',
     resume: 'Go on',
     clear: 'Clear',

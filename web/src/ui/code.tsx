@@ -27,14 +27,18 @@ export function Code({ text, label }: { text: string; label: string }) {
         tabIndex={0}
         role="region"
         aria-label={label}
-        className="overflow-x-auto p-4 pr-24 text-[0.8125rem] leading-relaxed text-soft"
+        className="overflow-x-auto p-4 pr-14 text-[0.8125rem] leading-relaxed text-soft"
       >
         <code className="text-[1em]">{text}</code>
       </pre>
-      <div className="absolute top-3 right-3">
-        <Button small look="outline" icon={copied ? 'check' : 'copy'} onClick={copy}>
-          {copied ? say.copied : say.copy}
-        </Button>
+      <div className="absolute top-2.5 right-3">
+        <Button
+          small
+          icon={copied ? 'check' : 'copy'}
+          onClick={copy}
+          aria-label={copied ? say.copied : say.copy}
+          title={copied ? say.copied : say.copy}
+        />
       </div>
     </div>
   );

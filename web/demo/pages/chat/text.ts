@@ -48,8 +48,8 @@ export const chatTexts = texts(
       resumed: (id: string, n: string) => `Resumed after ${id}: ${n} tokens replayed, then live.`,
       restored: (n: string) => `Restored from the log: ${n} tokens as one snapshot, then live.`,
       identical: (n: string) =>
-        `Complete. Compared with the server’s own copy: ${n} characters, identical.`,
-      differs: (n: string) => `Complete, but ${n} characters differ from the server’s copy.`,
+        `Complete. Compared with the copy on the server: ${n} characters, identical.`,
+      differs: (n: string) => `Complete, but ${n} characters differ from the copy on the server.`,
     },
     phases: {
       asking: 'Waiting for the first token',

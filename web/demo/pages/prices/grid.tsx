@@ -9,8 +9,9 @@ import { priceTexts } from './text';
 /** How long a change glows, in milliseconds. */
 const GLOW_MS = 900;
 
-/** Least width of a tile, in pixels. */
+/** Least width of a tile, and its height at most, in pixels. */
 const TILE_MIN = 23;
+const TILE_HIGH = 15;
 
 /** Instruments, and so tiles. */
 const TILES = 500;
@@ -52,7 +53,7 @@ export function Grid(props: {
       }),
     [],
   );
-  const shape = useRef({ columns: 1, tile: 1 });
+  const shape = useRef({ columns: 1, tile: 1, high: 1 });
   useFrames((now) => {
     const element = canvas.current;
     const pen = element?.getContext('2d');
@@ -61,8 +62,9 @@ export function Grid(props: {
     const width = element.clientWidth;
     const columns = Math.max(10, Math.min(50, Math.floor(width / TILE_MIN)));
     const tile = width / columns;
-    shape.current = { columns, tile };
-    const height = Math.ceil(TILES / columns) * tile;
+    const high = Math.min(tile, TILE_HIGH);
+    shape.current = { columns, tile, high };
+    const height = Math.ceil(TILES / columns) * high;
     if (element.width !== Math.round(width * scale)) element.width = Math.round(width * scale);
     if (element.height !== Math.round(height * scale)) {
       element.height = Math.round(height * scale);
@@ -74,30 +76,30 @@ export function Grid(props: {
     let index = 0;
     for (const quote of props.market.quotes.values()) {
       const x = (index % columns) * tile;
-      const y = Math.floor(index / columns) * tile;
+      const y = Math.floor(index / columns) * high;
       const glow = Math.max(0, 1 - (now - quote.seen) / GLOW_MS);
-      const moved = Math.min(1, Math.abs(quote.price / quote.open - 1) / 0.02);
+      const moved = Math.min(1, Math.abs(quote.price / quote.open - 1) / 0.05);
       pen.globalAlpha = 1;
       pen.fillStyle = raised;
-      pen.fillRect(x + 1, y + 1, tile - 2, tile - 2);
+      pen.fillRect(x + 1, y + 1, tile - 2, high - 2);
       pen.globalAlpha = 0.12 + 0.4 * moved + 0.48 * glow;
       pen.fillStyle = quote.price >= quote.open ? tide : cut;
-      pen.fillRect(x + 1, y + 1, tile - 2, tile - 2);
+      pen.fillRect(x + 1, y + 1, tile - 2, high - 2);
       index += 1;
     }
     pen.globalAlpha = 0.5;
     pen.fillStyle = raised;
     for (; index < TILES; index += 1) {
       const x = (index % columns) * tile;
-      pen.fillRect(x + 1, Math.floor(index / columns) * tile + 1, tile - 2, tile - 2);
+      pen.fillRect(x + 1, Math.floor(index / columns) * high + 1, tile - 2, high - 2);
     }
   }, props.onFrames);
   const pick = (event: React.MouseEvent) => {
     const box = canvas.current?.getBoundingClientRect();
     if (!box) return;
-    const { columns, tile } = shape.current;
+    const { columns, tile, high } = shape.current;
     const column = Math.floor((event.clientX - box.left) / tile);
-    const row = Math.floor((event.clientY - box.top) / tile);
+    const row = Math.floor((event.clientY - box.top) / high);
     const symbol = [...props.market.quotes.keys()][row * columns + column];
     if (symbol) props.onPick(symbol);
   };

@@ -5,7 +5,7 @@ import { texts } from '../../../src/i18n';
 export const priceTexts = texts(
   {
     eyebrow: 'Live prices',
-    title: 'Five thousand updates a second. A slow tab still sees the latest price.',
+    title: '5,000 updates a second, and a slow tab still sees the latest price.',
     lead: 'A publisher inside this server moves 500 made-up instruments. A conflated topic keeps only the newest price of each; a reader who cannot keep up is spared the rest instead of falling behind.',
     steps: ['Turn the rate up', 'Make this tab slow', 'Switch conflation off, and watch the age'],
     stage: 'Market',
@@ -24,7 +24,7 @@ export const priceTexts = texts(
     age: 'Age of a price, median',
     tail: 'Age of a price, p95',
     frames: 'Frames per second',
-    note: 'Age is the time from the change at the source to its arrival in this page’s table. The clocks are the same: both run on this machine.',
+    note: 'Age is the time from the change at the source to its arrival in this table of this page. The clocks are the same: both run on this machine.',
     chart: 'Change since this page was opened, in percent; the last minute',
     grid: '500 instruments. Green has risen, red has fallen; the newest change is brightest.',
     pick: 'Charted instruments',
