@@ -33,4 +33,12 @@ export const scenes = {
     await page.keyboard.press('Enter');
     await page.waitForTimeout(7_500);
   },
+  async document(page) {
+    await page.goto('/demo/document');
+    await page.waitForTimeout(7_500);
+    await page.locator('form button[type=submit]').click();
+    await page.waitForTimeout(300);
+    await page.locator('button:has-text("12")').first().click();
+    await page.waitForTimeout(15_000);
+  },
 };

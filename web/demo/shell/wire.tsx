@@ -8,7 +8,7 @@ import { Button } from '../../src/ui/button';
 import { cx } from '../../src/ui/cx';
 
 /** Entries that are drawn. */
-const SHOWN_MAX = 120;
+const SHOWN_MAX = 60;
 
 const words = texts(
   {

@@ -6,13 +6,16 @@
 // spot may also leave it with a connection that says nothing, which its heartbeats then find.) The
 // bytes that pass are kept for the inspector as they are, the newest of them at most.
 
-import { Signal, coalesce } from './signal';
+import { Signal } from './signal';
 
 /** Entries that the inspector keeps. */
 const ENTRIES_MAX = 300;
 
 /** Characters of an answer that one entry keeps. */
-const TEXT_MAX = 4_000;
+const TEXT_MAX = 1_500;
+
+/** How often the inspector is told, in milliseconds: it is for reading, not for keeping up. */
+const SHOW_MS = 150;
 
 /** Something that went over the wire. */
 export interface WireEntry {
@@ -46,18 +49,18 @@ export interface Traffic {
 /** The network of one page. */
 export class Network {
   readonly state = new Signal<NetworkState>({ cut: false, until: 0 });
-  /** What the inspector shows; a new list at most once a frame. */
+  /** What the inspector shows; a new list several times a second. */
   readonly entries = new Signal<readonly WireEntry[]>([]);
   /** Payload bytes: request bodies and lines, and bodies of answers. */
   readonly traffic: Traffic = { up: 0, down: 0, requests: 0 };
   /** Told of each piece of an answer, before it is handed on. */
   onData?: (request: number, text: string) => void;
   readonly #open = new Set<() => void>();
-  readonly #show = coalesce(() => this.entries.set(this.#log.slice()));
   #log: WireEntry[] = [];
   #next = 1;
   #keys = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #showing: ReturnType<typeof setTimeout> | undefined;
 
   /** Cuts it for so many milliseconds; without a number until `mend`. */
   cut(ms?: number): void {
@@ -79,14 +82,14 @@ export class Network {
   /** Ends what is open. */
   close(): void {
     clearTimeout(this.#timer);
-    this.#show.stop();
+    clearTimeout(this.#showing);
     for (const end of [...this.#open]) end();
   }
 
   /** Forgets what the inspector shows. */
   clear(): void {
     this.#log = [];
-    this.#show.soon();
+    this.#show();
   }
 
   /** As `fetch` does, over this network. */
@@ -161,10 +164,17 @@ export class Network {
     return watched;
   }
 
+  #show(): void {
+    this.#showing ??= setTimeout(() => {
+      this.#showing = undefined;
+      this.entries.set(this.#log.slice());
+    }, SHOW_MS);
+  }
+
   #add(request: number, kind: WireEntry['kind'], text: string, broken = false, bytes = 0): void {
     this.#log.push({ key: this.#keys++, at: Date.now(), request, kind, text, bytes, broken });
     if (this.#log.length > ENTRIES_MAX * 2) this.#log = this.#log.slice(-ENTRIES_MAX);
-    this.#show.soon();
+    this.#show();
   }
 }
 

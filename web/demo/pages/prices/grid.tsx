@@ -13,6 +13,9 @@ const GLOW_MS = 900;
 const TILE_MIN = 23;
 const TILE_HIGH = 15;
 
+/** Columns that fill every row. */
+const COLUMNS = [50, 25, 20];
+
 /** Instruments, and so tiles. */
 const TILES = 500;
 
@@ -60,7 +63,7 @@ export function Grid(props: {
     if (!element || !pen) return;
     const scale = devicePixelRatio || 1;
     const width = element.clientWidth;
-    const columns = Math.max(10, Math.min(50, Math.floor(width / TILE_MIN)));
+    const columns = COLUMNS.find((count) => width / count >= TILE_MIN) ?? 10;
     const tile = width / columns;
     const high = Math.min(tile, TILE_HIGH);
     shape.current = { columns, tile, high };

@@ -213,8 +213,8 @@ export class Hall {
     if (!rooms.includes(name)) return;
     const message = this.#message(event);
     const begun = this.#openedAt > 0 && this.#next.received > 0;
-    message.replayed = begun && message.time < this.#openedAt;
     const { author, number, key } = message;
+    message.replayed = begun && author !== this.me.id && message.time < this.#openedAt;
     if (this.#ids.has(event.id) || (key && this.#keys.has(key))) {
       this.#next = { ...this.#next, twice: this.#next.twice + 1 };
       this.#flush.soon();
