@@ -32,13 +32,13 @@ const words = texts(
     nav: '情境',
     menu: '選單',
     close: '關閉選單',
-    theme: { system: '配色:依系統', light: '配色:淺色', dark: '配色:深色' },
+    theme: { system: '配色：依系統', light: '配色：淺色', dark: '配色：深色' },
     language: 'Switch to English',
     other: 'EN',
     nothing: '沒有這一頁。',
     back: '回到開頭',
     loading: '載入中',
-    foot: '在這台機器上執行,不從別處取得任何東西。',
+    foot: '在這台機器上執行，不從別處取得任何東西。',
   },
 );
 

@@ -10,7 +10,7 @@ export const scenes = {
   },
   async chat(page, language) {
     await page.goto('/demo/chat');
-    const ask = language === 'zh' ? '一個回答怎麼撐過隧道?' : 'How can an answer survive a tunnel?';
+    const ask = language === 'zh' ? '一個回答怎麼撐過隧道？' : 'How can an answer survive a tunnel?';
     await page.getByRole('button', { name: ask }).click(patient);
     await page.waitForTimeout(2_500);
     await page.locator('button:has-text("4")').first().click();
@@ -40,5 +40,11 @@ export const scenes = {
     await page.waitForTimeout(300);
     await page.locator('button:has-text("12")').first().click();
     await page.waitForTimeout(15_000);
+  },
+  async compare(page) {
+    await page.goto('/demo/compare');
+    await page.waitForTimeout(5_000);
+    await page.locator('button:has-text("4")').first().click();
+    await page.waitForTimeout(7_000);
   },
 };

@@ -96,12 +96,12 @@ fn text(question: &str) -> String {
     let quoted = quote(question);
     if question.chars().any(is_ideographic) {
         return format!(
-            "**這是照劇本播放的回答,沒有任何模型在執行。**\n\n你問的是:「{quoted}」\n\n\
-             這段文字一個字一個字送來,好讓你親手試試:\n\n\
-             1. 重新整理這一頁,回答會從斷掉的地方接下去。\n\
-             2. 在另一個分頁或另一台裝置打開,看到的是同一個回答。\n\
-             3. 關掉網路再打開,一個字都不會少。\n\n\
-             要換成真正的模型,請在啟動時加上 `--llm` 和它的網址。"
+            "**這是照劇本播放的回答，沒有任何模型在執行。**\n\n你問的是：「{quoted}」\n\n\
+             這段文字一個字一個字送來，好讓你親手試試：\n\n\
+             1. 重新整理這一頁，回答會從斷掉的地方接下去。\n\
+             2. 在另一個分頁或另一台裝置打開，看到的是同一個回答。\n\
+             3. 關掉網路再打開，一個字都不會少。\n\n\
+             要換成真正的模型，請在啟動時加上 `--llm` 和它的網址。"
         );
     }
     format!(
@@ -128,8 +128,8 @@ mod tests {
         let english = text("What is a tide?");
         assert!(english.starts_with("**This is a scripted answer, no model is running"));
         assert!(english.contains("\"What is a tide?\""));
-        let chinese = text("潮汐是什麼?");
-        assert!(chinese.contains("沒有任何模型在執行") && chinese.contains("「潮汐是什麼?」"));
+        let chinese = text("潮汐是什麼？");
+        assert!(chinese.contains("沒有任何模型在執行") && chinese.contains("「潮汐是什麼？」"));
         for answer in [english, chinese] {
             let count = tokens(&answer).len();
             assert!((90..=190).contains(&count), "{count}");
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_story_says_that_no_model_is_running() {
-        for (question, says) in [("Why?", "no model is running"), ("為什麼?", "沒有任何模型")]
+        for (question, says) in [("Why?", "no model is running"), ("為什麼？", "沒有任何模型")]
         {
             let story = story(question);
             assert!(story.contains(says) && story.contains(question), "{story}");

@@ -15,7 +15,7 @@ export interface Listings {
 
 const words = texts(
   { name: 'Language', note: 'All that the page needs, without its looks.' },
-  { name: '程式語言', note: '這一頁所需的全部程式,不含外觀。' },
+  { name: '程式語言', note: '這一頁所需的全部程式，不含外觀。' },
 );
 
 const names = { typescript: 'TypeScript', react: 'React', python: 'Python', curl: 'curl' } as const;

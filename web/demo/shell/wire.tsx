@@ -25,7 +25,7 @@ const words = texts(
   {
     name: '原始訊框',
     empty: '還沒有任何資料經過。',
-    note: '這一頁串流的每一個位元組,未經處理。',
+    note: '這一頁串流的每一個位元組，未經處理。',
     pause: '暫停',
     resume: '繼續',
     clear: '清除',
