@@ -66,7 +66,13 @@ export async function startServer() {
 export function openBrowser() {
   return chromium.launch({
     executablePath: process.env.WEB_CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-dev-shm-usage', '--force-color-profile=srgb'],
+    args: [
+      '--no-sandbox',
+      '--disable-dev-shm-usage',
+      '--force-color-profile=srgb',
+      // A page that came from here and not from the server is not local to Chromium.
+      ...(process.env.WEB_LIVE ? ['--disable-features=LocalNetworkAccessChecks'] : []),
+    ],
   });
 }
 

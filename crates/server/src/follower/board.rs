@@ -135,9 +135,8 @@ impl Board {
     /// A topic that a pattern has matched: the hub has hung the bell there by itself.
     fn learn(&self, table: &mut Table, live: Arc<Live>) {
         let matching = table.patterns.iter().filter(|p| p.pattern.matches(live.name()));
-        let mut followers: Vec<(Key, Framing)> = matching
-            .flat_map(|p| p.followers.iter().map(|&key| (key, p.framing)))
-            .collect();
+        let mut followers: Vec<(Key, Framing)> =
+            matching.flat_map(|p| p.followers.iter().map(|&key| (key, p.framing))).collect();
         followers.sort_unstable();
         followers.dedup();
         if followers.is_empty() {
@@ -180,9 +179,9 @@ impl Board {
 
     fn join_topic(&self, table: &mut Table, name: &str, framing: Framing, key: Key) {
         let known = table.by_name.get(name).copied();
-        let hangs = known.and_then(|topic| table.topics.get(&topic)).is_some_and(|topic| {
-            topic.followers.iter().any(|&(_, followed)| followed == framing)
-        });
+        let hangs = known
+            .and_then(|topic| table.topics.get(&topic))
+            .is_some_and(|topic| topic.followers.iter().any(|&(_, followed)| followed == framing));
         let topic = match known {
             Some(topic) if hangs => topic,
             _ => {
@@ -211,9 +210,8 @@ impl Board {
     /// that brought it.
     fn join_those_with_patterns(&self, table: &mut Table, topic: u64, name: &str) {
         let matching = table.patterns.iter().filter(|p| p.pattern.matches(name));
-        let mut followers: Vec<(Key, Framing)> = matching
-            .flat_map(|p| p.followers.iter().map(|&key| (key, p.framing)))
-            .collect();
+        let mut followers: Vec<(Key, Framing)> =
+            matching.flat_map(|p| p.followers.iter().map(|&key| (key, p.framing))).collect();
         followers.sort_unstable();
         followers.dedup();
         for framing in Framing::ALL {

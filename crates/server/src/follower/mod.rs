@@ -18,7 +18,8 @@ use std::task::{Context, Poll, ready};
 
 use tidings_frame::End;
 use tidings_hub::{
-    Backlog, Gap, Gathered, Hub, Live, Reach, Selection, Span, Start, Started, Step, StoreError, View,
+    Backlog, Gap, Gathered, Hub, Live, Reach, Selection, Span, Start, Started, Step, StoreError,
+    View,
 };
 use tokio::sync::oneshot;
 
@@ -106,7 +107,10 @@ impl Follower {
     }
 
     /// The next news. After an error the position is still right, and it can be polled again.
-    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<News, StoreError>> {
+    pub(crate) fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<News, StoreError>> {
         loop {
             match &mut self.phase {
                 Phase::Begins(beginning) => {

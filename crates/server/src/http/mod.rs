@@ -151,7 +151,9 @@ async fn act(
             return stream(app, subscribe::posted(app, head, body)?);
         }
         Action::WebSocket => {
-            return Ok(handshake::upgrade(app, head).map_or_else(Outcome::Reply, Outcome::WebSocket));
+            return Ok(
+                handshake::upgrade(app, head).map_or_else(Outcome::Reply, Outcome::WebSocket)
+            );
         }
         Action::ListTopics => topics::list(app, head)?,
         Action::DescribeTopic => topics::describe(app, &topic_name(rest)?)?,

@@ -147,7 +147,8 @@ impl Connection {
                 let jitter = self.app.config.drain.jitter;
                 let number = u64::from(self.peer.port());
                 let part = crate::app::scatter(number) % 1_000;
-                self.leaves = Some(Instant::now() + jitter * u32::try_from(part).unwrap_or(0) / 1_000);
+                self.leaves =
+                    Some(Instant::now() + jitter * u32::try_from(part).unwrap_or(0) / 1_000);
             }
         }
         Ok(())
@@ -207,7 +208,9 @@ impl Connection {
                 }
                 Ok(())
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
+            {
                 Ok(())
             }
             Err(_) => Err(Gone),

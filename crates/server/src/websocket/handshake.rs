@@ -94,9 +94,10 @@ fn lists(head: &Head<'_>, name: &str, word: &str) -> bool {
     let exact = name.starts_with("sec-");
     let values = head.fields().filter(|(field, _)| field.eq_ignore_ascii_case(name));
     values.filter_map(|(_, value)| std::str::from_utf8(value).ok()).any(|value| {
-        value.split(',').map(str::trim).any(|listed| {
-            listed == word || (!exact && listed.eq_ignore_ascii_case(word))
-        })
+        value
+            .split(',')
+            .map(str::trim)
+            .any(|listed| listed == word || (!exact && listed.eq_ignore_ascii_case(word)))
     })
 }
 

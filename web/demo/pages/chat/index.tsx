@@ -52,6 +52,10 @@ function Loaded({ session }: { session: Session<Conversation> }) {
     network.cut(CUT_MS);
     if (running) add(1);
   };
+  const second = () => {
+    window.open(location.href, '_blank');
+    if (answers.length) add(2);
+  };
   const condition: Condition = state.cut
     ? 'cut'
     : view?.phase === 'streaming'
@@ -72,7 +76,7 @@ function Loaded({ session }: { session: Session<Conversation> }) {
       code={chatCode}
     >
       <div className="grid gap-5 lg:grid-cols-[minmax(0,1fr)_19rem]">
-        <Card label={say.stage} className="flex h-[34rem] flex-col overflow-hidden">
+        <Card label={say.stage} className="flex h-[36rem] flex-col overflow-hidden">
           <div className="flex flex-wrap items-center justify-between gap-2 border-b border-line px-4 py-2.5">
             <Badge tone={scripted ? 'warn' : 'tide'}>
               {scripted ? say.scripted : say.real(models?.[0] ?? '')}
@@ -84,6 +88,15 @@ function Loaded({ session }: { session: Session<Conversation> }) {
             )}
           </div>
           <Turns answers={answers} onPrompt={ask} />
+          <div className="flex gap-2 border-t border-line px-3 pt-2.5 lg:hidden">
+            <Button small look="cut" icon="cut" disabled={state.cut} onClick={cut}>
+              {say.cutShort}
+            </Button>
+            <Button small icon="reload" onClick={() => location.reload()}>
+              {say.reloadShort}
+            </Button>
+            <Button small icon="tab" aria-label={say.tab} onClick={second} />
+          </div>
           <Composer busy={running} onAsk={ask} onStop={() => void latest?.stop()} />
           <TapeView tape={tape} />
         </Card>
@@ -96,13 +109,7 @@ function Loaded({ session }: { session: Session<Conversation> }) {
             <Button icon="reload" onClick={() => location.reload()}>
               {say.reload}
             </Button>
-            <Button
-              icon="tab"
-              onClick={() => {
-                window.open(location.href, '_blank');
-                if (answers.length) add(2);
-              }}
-            >
+            <Button icon="tab" onClick={second}>
               {say.tab}
             </Button>
             <Button icon="stop" disabled={!running} onClick={() => void latest?.stop()}>
@@ -287,7 +294,7 @@ function Composer(props: {
     setText('');
   };
   return (
-    <form onSubmit={submit} className="flex gap-2 border-t border-line p-3">
+    <form onSubmit={submit} className="flex gap-2 p-3 lg:border-t lg:border-line">
       <TextField
         label={say.placeholder}
         placeholder={say.placeholder}

@@ -115,10 +115,13 @@ function Lanes({ sse, ws }: { sse: LaneView; ws: LaneView }) {
     value < 10_000 ? `${number(value)} B` : `${number(value / 1_000, 1)} kB`;
   const ms = (value: number) => (value ? `${number(value, value < 10 ? 2 : 0)} ms` : '–');
   const over = (lane: LaneView) => (lane.down - lane.payload) / Math.max(1, lane.messages);
+  const bare = (lane: LaneView) =>
+    lane.frames ? lane.frames / Math.max(1, lane.messages) : over(lane);
   const rows: [id: string, name: string, value: (lane: LaneView) => string, of?: Measure][] = [
     ['messages', say.messages, (lane) => number(lane.messages)],
     ['down', say.down, (lane) => bytes(lane.down)],
     ['overhead', say.overhead, (lane) => `${number(over(lane), 1)} B`, over],
+    ['frames', say.frames, (lane) => `${number(bare(lane), 1)} B`, bare],
     ['latency', `${say.latency} p50`, (lane) => ms(lane.latency[0]), (lane) => lane.latency[0]],
     ['p95', `${say.latency} p95`, (lane) => ms(lane.latency[1]), (lane) => lane.latency[1]],
     ['p99', `${say.latency} p99`, (lane) => ms(lane.latency[2]), (lane) => lane.latency[2]],

@@ -56,10 +56,11 @@ export function rowsOf(
   const over = (lane: LaneView) => (lane.down - lane.payload) / Math.max(1, lane.messages);
   const ms = (value: number) => `${number(value, value < 10 ? 2 : 0)} ms`;
   const live: Partial<Record<Claim, Omit<Row, 'claim' | 'from'> | false>> = {
+    // Frames alone are smaller; what is needed to resume is not in them.
     H2: enough && {
-      verdict: judge(over(sse), over(ws)),
+      verdict: 'depends',
       sse: `${number(over(sse), 1)} B`,
-      ws: `${number(over(ws), 1)} B`,
+      ws: `${number(ws.frames / ws.messages, 1)} B; ${number(over(ws), 1)} B`,
     },
     H4: enough && {
       verdict: judge(sse.latency[0], ws.latency[0]),
