@@ -193,10 +193,10 @@ export function Landing() {
 
 function Sample({ title, text }: { title: string; text: string }) {
   return (
-    <Card label={title} className="overflow-hidden">
+    <div className="min-w-0 overflow-hidden rounded-card border border-line bg-surface shadow-card">
       <h3 className="border-b border-line px-4 py-2 text-[0.8125rem] text-faint">{title}</h3>
       <Code text={text} label={title} />
-    </Card>
+    </div>
   );
 }
 

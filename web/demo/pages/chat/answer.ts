@@ -78,7 +78,7 @@ const FINAL = [400, 401, 403, 404, 409, 410, 422];
 
 interface Chunk {
   choices?: { delta?: { content?: string }; finish_reason?: string | null }[];
-  error?: { message?: string };
+  error?: { message?: string; code?: string };
 }
 
 interface Snapshot {
@@ -223,7 +223,10 @@ export class Answer {
     this.#id = id;
     if (data === '[DONE]') return true;
     const chunk = JSON.parse(data) as Chunk;
-    if (chunk.error) throw new Refused('error', chunk.error.message ?? '');
+    if (chunk.error) {
+      const phase = chunk.error.code === 'cancelled' ? 'cancelled' : 'error';
+      throw new Refused(phase, chunk.error.message ?? '');
+    }
     this.#say(chunk.choices?.[0]?.delta?.content ?? '');
     return false;
   }
