@@ -35,8 +35,8 @@ pub(crate) enum News {
     Began {
         after: u64,
         gap: Option<Gap>,
-        /// How its only topic has ended, if nothing will come any more.
-        over: Option<End>,
+        /// Where and how its only topic has ended, if nothing will come any more.
+        over: Option<(u64, End)>,
     },
     /// What comes next, and what is missing before it.
     Span { gap: Option<Gap>, span: Span, from_log: bool },
@@ -68,7 +68,7 @@ enum Phase {
 struct Beginning {
     backlog: Box<Backlog>,
     started: Started,
-    over: Option<End>,
+    over: Option<(u64, End)>,
 }
 
 impl Follower {
@@ -264,6 +264,6 @@ fn begin(hub: &Hub, selection: Arc<Selection>, start: &Start) -> Beginning {
     let started = hub.start(&mut backlog, start);
     let only = selection.single().and_then(|name| hub.describe(name));
     let over = only.filter(|topic| started.gap.is_none() && topic.newest <= started.after);
-    let over = over.and_then(|topic| topic.closed);
+    let over = over.and_then(|topic| Some((topic.newest, topic.closed?)));
     Beginning { backlog, started, over }
 }

@@ -376,11 +376,11 @@ impl Connection {
                     let events = span.bytes.slice(..length - 1);
                     self.output.text_around(&subscription.before, events, message::AFTER_EVENTS);
                 }
-                span.end.filter(|_| subscription.is_single())
+                let end = span.end.filter(|_| subscription.is_single());
+                end.map(|reason| (span.after, reason))
             }
         };
-        if let Some(reason) = over {
-            let sequence = subscription.follower.after();
+        if let Some((sequence, reason)) = over {
             let id = tidings_frame::Position { epoch, sequence };
             self.output.text(&message::end(&name, id, reason));
             self.subscriptions.remove(at);

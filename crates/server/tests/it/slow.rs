@@ -2,20 +2,13 @@
 
 use std::time::Duration;
 
-use crate::support::{Server, until};
+use crate::support::{Server, resident, until};
 
 /// Published while the reader does not read, in bytes.
 const PUBLISHED: usize = 64 << 20;
 
 /// Each event.
 const EVENT: usize = 256 << 10;
-
-/// Memory in use by this process, in bytes.
-fn resident() -> usize {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
-    pages * 4_096
-}
 
 fn event(number: usize) -> String {
     let mut data = format!("{number} ");
