@@ -6,11 +6,12 @@
 // not stop it. The SDK is needed for its types only, so that versions 5, 6 and 7 will do.
 
 import type { ChatTransport, UIMessage, UIMessageChunk } from 'ai';
-import { stopAnswer } from './answer/answer.js';
+import { opener, stopAnswer } from './answer/answer.js';
 import { AnswerError, abortError } from './answer/error.js';
-import type { AnswerConnection, AnswerSource, Opened } from './answer/follow.js';
+import {
+  isEventStream, type AnswerConnection, type AnswerSource, type Opened,
+} from './answer/follow.js';
 import { answerOf, type AnswerHandle } from './answer/handle.js';
-import { opener } from './answer/answer.js';
 import { detailOf } from './answer/json.js';
 import { Backoff, isTransient, retryAfter, type RetryOptions } from './answer/retry.js';
 import { chunks } from './chunks.js';
@@ -117,10 +118,9 @@ export class TidingsChatTransport<M extends UIMessage = UIMessage> implements Ch
     const answered = this.answered(post, asked.signal);
     const response = await this.orStopped(answered, asked, chat, headers, abortSignal);
     const handle = answerOf(response, this.options.server ?? absolute(api, response));
-    const open: AnswerSource['open'] = async (after, signal) => {
-      if (handle !== undefined) return await this.opener(handle)(after, signal);
-      return { response: await post(signal), skipThrough: after, isTopic: false };
-    };
+    const open = this.opener(handle, async (after, signal) => ({
+      response: await post(signal), skipThrough: after, isTopic: false,
+    }));
     const first: Opened = { response, isTopic: false };
     return this.stream(chat, { first, open }, handle, headers, abortSignal);
   }
@@ -144,17 +144,18 @@ export class TidingsChatTransport<M extends UIMessage = UIMessage> implements Ch
       if (signal !== undefined) init.signal = signal;
       return await this.fetch(below(this.api, chatId, 'stream'), init);
     };
-    const response = await get(undefined, abortSignal);
+    const response = await this.answered(
+      async (signal) => await get(undefined, signal),
+      abortSignal ?? new AbortController().signal,
+    );
     if (response.status === 204) return null;
-    if (!response.ok) throw await refusal(response);
     const handle = answerOf(response, this.options.server ?? absolute(this.api, response));
-    const open: AnswerSource['open'] = async (after, signal) => {
-      if (handle !== undefined) return await this.opener(handle)(after, signal);
+    const open = this.opener(handle, async (after, signal) => {
       const again = await get(after, signal);
       // What was said between the cut and the end cannot be had this way.
       if (again.status === 204) throw new AnswerError('lost', 'the answer ended while cut off');
       return { response: again, isTopic: false };
-    };
+    });
     const first: Opened = { response, isTopic: false };
     return this.stream(chat, { first, open }, handle, headers, abortSignal, true);
   }
@@ -267,8 +268,9 @@ export class TidingsChatTransport<M extends UIMessage = UIMessage> implements Ch
   ): Promise<void> {
     const { credentials, fetch, retry } = this.options;
     if (handle?.stop !== undefined) {
-      await stopAnswer(handle.stop, { fetch, retry });
-      return;
+      const stopped = stopAnswer(handle.stop, { fetch, retry });
+      // Where a proxy passes the chat route on and nothing besides, the chat's own stop is reached.
+      if (await stopped.catch(() => false)) return;
     }
     const sent = new Headers(headers);
     for (const name of ['content-type', 'accept', 'idempotency-key']) sent.delete(name);
@@ -281,8 +283,27 @@ export class TidingsChatTransport<M extends UIMessage = UIMessage> implements Ch
     });
   }
 
-  private opener(handle: AnswerHandle): AnswerSource['open'] {
-    return opener(handle.url, { fetch: this.options.fetch, from: 'earliest' });
+  /**
+   * The way back into an answer: its own URL, or `other` if there is none or something else than the
+   * server answers there, as where a proxy passes the chat route on and nothing besides.
+   */
+  private opener(
+    handle: AnswerHandle | undefined,
+    other: AnswerSource['open'],
+  ): AnswerSource['open'] {
+    let own =
+      handle && opener(handle.url, { fetch: this.options.fetch, from: 'earliest' });
+    return async (after, signal) => {
+      if (own !== undefined) {
+        const opened = await own(after, signal);
+        const { response } = opened;
+        const { status } = response;
+        if (status === 204 || isTransient(status) || isEventStream(response)) return opened;
+        void response.body?.cancel().catch(() => undefined);
+        own = undefined;
+      }
+      return await other(after, signal);
+    };
   }
 
   private async fetch(url: string, init: RequestInit): Promise<Response> {

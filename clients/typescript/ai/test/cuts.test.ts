@@ -60,6 +60,9 @@ describe.skipIf(!hasProgram)('an answer over a network that breaks', () => {
     proxy.connections = 0;
     proxy.cuts = 0;
     proxy.requests = [];
+    proxy.resets = false;
+    proxy.stalls = false;
+    proxy.isDown = false;
   }
 
   /** Reads the answer once more through the proxy, each connection cut as planned. */
@@ -125,6 +128,110 @@ describe.skipIf(!hasProgram)('an answer over a network that breaks', () => {
       expect(chunks.map(shape)).toEqual(whole.map(shape));
     }
     expect(proxy.cuts).toBeGreaterThan(8);
+  });
+
+  test('behind a proxy that passes the chat on and nothing besides', async () => {
+    reset();
+    proxy.plan = (connection) => (connection < 3 ? 3_000 : Infinity);
+    const only: typeof fetch = async (input, init) => {
+      const page = { headers: { 'content-type': 'text/html' } };
+      if (!String(input).includes('/api/chat')) return new Response('<!doctype html>', page);
+      return await fetch(input, init);
+    };
+    const api = `${proxy.url}/api/chat`;
+    const options = { api, retry: quick, fetch: only };
+    const transport = new TidingsChatTransport({ ...options, headers });
+    expect(await drain(await send(transport, 'replayed'))).toEqual(whole);
+    expect(proxy.cuts).toBeGreaterThan(0);
+    expect(new Set(proxy.requests)).toEqual(new Set(['POST /api/chat']));
+    // And a stop reaches it, although the answer's own URL for it says 404.
+    proxy.plan = () => Infinity;
+    const lost: typeof fetch = async (input, init) =>
+      String(input).includes('/api/chat')
+        ? await fetch(input, init) : new Response('', { status: 404 });
+    const another = new TidingsChatTransport({ ...options, fetch: lost });
+    const cancelled = await server.metric('tidings_relay_cancelled_total');
+    const stopping = new AbortController();
+    const stream = await send(another, 'behind', stopping.signal);
+    stopping.abort();
+    await expect(drain(stream)).rejects.toThrow('aborted');
+    await until('stopped', async () =>
+      (await server.metric('tidings_relay_cancelled_total')) === cancelled + 1);
+  });
+
+  test('a reload without a network waits for it', async () => {
+    reset();
+    const first = await send(
+      new TidingsChatTransport({ api: `${server.url}/api/chat` }), 'offline');
+    proxy.isDown = true;
+    proxy.cutNow();
+    const retry = { min: 5, max: 20, attempts: 1_000 };
+    const transport = new TidingsChatTransport({ api: `${proxy.url}/api/chat`, retry });
+    const resumed = transport.reconnectToStream({ chatId: 'offline' });
+    await until('attempts', () => proxy.refused > 3);
+    proxy.isDown = false;
+    const stream = await resumed;
+    if (stream === null) throw new Error('nothing to resume');
+    expect(textOf(await drain(stream))).toBe(textOf(whole));
+    await drain(first);
+  });
+
+  test('a cut before the head makes no second answer', async () => {
+    reset();
+    proxy.plan = (connection) => (connection === 1 ? 300 : Infinity);
+    const asked = await server.metric('tidings_relay_answers_total');
+    const transport = new TidingsChatTransport({ api: `${proxy.url}/api/chat`, retry: quick });
+    expect(textOf(await drain(await send(transport, 'headless')))).toBe(textOf(whole));
+    expect(proxy.requests).toEqual(['POST /api/chat', 'POST /api/chat']);
+    expect(await server.metric('tidings_relay_answers_total')).toBe(asked + 1);
+  });
+
+  test('a connection that goes silent is made again', async () => {
+    reset();
+    proxy.stalls = true;
+    proxy.plan = (connection) => (connection === 1 ? 2_500 : Infinity);
+    // The server's heartbeat is one second.
+    const options = { retry: quick, heartbeatTimeout: 1_500, headers };
+    const transport = new TidingsChatTransport({ api: `${proxy.url}/api/chat`, ...options });
+    expect(await drain(await send(transport, 'replayed'))).toEqual(whole);
+    expect(proxy.connections).toBe(2);
+  });
+
+  test('a newer resumption takes over from an older one and does not stop the answer', async () => {
+    reset();
+    const transport = new TidingsChatTransport({ api: `${proxy.url}/api/chat`, retry: quick });
+    const first = await send(transport, 'twice');
+    const cancelled = await server.metric('tidings_relay_cancelled_total');
+    const resume = async (signal: AbortSignal): Promise<ReadableStream<UIMessageChunk>> => {
+      // Versions before 6 do not know the signal.
+      const options = { chatId: 'twice', abortSignal: signal };
+      const stream = await transport.reconnectToStream(options);
+      if (stream === null) throw new Error('nothing to resume');
+      return stream;
+    };
+    const [older, newer] = [new AbortController(), new AbortController()];
+    const given = await resume(older.signal);
+    older.abort();
+    const taken = await resume(newer.signal);
+    await expect(drain(given)).rejects.toThrow('aborted');
+    expect(textOf(await drain(taken))).toBe(textOf(whole));
+    expect(textOf(await drain(first))).toBe(textOf(whole));
+    expect(await server.metric('tidings_relay_cancelled_total')).toBe(cancelled);
+  });
+
+  test('a stop of a resumed answer is a stop', async () => {
+    reset();
+    const transport = new TidingsChatTransport({ api: `${proxy.url}/api/chat`, retry: quick });
+    const first = await send(transport, 'resumed');
+    const cancelled = await server.metric('tidings_relay_cancelled_total');
+    const stopping = new AbortController();
+    const options = { chatId: 'resumed', abortSignal: stopping.signal };
+    const stream = await transport.reconnectToStream(options);
+    stopping.abort();
+    await until('stopped', async () =>
+      (await server.metric('tidings_relay_cancelled_total')) === cancelled + 1);
+    expect((await drain(first)).at(-1)).toEqual({ type: 'abort' });
+    await stream?.cancel().catch(() => undefined);
   });
 
   test('a network that is gone for a while is waited for', async () => {

@@ -370,6 +370,9 @@ class TidingsClient extends Emitter<ClientEvents> implements Host {
     for (const sub of this.#byTopic.get('*') ?? []) {
       if (covers(sub.topics, event)) subs.add(sub);
     }
+    // What was forked keeps the topic that it was published to (PROTOCOL.md, section 10).
+    if (!subs.size && this.#subs.size === 1) for (const sub of this.#subs) subs.add(sub);
+    if (!subs.size) this.#context.options.logger?.warn?.(`tidings: who follows ${event.topic}?`);
     for (const sub of subs) sub.push(item);
   }
 

@@ -159,7 +159,8 @@ export class Parser {
     } else if (name === 'id') {
       if (!value.includes('\0')) this.#id = value;
     } else if (name === 'retry' && /^[0-9]+$/.test(value)) {
-      this.#handlers.onRetry?.((this.reconnectionTime = +value));
+      this.reconnectionTime = +value;
+      this.#handlers.onRetry?.(+value);
     }
   }
 

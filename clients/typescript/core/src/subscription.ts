@@ -152,9 +152,9 @@ export class Sub<T> extends Emitter<SubscriptionEvents<T>> implements Subscripti
     return this.#over.signal.aborted;
   }
 
-  /** What it still waits for events of. */
-  get wanted(): string[] {
-    return this.topics.filter((topic) => !this.#ended.has(topic));
+  /** What it waits for events of: nothing, once all topics have ended. */
+  get wanted(): readonly string[] {
+    return this.topics.every((topic) => this.#ended.has(topic)) ? [] : this.topics;
   }
 
   change(topics: string | readonly string[]): void {
@@ -237,7 +237,8 @@ export class Sub<T> extends Emitter<SubscriptionEvents<T>> implements Subscripti
     if (this.#ending) return;
     // Of what was missed before it joined.
     if ('gap' in item && !this.#started) return;
-    if (!this.#started || this.#working || this.#before) this.#hold(item);
+    const waits = this.#started ? this.#working || this.#before : !('done' in item);
+    if (waits) this.#hold(item);
     else this.#accept(item);
   }
 
@@ -453,11 +454,14 @@ export class Sub<T> extends Emitter<SubscriptionEvents<T>> implements Subscripti
 
   /** Hands out what waits, if nobody iterates and somebody listens. */
   #pump(): void {
+    let item: Item<T> | undefined;
     while (
-      this.#queue.length && !this.#iterating && !this.#blocked
-      && (this.heard('event') || !('event' in (this.#queue[0] as Item<T>)))
+      (item = this.#queue[0]) && !this.#iterating && !this.#blocked
+      // What an iterator may still want waits for it.
+      && (this.heard('event') || !('event' in item || ('gap' in item && !this.heard('gap'))))
     ) {
-      const settled = this.#take(this.#queue.shift() as Item<T>);
+      this.#queue.shift();
+      const settled = this.#take(item);
       if (settled) {
         this.#blocked = true;
         void settled.then(() => {

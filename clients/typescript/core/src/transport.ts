@@ -69,13 +69,10 @@ export class Transport {
       else if (expiry(token) <= clock.now()) reason = 'expired';
       else return token;
     }
-    this.#asking ??= (async () => {
-      try {
-        return (this.#token = await getToken({ reason }));
-      } finally {
-        this.#asking = undefined;
-      }
-    })();
+    this.#asking ??= Promise.resolve()
+      .then(() => getToken({ reason }))
+      .then((given) => (this.#token = given))
+      .finally(() => (this.#asking = undefined));
     return this.#asking;
   }
 

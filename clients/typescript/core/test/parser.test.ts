@@ -63,7 +63,7 @@ function run(test: Case, next: () => number): void {
   const events = test.events.map(({ type, data, id }) => ({ type, data: text(data), id: text(id) }));
   expect(seen).toEqual(events);
   expect(parser.lastEventId).toBe(text(test.last_event_id));
-  expect(retry).toBe(test.retry);
+  expect([retry, parser.reconnectionTime]).toEqual([test.retry, test.retry]);
 }
 
 describe('conformance/sse', () => {

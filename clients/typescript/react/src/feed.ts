@@ -8,7 +8,7 @@
 import type {
   Client, ConnectionState, End, Gap, Subscription, SubscribeOptions, TidingsError, TidingsEvent,
 } from '@tidings/client';
-import { flushNow, report, schedule, unschedule } from './scheduler.js';
+import { Scheduler, report } from './scheduler.js';
 
 /** How long a feed outlives its last holder, in milliseconds. */
 export const GRACE_MS = 100;
@@ -68,6 +68,7 @@ export class Feed {
   constructor(
     private readonly client: Client,
     private readonly spec: FeedSpec,
+    private readonly scheduler: Scheduler,
     private readonly onEnd: () => void,
   ) {}
 
@@ -108,7 +109,7 @@ export class Feed {
   private close(): void {
     const subscription = this.subscription;
     this.subscription = undefined;
-    unschedule(this.flush);
+    this.scheduler.unschedule(this.flush);
     subscription?.close();
     this.onEnd();
   }
@@ -120,7 +121,7 @@ export class Feed {
     // Trimmed now and then, so that each event is moved at most once on average.
     if (this.pending.length >= limit * 2) this.pending.splice(0, this.pending.length - limit);
     for (const holder of this.holders) call(holder.event, event);
-    schedule(this.flush);
+    this.scheduler.schedule(this.flush);
   }
 
   private gap(gap: Gap): void {
@@ -140,8 +141,8 @@ export class Feed {
 
   private change(change: Partial<FeedSnapshot>, isUrgent = false): void {
     this.next = { ...this.next, ...change };
-    if (isUrgent) flushNow(this.flush);
-    else schedule(this.flush);
+    if (isUrgent) this.scheduler.flushNow(this.flush);
+    else this.scheduler.schedule(this.flush);
   }
 
   private readonly flush = (): void => {
@@ -180,6 +181,7 @@ function isSame(one: FeedSnapshot, other: FeedSnapshot): boolean {
 
 /** The feeds of one client. */
 export class Feeds {
+  readonly scheduler = new Scheduler();
   private readonly feeds = new Map<string, Feed>();
 
   constructor(private readonly client: Client) {}
@@ -193,7 +195,7 @@ export class Feeds {
   hold(name: string, spec: FeedSpec, holder: Holder): () => void {
     let feed = this.feeds.get(name);
     if (feed === undefined) {
-      feed = new Feed(this.client, spec, () => this.feeds.delete(name));
+      feed = new Feed(this.client, spec, this.scheduler, () => this.feeds.delete(name));
       this.feeds.set(name, feed);
     }
     return feed.hold(holder);

@@ -5,7 +5,7 @@ import {
   type AnswerHandle, type AnswerOptions, type AnswerUsage,
 } from '@tidings/ai/answer';
 import { GRACE_MS } from './feed.js';
-import { flushNow, schedule, unschedule } from './scheduler.js';
+import { Scheduler } from './scheduler.js';
 
 /**
  * Where a text is:
@@ -52,6 +52,7 @@ export type Answer = string | URL | AnswerHandle | Response;
 /** An answer that is followed by at least one component, or was until just now. */
 export class TextFeed {
   snapshot: TextSnapshot = NO_TEXT;
+  private readonly scheduler = new Scheduler();
   private readonly listeners = new Set<() => void>();
   private readonly said = emptyText();
   private status: TextStatus = 'idle';
@@ -99,7 +100,7 @@ export class TextFeed {
   }
 
   private close(): void {
-    unschedule(this.flush);
+    this.scheduler.unschedule(this.flush);
     this.run?.abort();
     this.onEnd();
   }
@@ -130,7 +131,7 @@ export class TextFeed {
         const event = next.value;
         this.lastEventId = event.id || this.lastEventId;
         takeEvent(this.said, event);
-        schedule(this.flush);
+        this.scheduler.schedule(this.flush);
       }
     } catch (error) {
       if (!isCurrent()) return;
@@ -150,8 +151,8 @@ export class TextFeed {
 
   private become(status: TextStatus, isUrgent = false): void {
     this.status = status;
-    if (isUrgent) flushNow(this.flush);
-    else schedule(this.flush);
+    if (isUrgent) this.scheduler.flushNow(this.flush);
+    else this.scheduler.schedule(this.flush);
   }
 
   private readonly flush = (): void => {

@@ -6,7 +6,7 @@ import type { Gap, TidingsEvent } from '@tidings/client';
 import { useCallback, useState, useSyncExternalStore } from 'react';
 import { feedsOf, type Feeds } from './feed.js';
 import { useTidings } from './provider.js';
-import { flushNow, report, schedule, unschedule } from './scheduler.js';
+import { report } from './scheduler.js';
 import {
   followed, parseEvent, useLatestRef, type FollowOptions, type Followed, type Topics,
 } from './use-feed.js';
@@ -55,7 +55,7 @@ class Reduction<S, T> {
       limit: 0,
       notify: () => {
         // An end or an error has come: nothing is held back any more.
-        if (this.shown !== this.state) flushNow(this.flush);
+        if (this.shown !== this.state) this.feeds.scheduler.flushNow(this.flush);
       },
       event: (event) => this.take(event, latest.current),
       gap: (gap) => this.gap(gap, latest.current),
@@ -65,7 +65,7 @@ class Reduction<S, T> {
     });
     return () => {
       this.listeners.delete(notify);
-      unschedule(this.flush);
+      this.feeds.scheduler.unschedule(this.flush);
       held();
     };
   }
@@ -99,7 +99,7 @@ class Reduction<S, T> {
 
   private become(state: S): void {
     this.state = state;
-    if (state !== this.shown) schedule(this.flush);
+    if (state !== this.shown) this.feeds.scheduler.schedule(this.flush);
   }
 
   private readonly flush = (): void => {

@@ -68,12 +68,13 @@ const STOP_ATTEMPTS = 4;
  * is no error.
  *
  * @param url where it is stopped, the stop token included (`handle.stop`)
+ * @returns false if the server does not know the answer: one that is not kept any more does not run
  * @throws AnswerError
  */
 export async function stopAnswer(
   url: string,
   options: Pick<AnswerOptions, 'fetch' | 'headers' | 'credentials' | 'retry'> = {},
-): Promise<void> {
+): Promise<boolean> {
   const backoff = new Backoff({ ...options.retry, attempts: STOP_ATTEMPTS });
   const init: RequestInit = { method: 'POST', keepalive: true };
   if (options.headers !== undefined) init.headers = options.headers;
@@ -84,8 +85,7 @@ export async function stopAnswer(
     try {
       const response = await (options.fetch ?? globalThis.fetch)(url, init);
       const text = await response.text().catch(() => '');
-      // An answer that is not kept any more does not run.
-      if (response.ok || response.status === 404) return;
+      if (response.ok || response.status === 404) return response.ok;
       const said = detailOf(text) ?? `status ${response.status}`;
       const refused = new AnswerError('refused', said, { status: response.status });
       if (!isTransient(response.status)) throw refused;

@@ -146,6 +146,9 @@ class Attempt {
     // The topic has ended and there is nothing after the last id.
     if (response.status === 204) return 'done';
     if (!response.ok) throw await refusal(response);
+    if (opened.isTopic && !isEventStream(response)) {
+      throw new AnswerError('refused', 'what answers there is no event stream', { status: 200 });
+    }
     if (response.body === null) throw new Cut('a response without a body');
     const reader = response.body.getReader();
     const cancel = (): void => void reader.cancel().catch(() => undefined);
@@ -184,6 +187,11 @@ class Attempt {
     clearTimeout(this.timer);
     this.timer = setTimeout(this.abort, ms);
   }
+}
+
+/** Whether it is one, and not the page that a web server gives for every path. */
+export function isEventStream(response: Response): boolean {
+  return response.headers.get('content-type')?.startsWith('text/event-stream') === true;
 }
 
 async function refusal(response: Response): Promise<Error> {

@@ -9,10 +9,14 @@ export interface Proxy {
   plan: (connection: number) => number;
   /** Whether a cut is a reset, or an end that looks clean. */
   resets: boolean;
+  /** Whether a connection is not cut but goes silent, as behind a network that is gone. */
+  stalls: boolean;
   /** Whether new connections are refused. */
   isDown: boolean;
   /** Connections so far. */
   connections: number;
+  /** Connections that were refused. */
+  refused: number;
   /** Connections that were cut. */
   cuts: number;
   /** The first lines of the requests so far. */
@@ -31,6 +35,7 @@ export async function startProxy(port: number): Promise<Proxy> {
   };
   const server = createServer((client) => {
     if (proxy.isDown) {
+      proxy.refused += 1;
       client.resetAndDestroy();
       return;
     }
@@ -44,9 +49,9 @@ export async function startProxy(port: number): Promise<Proxy> {
       upstream.write(bytes);
     });
     upstream.on('data', (bytes) => {
-      client.write(bytes.subarray(0, Math.min(bytes.length, left)));
+      client.write(bytes.subarray(0, Math.max(0, Math.min(bytes.length, left))));
       left -= bytes.length;
-      if (left > 0 || client.destroyed) return;
+      if (left > 0 || client.destroyed || proxy.stalls) return;
       proxy.cuts += 1;
       upstream.destroy();
       cut(client);
@@ -66,8 +71,10 @@ export async function startProxy(port: number): Promise<Proxy> {
     url: `http://127.0.0.1:${address.port}`,
     plan: () => Infinity,
     resets: false,
+    stalls: false,
     isDown: false,
     connections: 0,
+    refused: 0,
     cuts: 0,
     requests: [],
     cutNow() {
