@@ -1,10 +1,7 @@
-// Who one is in the demo, and who is there: presence as a topic whose events expire.
-//
-// A member says that he is there by an event with his id as its key and a time to live, and says it
-// again before it expires; whoever leaves says so, and whoever cannot is gone when his last word
-// expires. The server knows nothing of presence.
+// Who one is in the demo, and who is there: presence is a topic whose events expire.
 
 import type { Client } from '@tidings/client';
+import { presence } from '@tidings/client/presence';
 import { Signal } from './signal';
 
 /** Somebody. */
@@ -17,12 +14,6 @@ export interface Person {
 
 /** How long a word of presence holds, in milliseconds. */
 const TTL_MS = 15_000;
-
-/** How often it is said again. */
-const RENEW_MS = 5_000;
-
-/** How often those whose word has expired are looked for. */
-const SWEEP_MS = 1_000;
 
 const names = ['Otter', 'Heron', 'Plover', 'Seal', 'Tern', 'Curlew', 'Gannet', 'Eider', 'Puffin'];
 
@@ -40,67 +31,18 @@ export function me(): Person {
   return person;
 }
 
-interface Word {
-  name: string;
-  hue: number;
-  /** False: he has left. */
-  here: boolean;
-}
-
-/** Says that `person` is in `place`, until the function that is returned is called. */
-export function beHere(client: Client, place: string, person: Person): () => void {
-  const say = (here: boolean) =>
-    client
-      .publish(
-        `presence/${place}`,
-        { name: person.name, hue: person.hue, here } satisfies Word,
-        { key: person.id, ttl: TTL_MS, keepalive: !here },
-      )
-      .catch(() => undefined);
-  void say(true);
-  const timer = setInterval(() => void say(true), RENEW_MS);
-  const leave = () => void say(false);
-  addEventListener('pagehide', leave);
-  return () => {
-    clearInterval(timer);
-    removeEventListener('pagehide', leave);
-    leave();
-  };
-}
-
-/** Who is in `place`; `close` ends it. */
-export function whoIsHere(
+/** Says that `person` is in `place`, and tells who else is; `close` leaves. */
+export function join(
   client: Client,
   place: string,
+  person: Person,
 ): { people: Signal<readonly Person[]>; close: () => void } {
   const people = new Signal<readonly Person[]>([]);
-  const known = new Map<string, { person: Person; until: number }>();
-  const show = () => {
-    const now = Date.now();
-    for (const [id, { until }] of known) if (until < now) known.delete(id);
-    const here = [...known.values()].map(({ person }) => person);
-    here.sort((a, b) => (a.id < b.id ? -1 : 1));
-    const before = people.get();
-    const same = here.length === before.length && here.every((p, i) => p.id === before[i]?.id);
-    if (!same) people.set(here);
-  };
-  const subscription = client.subscribe<Word>(`presence/${place}`, {
-    history: 'all',
-    parse: (text) => JSON.parse(text) as Word,
+  const { close } = presence<Omit<Person, 'id'>>(client, place, {
+    id: person.id,
+    data: { name: person.name, hue: person.hue },
+    ttl: TTL_MS,
+    onChange: (members) => people.set(members.map(({ id, data }) => ({ id, ...data }))),
   });
-  subscription.on('event', ({ key = '', data, time }) => {
-    if (data.here) {
-      const person = { id: key, name: data.name, hue: data.hue };
-      known.set(key, { person, until: Date.parse(time) + TTL_MS });
-    } else known.delete(key);
-    show();
-  });
-  const timer = setInterval(show, SWEEP_MS);
-  return {
-    people,
-    close: () => {
-      clearInterval(timer);
-      subscription.close();
-    },
-  };
+  return { people, close };
 }

@@ -8,7 +8,7 @@ import type { Client, TidingsEvent } from '@tidings/client';
 import * as Y from 'yjs';
 import { connect } from '../../../src/lib/hub';
 import { Network } from '../../../src/lib/network';
-import { beHere, me, whoIsHere, type Person } from '../../../src/lib/people';
+import { join, me, type Person } from '../../../src/lib/people';
 import { Signal } from '../../../src/lib/signal';
 import type { Tape } from '../../../src/lib/tape';
 
@@ -104,12 +104,11 @@ export class Desk {
       if (origin !== this.client) this.#send(update);
     });
     this.client.subscribe(UPDATES, { history: 'all' }).on('event', (event) => this.#apply(event));
-    const here = whoIsHere(this.client, 'document');
+    const here = join(this.client, 'document', person);
     this.people = here.people;
     const online = () => this.#flush();
     addEventListener('online', online);
     this.#close.push(
-      beHere(this.client, 'document', person),
       here.close,
       () => removeEventListener('online', online),
       () => clearTimeout(this.#sending),

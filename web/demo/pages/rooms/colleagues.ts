@@ -3,7 +3,7 @@
 
 import { connect } from '../../../src/lib/hub';
 import { Network } from '../../../src/lib/network';
-import { beHere } from '../../../src/lib/people';
+import { join } from '../../../src/lib/people';
 import { PREFIX, rooms, type Body } from './hall';
 
 /** How often one of them says something, in milliseconds. */
@@ -55,7 +55,7 @@ export function colleagues(): () => void {
   // A number of their own each time: two tabs may both have them.
   const run = crypto.randomUUID().slice(0, 4);
   const people = cast.map((person) => ({ ...person, id: `${person.id}-${run}` }));
-  const leave = people.map((person) => beHere(client, 'rooms', person));
+  const leave = people.map((person) => join(client, 'rooms', person).close);
   const numbers = new Map<string, number>();
   let turn = Math.floor(Math.random() * lines.length);
   const timer = setInterval(() => {

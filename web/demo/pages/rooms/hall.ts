@@ -7,7 +7,7 @@
 import type { Client, TidingsEvent } from '@tidings/client';
 import { connect } from '../../../src/lib/hub';
 import type { Network } from '../../../src/lib/network';
-import { beHere, me, whoIsHere, type Person } from '../../../src/lib/people';
+import { join, me, type Person } from '../../../src/lib/people';
 import { Signal, coalesce } from '../../../src/lib/signal';
 import type { Tape } from '../../../src/lib/tape';
 
@@ -117,13 +117,12 @@ export class Hall {
     messages.on('event', (event) => this.#take(event));
     const typing = this.client.subscribe(`${TYPING}*`);
     typing.on('event', (event) => this.#typed(event));
-    const here = whoIsHere(this.client, 'rooms');
+    const here = join(this.client, 'rooms', this.me);
     this.people = here.people;
     const sweep = setInterval(() => this.#showTyping(), 500);
     const online = () => this.#again();
     addEventListener('online', online);
     this.#close.push(
-      beHere(this.client, 'rooms', this.me),
       here.close,
       () => clearInterval(sweep),
       () => removeEventListener('online', online),
