@@ -13,7 +13,7 @@ export const scenes = {
     const ask = language === 'zh' ? '一個回答怎麼撐過隧道？' : 'How can an answer survive a tunnel?';
     await page.getByRole('button', { name: ask }).click(patient);
     await page.waitForTimeout(2_500);
-    await page.locator('button:has-text("4")').first().click();
+    await page.locator('button.bg-cut:visible').first().click();
     await page.waitForTimeout(6_500);
   },
   async prices(page) {
@@ -27,7 +27,7 @@ export const scenes = {
     await page.getByRole('textbox').fill('Hello, everybody');
     await page.keyboard.press('Enter');
     await page.waitForTimeout(2_000);
-    await page.locator('button:has-text("8")').first().click();
+    await page.locator('button.bg-cut:visible').first().click();
     await page.waitForTimeout(2_000);
     await page.getByRole('textbox').fill('I am in the tunnel now');
     await page.keyboard.press('Enter');
@@ -38,13 +38,13 @@ export const scenes = {
     await page.waitForTimeout(7_500);
     await page.locator('form button[type=submit]').click();
     await page.waitForTimeout(300);
-    await page.locator('button:has-text("12")').first().click();
+    await page.locator('button.bg-cut:visible').first().click();
     await page.waitForTimeout(15_000);
   },
   async compare(page) {
     await page.goto('/demo/compare');
     await page.waitForTimeout(5_000);
-    await page.locator('button:has-text("4")').first().click();
+    await page.locator('button.bg-cut:visible').first().click();
     await page.waitForTimeout(7_000);
   },
 };

@@ -55,7 +55,7 @@ const condition = (page, is) => page.locator(`[data-condition="${is}"]`).waitFor
 story('an answer goes on at the next word after a cut', '/demo/chat', async (page) => {
   await ask(page);
   await until(page, 'pieces', (pieces) => pieces > 20);
-  await page.getByRole('button', { name: /Cut the network/ }).click();
+  await page.getByRole('button', { name: /Cut the network/ }).first().click();
   await condition(page, 'cut');
   const held = await figure(page, 'pieces');
   const replayed = await until(page, 'replayed', (pieces) => pieces > 0);
@@ -128,7 +128,7 @@ story('rooms: written in the tunnel, nothing lost, nothing twice', '/demo/rooms'
   await box.fill('before the tunnel');
   await box.press('Enter');
   await page.locator('[data-message="kept"]', { hasText: 'before the tunnel' }).waitFor();
-  await page.getByRole('button', { name: /Cut the network/ }).click();
+  await page.getByRole('button', { name: /Cut the network/ }).first().click();
   await box.fill('in the tunnel');
   await box.press('Enter');
   await page.locator('[data-message="pending"]', { hasText: 'in the tunnel' }).waitFor();

@@ -1,8 +1,6 @@
 // The last half minute of a connection, in slices of a tenth of a second: what came live, what was
 // replayed after an interruption, and when there was no network.
 
-import { Signal } from './signal';
-
 /** Milliseconds of one slice. */
 export const SLICE_MS = 100;
 
@@ -23,7 +21,6 @@ const none = (): Slice => ({ live: 0, replayed: 0, cut: false, resumed: false })
 /** What happened, newest last. */
 export class Tape {
   readonly slices: Slice[] = Array.from({ length: SLICES }, none);
-  readonly totals = new Signal({ live: 0, replayed: 0 });
   #now = Math.floor(Date.now() / SLICE_MS);
   #cut = false;
 
@@ -41,12 +38,7 @@ export class Tape {
   /** Events have come. */
   add(count: number, replayed: boolean): void {
     this.advance();
-    const slice = this.#last();
-    slice[replayed ? 'replayed' : 'live'] += count;
-    this.totals.update((totals) => {
-      const key = replayed ? 'replayed' : 'live';
-      return { ...totals, [key]: totals[key] + count };
-    });
+    this.#last()[replayed ? 'replayed' : 'live'] += count;
   }
 
   /** The network was cut, or is back. */

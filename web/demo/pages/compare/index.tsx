@@ -75,7 +75,10 @@ function Loaded({ session }: { session: Session<Race> }) {
           <Lanes sse={sse} ws={ws} />
           <TapeView tape={tape} />
         </Card>
-        <Card className="grid content-start gap-4 p-4" label={say.controls}>
+        <Card
+          className="order-first grid content-start gap-4 p-4 lg:order-none"
+          label={say.controls}
+        >
           <Slider
             label={say.rate}
             steps={RATES}

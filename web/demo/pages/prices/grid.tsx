@@ -10,11 +10,11 @@ import { priceTexts } from './text';
 const GLOW_MS = 900;
 
 /** Least width of a tile, and its height at most, in pixels. */
-const TILE_MIN = 23;
+const TILE_MIN = 16;
 const TILE_HIGH = 15;
 
 /** Columns that fill every row. */
-const COLUMNS = [50, 25, 20];
+const COLUMNS = [25, 20];
 
 /** Instruments, and so tiles. */
 const TILES = 500;

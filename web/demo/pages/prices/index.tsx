@@ -71,8 +71,8 @@ function Loaded({ session }: { session: Session<Market> }) {
           </div>
           <TapeView tape={tape} />
         </Card>
-        <div className="grid content-start gap-5">
-          <Card className="grid gap-4 p-4" label={say.source}>
+        <div className="contents content-start gap-5 lg:grid">
+          <Card className="order-first grid gap-4 p-4 lg:order-none" label={say.source}>
             <Slider
               label={say.rate}
               steps={RATES}

@@ -1,6 +1,6 @@
 // Group chat: a scenario.
 
-import { useEffect, useState, type FormEvent } from 'react';
+import { useEffect, useState, type FormEvent, type ReactNode } from 'react';
 import { useNumber, useText } from '../../../src/i18n';
 import { conditionOf } from '../../../src/lib/hub';
 import { useSignal } from '../../../src/lib/signal';
@@ -66,7 +66,16 @@ function Loaded({ session }: { session: Session<Hall> }) {
             <People hall={hall} />
           </div>
           <Messages hall={hall} room={room} />
-          <Composer hall={hall} room={room} onSend={send} />
+          <Composer hall={hall} room={room} onSend={send}>
+            <Button
+              look="cut"
+              icon="cut"
+              className="lg:hidden"
+              disabled={state.cut}
+              aria-label={say.cut(String(CUT_MS / 1_000))}
+              onClick={() => network.cut(CUT_MS)}
+            />
+          </Composer>
           <TapeView tape={tape} />
         </Card>
         <div className="grid content-start gap-5">
@@ -177,7 +186,12 @@ function People({ hall }: { hall: Hall }) {
   );
 }
 
-function Composer(props: { hall: Hall; room: Room; onSend: (text: string) => void }) {
+function Composer(props: {
+  hall: Hall;
+  room: Room;
+  onSend: (text: string) => void;
+  children: ReactNode;
+}) {
   const say = useText(roomTexts);
   const typing = useSignal(props.hall.typing).get(props.room);
   const [text, setText] = useState('');
@@ -206,6 +220,7 @@ function Composer(props: { hall: Hall; room: Room; onSend: (text: string) => voi
           }}
         />
         <Button type="submit" look="solid" icon="send" aria-label={say.send} />
+        {props.children}
       </div>
     </form>
   );
