@@ -5,19 +5,29 @@ LISTEN ?= 127.0.0.1:8080
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test examples conformance interop demo-llm lint bench docs
+.PHONY: help run web test test-web examples conformance interop demo-llm lint bench docs
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 run: ## Build and run a server for development (DATA=./tidings-data LISTEN=127.0.0.1:8080)
 	@scripts/need.sh cargo linker
+	@scripts/build-web.sh if-possible
 	@$(CARGO) build --release --locked --package tidings
 	@exec "$$(scripts/target-dir.sh)/release/tidings" dev --data-dir "$(DATA)" --listen "$(LISTEN)"
+
+web: ## Build the web pages (Node 20.19 or newer); the next build of the program takes them up
+	@scripts/build-web.sh
 
 test: ## Run all tests of the workspace (those of `tidings doctor` take nginx, if it is there)
 	@scripts/need.sh cargo linker git
 	$(CARGO) test --workspace --locked
+
+test-web: ## Run the stories of the web pages in Chromium (WEB_CHROMIUM=/usr/bin/chromium)
+	@scripts/need.sh cargo linker
+	@scripts/build-web.sh
+	@$(CARGO) build --locked --package tidings
+	@cd web && WEB_BINARY="$$(../scripts/target-dir.sh)/debug/tidings" npm test --silent
 
 examples: ## Run the examples in a real browser, what is foreign unmodified
 	@scripts/need.sh cargo linker

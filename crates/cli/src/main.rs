@@ -8,6 +8,7 @@ mod bench;
 mod command_line;
 mod completions;
 mod config;
+mod dev;
 mod doctor;
 mod exit;
 mod history;

@@ -129,7 +129,10 @@ pub(crate) fn dev(arguments: &Arguments) -> anyhow::Result<()> {
     };
     report_to_stderr();
     let welcome = Welcome::of(&config, demo.is_some());
-    tidings_server::run(config, |ready| welcome.print(ready))?;
+    tidings_server::run(config, |ready| {
+        crate::dev::start(format!("http://{}", ready.address));
+        welcome.print(ready);
+    })?;
     Ok(())
 }
 

@@ -12,8 +12,16 @@ use crate::text::is_ideographic;
 /// The name of the model that is none.
 pub const DEMO_MODEL: &str = "scripted-demo";
 
-/// Tokens for each second.
+/// The same, with a longer answer that uses most of Markdown.
+pub const STORY_MODEL: &str = "scripted-story";
+
+/// That one as fast as a small model on good hardware.
+pub const FAST_MODEL: &str = "scripted-story-fast";
+
+/// Tokens for each second, by model.
 const TOKENS_PER_SECOND: u32 = 30;
+const STORY_TOKENS_PER_SECOND: u32 = 40;
+const FAST_TOKENS_PER_SECOND: u32 = 200;
 
 /// Characters of the question that are quoted.
 const QUOTED_CHARS_MAX: usize = 120;
@@ -23,7 +31,8 @@ const FIRST_AFTER: Duration = Duration::from_millis(300);
 
 /// The demonstration, for [`Upstream::play`](crate::Upstream::play): any chat, Responses or
 /// Messages request is answered with a text that says that no model is running, in English or, to
-/// a question in Chinese, in Traditional Chinese; about 120 tokens, 30 each second.
+/// a question in Chinese, in Traditional Chinese; about 120 tokens, 30 each second. The models
+/// [`STORY_MODEL`] and [`FAST_MODEL`] answer with some 400 tokens.
 pub fn demo() -> impl Fn(&Received) -> Script + Send + Sync + 'static {
     answer
 }
@@ -31,16 +40,22 @@ pub fn demo() -> impl Fn(&Received) -> Script + Send + Sync + 'static {
 fn answer(request: &Received) -> Script {
     match request.method.as_str() {
         "POST" if Dialect::of(&request.path).is_some() => {
-            let question = question(&request.json()).unwrap_or_default();
+            let body = request.json();
+            let question = question(&body).unwrap_or_default();
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            Script::text(&text(&question))
-                .model(DEMO_MODEL)
+            let (model, text, pace) = match body["model"].as_str() {
+                Some(STORY_MODEL) => (STORY_MODEL, story(&question), STORY_TOKENS_PER_SECOND),
+                Some(FAST_MODEL) => (FAST_MODEL, story(&question), FAST_TOKENS_PER_SECOND),
+                _ => (DEMO_MODEL, text(&question), TOKENS_PER_SECOND),
+            };
+            Script::text(&text)
+                .model(model)
                 .created(now.as_secs())
                 .first_after(FIRST_AFTER)
-                .pace(Duration::from_secs(1) / TOKENS_PER_SECOND)
+                .pace(Duration::from_secs(1) / pace)
         }
         "GET" if request.path.ends_with("/models") => {
-            Script::body(200, "application/json", models(&[DEMO_MODEL]))
+            Script::body(200, "application/json", models(&[DEMO_MODEL, STORY_MODEL, FAST_MODEL]))
         }
         _ => Script::refuse(404, "the scripted upstream answers chat, responses and messages"),
     }
@@ -61,20 +76,32 @@ fn question(body: &Value) -> Option<String> {
     Some(texts.collect::<Vec<_>>().join(" "))
 }
 
-fn text(question: &str) -> String {
+/// The question, cut at [`QUOTED_CHARS_MAX`].
+fn quote(question: &str) -> String {
     let trimmed = question.trim();
     let mut quoted: String = trimmed.chars().take(QUOTED_CHARS_MAX).collect();
     if quoted.len() < trimmed.len() {
         quoted.push('…');
     }
-    if trimmed.chars().any(is_ideographic) {
+    quoted
+}
+
+fn story(question: &str) -> String {
+    let chinese = question.chars().any(is_ideographic);
+    let story = if chinese { include_str!("story.zh.md") } else { include_str!("story.en.md") };
+    story.trim_end().replace("{question}", &quote(question))
+}
+
+fn text(question: &str) -> String {
+    let quoted = quote(question);
+    if question.chars().any(is_ideographic) {
         return format!(
-            "**這是照劇本播放的回答,沒有任何模型在執行。**\n\n你問的是:「{quoted}」\n\n\
-             這段文字一個字一個字送來,好讓你親手試試:\n\n\
-             1. 重新整理這一頁,回答會從斷掉的地方接下去。\n\
-             2. 在另一個分頁或另一台裝置打開,看到的是同一個回答。\n\
-             3. 關掉網路再打開,一個字都不會少。\n\n\
-             要換成真正的模型,請在啟動時加上 `--llm` 和它的網址。"
+            "**這是照劇本播放的回答，沒有任何模型在執行。**\n\n你問的是：「{quoted}」\n\n\
+             這段文字一個字一個字送來，好讓你親手試試：\n\n\
+             1. 重新整理這一頁，回答會從斷掉的地方接下去。\n\
+             2. 在另一個分頁或另一台裝置打開，看到的是同一個回答。\n\
+             3. 關掉網路再打開，一個字都不會少。\n\n\
+             要換成真正的模型，請在啟動時加上 `--llm` 和它的網址。"
         );
     }
     format!(
@@ -101,11 +128,21 @@ mod tests {
         let english = text("What is a tide?");
         assert!(english.starts_with("**This is a scripted answer, no model is running"));
         assert!(english.contains("\"What is a tide?\""));
-        let chinese = text("潮汐是什麼?");
-        assert!(chinese.contains("沒有任何模型在執行") && chinese.contains("「潮汐是什麼?」"));
+        let chinese = text("潮汐是什麼？");
+        assert!(chinese.contains("沒有任何模型在執行") && chinese.contains("「潮汐是什麼？」"));
         for answer in [english, chinese] {
             let count = tokens(&answer).len();
             assert!((90..=190).contains(&count), "{count}");
+        }
+    }
+
+    #[test]
+    fn the_story_says_that_no_model_is_running() {
+        for (question, says) in [("Why?", "no model is running"), ("為什麼？", "沒有任何模型")]
+        {
+            let story = story(question);
+            assert!(story.contains(says) && story.contains(question), "{story}");
+            assert!((250..=900).contains(&tokens(&story).len()), "{}", tokens(&story).len());
         }
     }
 

@@ -35,7 +35,7 @@ mod serve;
 mod text;
 mod upstream;
 
-pub use demo::{DEMO_MODEL, demo};
+pub use demo::{DEMO_MODEL, FAST_MODEL, STORY_MODEL, demo};
 pub use dialect::Dialect;
 pub use directed::directed_script;
 pub use fault::{Action, At, Fault};

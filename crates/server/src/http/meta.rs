@@ -7,14 +7,6 @@ use crate::app::App;
 use crate::error::ApiError;
 use crate::reply::Reply;
 
-/// The inspector, a page without any request to elsewhere.
-const INSPECTOR: &str = include_str!("../../page/inspector.html");
-
-/// Nothing from elsewhere, nothing into a frame; the page's own script and style are inline.
-const PAGE_POLICY: &str = "default-src 'none'; connect-src 'self'; script-src 'unsafe-inline'; \
-    style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; \
-    frame-ancestors 'none'";
-
 /// `GET /healthz`: the process answers.
 pub(super) fn health() -> Reply {
     Reply::json(200, &json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}))
@@ -52,12 +44,4 @@ pub(super) fn unschedule(app: &App, id: &str) -> Result<Reply, ApiError> {
     let digits = id.bytes().all(|byte| byte.is_ascii_digit());
     let id = id.parse().ok().filter(|_| digits).ok_or_else(not_found)?;
     if app.hub.unschedule(id)? { Ok(Reply::empty(204)) } else { Err(not_found()) }
-}
-
-/// `GET /` in `tidings dev`.
-pub(super) fn page() -> Reply {
-    Reply::new(200, "text/html; charset=utf-8", INSPECTOR)
-        .with("content-security-policy", PAGE_POLICY)
-        .with("referrer-policy", "no-referrer")
-        .with("cache-control", "no-cache")
 }

@@ -19,6 +19,7 @@ pub(crate) mod relay;
 pub(crate) mod routes;
 pub(crate) mod subscribe;
 mod topics;
+mod web;
 
 use crate::app::App;
 use crate::config::Mode;
@@ -168,7 +169,8 @@ async fn act(
         Action::Ready => meta::ready(app)?,
         Action::Metrics => meta::metrics(app),
         Action::OpenApi => openapi::document(app.config.mode == Mode::Dev),
-        Action::Page => meta::page(),
+        Action::Demo => web::page(head, "demo"),
+        Action::WebFile => web::file(head, rest)?,
     };
     Ok(reply.into())
 }

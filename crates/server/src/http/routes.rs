@@ -25,13 +25,14 @@ pub(crate) enum Action {
     Ready,
     Metrics,
     OpenApi,
-    Page,
+    Demo,
+    WebFile,
 }
 
 /// A route.
 pub(crate) struct Route {
     pub(crate) method: &'static str,
-    /// The path; `{topic}` is the rest of the path, `{id}` one segment.
+    /// The path; `{topic}` and `{file}` are the rest of the path, `{id}` and `{page}` one segment.
     pub(crate) path: &'static str,
     pub(crate) action: Action,
     pub(crate) summary: &'static str,
@@ -196,7 +197,17 @@ pub(crate) const ROUTES: &[Route] = &[
     Route {
         answers: &[(200, "text/html", "")],
         dev: true,
-        ..route("GET", "/", Action::Page, "The inspector")
+        ..route("GET", "/", Action::Demo, "The demo")
+    },
+    Route {
+        answers: &[(200, "text/html", "")],
+        dev: true,
+        ..route("GET", "/demo/{page}", Action::Demo, "The demo, opened at one of its pages")
+    },
+    Route {
+        answers: &[(200, "*/*", ""), (304, "", "")],
+        dev: true,
+        ..route("GET", "/_/{file}", Action::WebFile, "What the pages are made of")
     },
 ];
 
@@ -238,7 +249,7 @@ fn matches<'p>(pattern: &str, path: &'p str) -> Option<&'p str> {
     };
     let (name, after) = parameter.split_once('}')?;
     let rest = path.strip_prefix(before)?.strip_suffix(after).filter(|rest| !rest.is_empty())?;
-    (name == "topic" || !rest.contains('/')).then_some(rest)
+    (matches!(name, "topic" | "file") || !rest.contains('/')).then_some(rest)
 }
 
 #[cfg(test)]
@@ -265,6 +276,7 @@ mod tests {
             ("DELETE", "/connections/a", "CloseConnection a"),
             ("GET", "/stream", "nothing"),
             ("GET", "/", "nothing"),
+            ("GET", "/_/theme.js", "nothing"),
             ("GET", "/answers/a", "DescribeAnswer a"),
             ("POST", "/answers/a/stop", "StopAnswer a"),
             ("POST", "/answers//stop", "nothing"),
@@ -273,5 +285,7 @@ mod tests {
             assert_eq!(found(method, path), wanted, "{method} {path}");
         }
         assert!(matches!(find("GET", "/stream", true), Found::Route(..)));
+        assert!(matches!(find("GET", "/_/assets/a.js", true), Found::Route(_, "assets/a.js")));
+        assert!(matches!(find("GET", "/demo/a/b", true), Found::Nothing));
     }
 }

@@ -1,0 +1,254 @@
+// Group chat: a scenario.
+
+import { useEffect, useState, type FormEvent, type ReactNode } from 'react';
+import { useNumber, useText } from '../../../src/i18n';
+import { conditionOf } from '../../../src/lib/hub';
+import { useSignal } from '../../../src/lib/signal';
+import { useClientState } from '../../../src/lib/use-state';
+import { Avatar } from '../../../src/ui/avatar';
+import { Button } from '../../../src/ui/button';
+import { Switch, TextField } from '../../../src/ui/controls';
+import { cx } from '../../../src/ui/cx';
+import { Card, Figure, Figures } from '../../../src/ui/surface';
+import { useDone } from '../../shell/done';
+import { Pill } from '../../shell/pill';
+import { Scenario } from '../../shell/scenario';
+import { useSession, type Session } from '../../shell/session';
+import { TapeView } from '../../shell/tape';
+import { roomCode } from './code';
+import { OLD, colleagues, fillHistory } from './colleagues';
+import { Hall, rooms, type Room } from './hall';
+import { Messages } from './messages';
+import { roomTexts } from './text';
+
+/** Long enough to write something meanwhile, in milliseconds. */
+const CUT_MS = 8_000;
+
+export default function Rooms() {
+  const session = useSession((network, tape) => {
+    const hall = new Hall(network, tape);
+    return [hall, () => hall.close()];
+  });
+  return session && <Loaded session={session} />;
+}
+
+function Loaded({ session }: { session: Session<Hall> }) {
+  const { network, tape, state, own: hall } = session;
+  const say = useText(roomTexts);
+  const number = useNumber();
+  const [room, setRoom] = useState<Room>('lobby');
+  const [company, setCompany] = useState(true);
+  const [done, add] = useDone('rooms');
+  const client = useClientState(hall.client);
+  useEffect(() => (company ? colleagues() : undefined), [company]);
+  const open = (name: Room) => {
+    hall.open(name);
+    setRoom(name);
+  };
+  const send = (text: string) => {
+    hall.send(room, text);
+    add(state.cut ? 1 : 0);
+  };
+  return (
+    <Scenario
+      eyebrow={say.eyebrow}
+      title={say.title}
+      lead={say.lead}
+      steps={say.steps.map((text, index) => ({ text, done: done.has(index) }))}
+      pill={<Pill condition={conditionOf(client, state.cut)} until={state.until} />}
+      network={network}
+      code={roomCode}
+    >
+      <div className="grid gap-5 lg:grid-cols-[minmax(0,1fr)_19rem]">
+        <Card label={say.eyebrow} className="flex h-[36rem] flex-col overflow-hidden">
+          <div className="flex items-center justify-between gap-3 border-b border-line px-3 py-2">
+            <RoomTabs hall={hall} room={room} onOpen={open} />
+            <People hall={hall} />
+          </div>
+          <Messages hall={hall} room={room} />
+          <Composer hall={hall} room={room} onSend={send}>
+            <Button
+              look="cut"
+              icon="cut"
+              className="lg:hidden"
+              disabled={state.cut}
+              aria-label={say.cut(String(CUT_MS / 1_000))}
+              onClick={() => network.cut(CUT_MS)}
+            />
+          </Composer>
+          <TapeView tape={tape} />
+        </Card>
+        <div className="grid content-start gap-5">
+          <Card className="grid gap-2.5 p-4" label={say.breakIt}>
+            <h2 className="text-sm font-semibold">{say.breakIt}</h2>
+            <Button look="cut" icon="cut" disabled={state.cut} onClick={() => network.cut(CUT_MS)}>
+              {say.cut(String(CUT_MS / 1_000))}
+            </Button>
+            <Button
+              icon="tab"
+              onClick={() => {
+                // Without an opener its session storage is its own: somebody else.
+                window.open(location.href, '_blank', 'noopener');
+                add(2);
+              }}
+            >
+              {say.tab}
+            </Button>
+            <Button icon="plus" onClick={() => void fillHistory(room).catch(() => undefined)}>
+              {say.fill(number(OLD))}
+            </Button>
+            <div className="mt-1.5">
+              <Switch
+                label={say.colleagues}
+                hint={say.colleaguesHint}
+                checked={company}
+                onChange={setCompany}
+              />
+            </div>
+          </Card>
+          <Tally hall={hall} />
+        </div>
+      </div>
+    </Scenario>
+  );
+}
+
+function RoomTabs(props: { hall: Hall; room: Room; onOpen: (room: Room) => void }) {
+  const say = useText(roomTexts);
+  return (
+    <ul aria-label={say.list} className="flex min-w-0 gap-1 overflow-x-auto p-0.5">
+      {rooms.map((name) => (
+        <li key={name}>
+          <RoomTab {...props} name={name} />
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function RoomTab(props: {
+  hall: Hall;
+  room: Room;
+  name: Room;
+  onOpen: (room: Room) => void;
+}) {
+  const say = useText(roomTexts);
+  const number = useNumber();
+  const { unread } = useSignal(props.hall.rooms[props.name]);
+  const chosen = props.name === props.room;
+  return (
+    <button
+      type="button"
+      aria-pressed={chosen}
+      onClick={() => props.onOpen(props.name)}
+      className={cx(
+        'flex min-h-9 items-center gap-2 rounded-control px-2.5 text-sm whitespace-nowrap sm:px-3',
+        chosen ? 'bg-raised font-semibold text-ink' : 'text-soft hover:bg-sunken hover:text-ink',
+      )}
+    >
+      <span aria-hidden className="text-faint">
+        #
+      </span>
+      {say.rooms[props.name]}
+      {unread > 0 && (
+        <span className="nums rounded-full bg-tide px-1.5 text-xs font-semibold text-on-tide">
+          <span className="sr-only">{say.unread(number(unread))}</span>
+          <span aria-hidden>{unread > 99 ? '99+' : unread}</span>
+        </span>
+      )}
+    </button>
+  );
+}
+
+/** Faces that are shown beside each other. */
+const FACES = 5;
+
+function People({ hall }: { hall: Hall }) {
+  const say = useText(roomTexts);
+  const people = useSignal(hall.people);
+  const names = people.map((one) => (one.id === hall.me.id ? say.you : one.name)).join(', ');
+  return (
+    <div className="hidden shrink-0 items-center sm:flex" title={`${say.here}: ${names}`}>
+      <span className="sr-only">
+        {say.here}: {names}
+      </span>
+      <div className="flex -space-x-1.5">
+        {people.slice(0, FACES).map((one) => (
+          <span key={one.id} className="rounded-full ring-2 ring-surface">
+            <Avatar name={one.name} hue={one.hue} size="small" />
+          </span>
+        ))}
+      </div>
+      <span aria-hidden className="nums ml-2 text-[0.8125rem] text-faint">
+        {people.length}
+      </span>
+    </div>
+  );
+}
+
+function Composer(props: {
+  hall: Hall;
+  room: Room;
+  onSend: (text: string) => void;
+  children: ReactNode;
+}) {
+  const say = useText(roomTexts);
+  const typing = useSignal(props.hall.typing).get(props.room);
+  const [text, setText] = useState('');
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    if (!text.trim()) return;
+    props.onSend(text.trim());
+    setText('');
+  };
+  const name = say.placeholder(say.rooms[props.room]);
+  return (
+    <form onSubmit={submit} className="border-t border-line px-3 pt-1 pb-3">
+      <p aria-hidden className="h-6 truncate px-1 text-xs leading-6 text-faint">
+        {typing && `${say.typing(typing)}…`}
+      </p>
+      <div className="flex gap-2">
+        <TextField
+          label={name}
+          placeholder={name}
+          value={text}
+          maxLength={2_000}
+          autoComplete="off"
+          onChange={(event) => {
+            setText(event.target.value);
+            props.hall.type(props.room);
+          }}
+        />
+        <Button type="submit" look="solid" icon="send" aria-label={say.send} />
+        {props.children}
+      </div>
+    </form>
+  );
+}
+
+function Tally({ hall }: { hall: Hall }) {
+  const say = useText(roomTexts);
+  const number = useNumber();
+  const counts = useSignal(hall.counts);
+  return (
+    <Card className="p-4" label={say.received}>
+      <Figures>
+        <Figure
+          id="lost"
+          label={say.lost}
+          value={number(counts.lost)}
+          tone={counts.lost ? 'cut' : 'tide'}
+        />
+        <Figure
+          id="twice"
+          label={say.twice}
+          value={number(counts.twice)}
+          tone={counts.twice ? 'cut' : 'tide'}
+        />
+        <Figure id="received" label={say.received} value={number(counts.received)} />
+        <Figure id="replayed" label={say.replays} value={number(counts.replayed)} tone="replay" />
+      </Figures>
+      <p className="mt-4 text-[0.8125rem] leading-relaxed text-faint">{say.note}</p>
+    </Card>
+  );
+}

@@ -1,0 +1,126 @@
+// The real program and a real browser, for tests and pictures: starts `tidings dev` on a free port
+// with a folder of its own, opens Chromium, and ends both.
+//
+//   WEB_BINARY    the program (target/release/tidings or target/debug/tidings unless given)
+//   WEB_CHROMIUM the browser (/usr/bin/chromium unless given)
+//   WEB_LIVE=1   pages from web/dist instead of from the binary, for work on the pages alone
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { extname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+
+/** How long anything may take until it is called a failure, in milliseconds. */
+export const PATIENCE_MS = 20_000;
+
+/** The program. */
+function binary() {
+  if (process.env.WEB_BINARY) return process.env.WEB_BINARY;
+  const script = here('../../scripts/target-dir.sh');
+  const target = spawnSync(script, { encoding: 'utf8' }).stdout.trim();
+  const found = ['release', 'debug'].map((kind) => join(target, kind, 'tidings')).find(existsSync);
+  if (!found) throw new Error('there is no tidings: build it with cargo build, or set WEB_BINARY');
+  return found;
+}
+
+/** Starts the server; `kill` ends it the hard way, `start` starts it again on its port. */
+export async function startServer() {
+  const folder = mkdtempSync(join(tmpdir(), 'tidings-web-'));
+  const server = { url: '', child: undefined };
+  server.start = () =>
+    new Promise((resolve, reject) => {
+      const listen = server.url ? server.url.replace('http://', '') : '127.0.0.1:0';
+      const args = ['dev', '--listen', listen, '--data-dir', join(folder, 'data')];
+      const child = spawn(binary(), args, { stdio: ['ignore', 'pipe', 'pipe'] });
+      server.child = child;
+      let said = '';
+      const timer = setTimeout(() => reject(new Error(`it does not start: ${said}`)), PATIENCE_MS);
+      const hear = (bytes) => {
+        said += bytes;
+        const found = /ready on\s+(http:\/\/[\d.:]+)/.exec(said);
+        if (!found) return;
+        clearTimeout(timer);
+        server.url = found[1];
+        resolve(server);
+      };
+      child.stdout.on('data', hear);
+      child.stderr.on('data', hear);
+      child.on('exit', (code) => reject(new Error(`it has ended with ${code}: ${said}`)));
+    });
+  server.kill = () =>
+    new Promise((resolve) => {
+      server.child.once('exit', resolve);
+      server.child.kill('SIGKILL');
+    });
+  server.close = async () => {
+    await server.kill();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  return server.start();
+}
+
+/** Opens the browser. */
+export function openBrowser() {
+  return chromium.launch({
+    executablePath: process.env.WEB_CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox',
+      '--disable-dev-shm-usage',
+      '--force-color-profile=srgb',
+      // A page that came from here and not from the server is not local to Chromium.
+      ...(process.env.WEB_LIVE ? ['--disable-features=LocalNetworkAccessChecks'] : []),
+    ],
+  });
+}
+
+const media = {
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+  '.json': 'application/json',
+};
+
+/** A context in which nothing may go wrong unnoticed: `faults` collects what did. */
+export async function openContext(browser, server, options = {}) {
+  const context = await browser.newContext({ baseURL: server.url, ...options });
+  const faults = [];
+  context.on('weberror', (error) => faults.push(`error: ${error.error()?.message}`));
+  context.on('console', (message) => {
+    const text = message.text();
+    if (message.type() === 'error' && !/ERR_|Failed to load resource/.test(text)) faults.push(text);
+  });
+  await context.addInitScript(() => {
+    addEventListener('securitypolicyviolation', (event) => {
+      console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`);
+    });
+  });
+  context.on('request', (request) => {
+    const url = request.url();
+    const own = url.startsWith(server.url) || /^(data|blob|about):/.test(url);
+    if (!own && !url.startsWith(server.url.replace('http', 'ws'))) faults.push(`elsewhere: ${url}`);
+  });
+  if (process.env.WEB_LIVE) await live(context, server);
+  return { context, faults };
+}
+
+async function live(context, server) {
+  const dist = here('../dist/');
+  await context.route('**/_/**', (route) => {
+    const name = new URL(route.request().url()).pathname.slice(3);
+    if (!existsSync(dist + name)) return route.continue();
+    return route.fulfill({ body: readFileSync(dist + name), contentType: media[extname(name)] });
+  });
+  const page = async (route) => {
+    const { headers } = await fetch(`${server.url}/`);
+    const policy = headers.get('content-security-policy');
+    return route.fulfill({
+      body: readFileSync(`${dist}demo/index.html`),
+      contentType: 'text/html; charset=utf-8',
+      headers: { 'content-security-policy': policy },
+    });
+  };
+  await context.route((url) => url.pathname === '/' || url.pathname.startsWith('/demo/'), page);
+}
