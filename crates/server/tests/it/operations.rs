@@ -38,6 +38,7 @@ fn counters_count() {
         "tidings_refused_connections_total",
         "tidings_requests_total",
         "tidings_connections",
+        "tidings_websockets",
         "tidings_topics",
         "tidings_log_events",
         "tidings_log_disk_bytes",
@@ -78,12 +79,13 @@ fn counters_count() {
 }
 
 /// Every route that the tests of this suite speak to.
-const ROUTES: [(&str, &[&str]); 19] = [
+const ROUTES: [(&str, &[&str]); 20] = [
     ("/topics/{topic}", &["post", "get", "head", "put", "delete"]),
     ("/topics", &["get"]),
     ("/publish", &["post"]),
     ("/events", &["get", "post"]),
     ("/stream", &["get"]),
+    ("/ws", &["get"]),
     ("/connections", &["get"]),
     ("/connections/{id}", &["patch", "delete"]),
     ("/schedules/{id}", &["delete"]),

@@ -320,6 +320,7 @@ fn limits_and_pieces_groups_9_and_10() {
     // Its length alone is too much; nothing of it need be sent.
     let mut announced = vec![FIN | TEXT, 0xff];
     announced.extend(u64::MAX.to_be_bytes());
+    announced.extend([0; 4]);
     let mut signed = vec![FIN | TEXT, 0xff];
     signed.extend((limit as u64 + 1).to_be_bytes());
     signed.extend([0; 4]);
