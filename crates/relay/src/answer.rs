@@ -84,6 +84,7 @@ pub struct Answer {
     pub readers: Arc<Readers>,
     pub(crate) known: Mutex<Known>,
     phase: watch::Sender<Phase>,
+    failed: AtomicBool,
     stopped: AtomicBool,
     stop: Notify,
 }
@@ -125,6 +126,7 @@ impl Answer {
             readers: Arc::default(),
             known: Mutex::new(known),
             phase: watch::Sender::new(phase),
+            failed: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             stop: Notify::new(),
         })
@@ -161,6 +163,18 @@ impl Answer {
             Phase::Ended(end) => Some(end),
             _ => None,
         }
+    }
+
+    /// Notes how it is about to end, before anybody sees that end: whoever then asks again must not
+    /// be given the same answer.
+    pub(crate) fn is_to_end(&self, end: End) {
+        self.failed.store(end != End::Done, Ordering::Release);
+    }
+
+    /// Whether it has failed or was stopped, or is about to be seen as such.
+    pub(crate) fn has_failed(&self) -> bool {
+        let ended = || matches!(self.ended(), Some(End::Error | End::Cancelled));
+        self.failed.load(Ordering::Acquire) || ended()
     }
 
     /// Whether the upstream is still to be read.

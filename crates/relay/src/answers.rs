@@ -6,8 +6,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use tidings_frame::End;
-
 use crate::answer::{Answer, Phase};
 use crate::config::Quota;
 
@@ -88,7 +86,7 @@ impl Answers {
         let usable: Vec<&Arc<Answer>> = names
             .filter_map(|name| self.get(name))
             .filter(|answer| answer.began_ms.saturating_add(RETRY_WINDOW_MS) > now_ms)
-            .filter(|answer| !matches!(answer.ended(), Some(End::Error | End::Cancelled)))
+            .filter(|answer| !answer.has_failed())
             .collect();
         let left = |answer: &&&Arc<Answer>| {
             answer.readers.count() == 0 || matches!(answer.phase(), Phase::Asking)

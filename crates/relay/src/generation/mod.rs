@@ -201,6 +201,7 @@ impl Generation {
         if self.ended && lost.is_none() {
             return (end, true);
         }
+        self.answer.is_to_end(end);
         let topic = self.line.topic();
         // Whoever reads waits for an end: a disk that is full now may not be for ever.
         let begun = Instant::now();

@@ -190,6 +190,9 @@ impl Generation {
         }
         let why = |error: Arc<PublishError>| format!("the answer cannot be stored: {error}");
         self.line.settled().await.map_err(why)?;
+        if let Some(end) = end {
+            self.answer.is_to_end(end);
+        }
         self.line.hand_in(std::mem::take(&mut self.held), end);
         if end.is_some() {
             self.ended = true;
