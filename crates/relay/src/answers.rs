@@ -6,8 +6,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use tidings_frame::End;
-
 use crate::answer::{Answer, Phase};
 use crate::config::Quota;
 

@@ -8,8 +8,8 @@ use http::{Method, Request, Uri};
 use crate::config::{Endpoint, LlmConfig};
 use crate::dialect::Dialect;
 
-/// Fields that concern one connection (RFC 9110, section 7.6.1), that are written on the way, or that
-/// are between the client and this server.
+/// Fields that concern one connection (RFC 9110, section 7.6.1), that are written on the way, or
+/// that are between the client and this server.
 const KEPT_BACK: [&str; 17] = [
     "connection",
     "keep-alive",

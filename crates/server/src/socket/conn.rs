@@ -33,6 +33,9 @@ pub(super) struct Requester {
 
 /// A subscription: a position and a socket. It moves between threads as a whole.
 pub(crate) struct Subscriber {
+    /// Counts it among the readers of a relayed stream. Dropped before its socket: a client that
+    /// saw the end, and asks again, is no reader any more.
+    _lease: Option<Lease>,
     pub(crate) fd: OwnedFd,
     pub(crate) peer: SocketAddr,
     /// Names the connection for as long as the process lives.
@@ -53,8 +56,6 @@ pub(crate) struct Subscriber {
     pub(crate) events: u64,
     /// How what it is behind is merged, if it is.
     pub(crate) merge: Option<Merge>,
-    /// Counts it among the readers of a relayed stream.
-    _lease: Option<Lease>,
 }
 
 /// Rests up to this size are copied, so that they do not pin the span that they are the end of.
