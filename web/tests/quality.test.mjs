@@ -125,13 +125,13 @@ test('the language and the colours can be chosen, and are remembered', async () 
     const ground = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
     const light = await ground();
     await page.getByRole('button', { name: '中文' }).last().click();
-    await page.getByRole('heading', { name: '記得你讀到哪裡的即時串流。' }).waitFor();
+    await page.getByRole('heading', { name: '即時串流，記得你讀到哪裡。' }).waitFor();
     // From the system's to light to dark.
     await page.getByRole('button', { name: /^配色/ }).last().click();
     await page.getByRole('button', { name: /^配色/ }).last().click();
     assert.notEqual(await ground(), light);
     await page.reload();
-    await page.getByRole('heading', { name: '記得你讀到哪裡的即時串流。' }).waitFor();
+    await page.getByRole('heading', { name: '即時串流，記得你讀到哪裡。' }).waitFor();
     assert.notEqual(await ground(), light);
   });
 });

@@ -88,6 +88,9 @@ export class Desk {
   #telling: ReturnType<typeof setTimeout> | undefined;
   #before = '';
   #openedAt = 0;
+  #interrupted = false;
+  /** This browser has looked at the notices before. */
+  #returns = false;
 
   constructor(network: Network, tape?: Tape, person: Person = me()) {
     this.#network = network;
@@ -96,7 +99,10 @@ export class Desk {
     this.client = connect(network);
     this.client.on('state', ({ state }) => {
       if (state !== 'open') return;
-      if (this.#openedAt) tape?.resumed();
+      if (this.#openedAt) {
+        tape?.resumed();
+        this.#interrupted = true;
+      }
       this.#openedAt = Date.now();
     });
     this.doc.on('update', (update: Uint8Array, origin: unknown) => {
@@ -121,6 +127,7 @@ export class Desk {
   follow(): void {
     const name = 'tidings-document-seen';
     const seen = localStorage.getItem(name);
+    this.#returns = seen !== null;
     const subscription = this.client.subscribe<Told>([NOTICES, REMINDERS], {
       parse: (text) => JSON.parse(text) as Told,
       ...(seen ? { lastEventId: seen } : { history: 5 }),
@@ -160,7 +167,7 @@ export class Desk {
   }
 
   #apply(event: TidingsEvent): void {
-    const missed = this.#missed(event);
+    const missed = this.#interrupted && this.#missed(event);
     this.#tape?.add(1, missed);
     if (missed) this.caughtUp.update((count) => count + 1);
     try {
@@ -170,17 +177,17 @@ export class Desk {
     }
   }
 
-  /** Whether an event is older than the connection it came over, though we had one before. */
+  /** Whether an event is older than the connection it came over. */
   #missed(event: TidingsEvent<unknown>): boolean {
-    return this.#openedAt > 0 && Date.parse(event.time) < this.#openedAt;
+    return Date.parse(event.time) < this.#openedAt;
   }
 
   #hear(event: TidingsEvent<Told>): void {
     const { author, name, hue, text } = event.data;
     const kind = event.topic === REMINDERS ? 'reminder' : 'edit';
     if (kind === 'edit' && author === this.person.id) return;
-    const away = this.#missed(event);
-    this.#tape?.add(1, away);
+    const away = (this.#interrupted || this.#returns) && this.#missed(event);
+    this.#tape?.add(1, away && this.#interrupted);
     const time = Date.parse(event.time);
     const notice: Notice = { id: event.id, kind, name, hue, text, time, away };
     this.notices.update((list) => [notice, ...list].slice(0, SHOWN_MAX));
