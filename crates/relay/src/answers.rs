@@ -6,6 +6,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use tidings_frame::End;
+
 use crate::answer::{Answer, Phase};
 use crate::config::Quota;
 
