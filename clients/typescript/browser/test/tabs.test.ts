@@ -237,7 +237,7 @@ describe.runIf(runs())('tabs', () => {
   test('what one tab may not have does not hurt another', async () => {
     const world = await house.world();
     const [one, two] = [await world.tab(), await world.tab()];
-    // Both ask before there is a connection, so they are refused together.
+    // Both ask before there is a connection.
     world.proxy.refuse = true;
     await one.follow('all', ['a'], { share: true, history: 'all' });
     await until('it tries', async () => (await one.about()).state === 'waiting');
