@@ -237,10 +237,13 @@ describe.runIf(runs())('tabs', () => {
   test('what one tab may not have does not hurt another', async () => {
     const world = await house.world();
     const [one, two] = [await world.tab(), await world.tab()];
-    await Promise.all([
-      one.follow('all', ['a'], { share: true, history: 'all' }),
-      two.follow('all', ['$server'], { share: true }),
-    ]);
+    // Both ask before there is a connection.
+    world.proxy.refuse = true;
+    await one.follow('all', ['a'], { share: true, history: 'all' });
+    await until('it tries', async () => (await one.about()).state === 'waiting');
+    await two.follow('all', ['$server'], { share: true });
+    await until('both try', async () => (await two.about()).state === 'waiting');
+    world.proxy.refuse = false;
     await until('it is refused', async () => (await two.about()).state === 'failed');
     await world.publisher.burst(['a'], 20);
     expect(await world.whole(one, ['a'])).toBeUndefined();
