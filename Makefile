@@ -5,7 +5,7 @@ LISTEN ?= 127.0.0.1:8080
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run web test test-web examples conformance interop demo-llm lint bench docs
+.PHONY: help run web test test-web typescript examples conformance interop demo-llm lint bench docs
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -19,15 +19,23 @@ run: ## Build and run a server for development (DATA=./tidings-data LISTEN=127.0
 web: ## Build the web pages (Node 20.19 or newer); the next build of the program takes them up
 	@scripts/build-web.sh
 
-test: ## Run all tests of the workspace (those of `tidings doctor` take nginx, if it is there)
+test: ## Run every test: the program, the TypeScript packages, the pages in a browser
 	@scripts/need.sh cargo linker git
+	@scripts/build-web.sh if-possible
 	$(CARGO) test --workspace --locked
+	@scripts/typescript.sh
+	@scripts/test-web.sh
 
-test-web: ## Run the stories of the web pages in Chromium (WEB_CHROMIUM=/usr/bin/chromium)
+test-web: ## Run the stories of the web pages in Chromium (CHROMIUM=/usr/bin/chromium)
 	@scripts/need.sh cargo linker
 	@scripts/build-web.sh
 	@$(CARGO) build --locked --package tidings
-	@cd web && WEB_BINARY="$$(../scripts/target-dir.sh)/debug/tidings" npm test --silent
+	@TIDINGS_REQUIRE_BROWSER=1 scripts/test-web.sh
+
+typescript: ## Check, measure and test the TypeScript packages
+	@scripts/need.sh cargo linker
+	@$(CARGO) build --locked --package tidings
+	@TIDINGS_REQUIRE_NODE=1 scripts/typescript.sh
 
 examples: ## Run the examples in a real browser, what is foreign unmodified
 	@scripts/need.sh cargo linker
