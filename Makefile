@@ -40,13 +40,13 @@ typescript: ## Check, measure and test the TypeScript packages
 examples: ## Run the examples in a real browser, what is foreign unmodified
 	@scripts/need.sh cargo linker
 	@$(CARGO) build --locked --package tidings
-	@scripts/node-env.sh examples target/npm
+	@scripts/node-env.sh examples "$$(scripts/target-dir.sh)/npm"
 	@cd examples && TIDINGS_REQUIRE_BROWSER=1 npm test
 
 conformance: ## Run the conformance cases with clients of today (writes docs/conformance.md)
 	@scripts/need.sh cargo linker
 	@$(CARGO) build --locked --package tidings
-	@scripts/node-env.sh conformance/matrix target/npm
+	@scripts/node-env.sh conformance/matrix "$$(scripts/target-dir.sh)/npm"
 	@node conformance/matrix/run.mjs --write
 
 interop: ## Run official clients against the relay (WRITE=1 writes docs/interop.md)
