@@ -9,7 +9,7 @@ import { cuts, decodingCases } from './cases.mjs';
  * held back: at first, and once more for those that did not keep to it. What comes in time is not
  * waited for.
  */
-const HELD_BACK_MS = [400, 3_000];
+const HELD_BACK_MS = [400, 8_000];
 /** How long a client may take to ask, in milliseconds. */
 const ASK_MS = 30_000;
 /**
@@ -94,7 +94,7 @@ function fault({ timely, all, events }) {
 
 async function attempt(streams, client, types, one, pieces, patience) {
   const stream = streams.add(pieces);
-  const notice = client.remote ? NOTICE_MS.remote : NOTICE_MS.here;
+  const notice = Math.max(patience, client.remote ? NOTICE_MS.remote : NOTICE_MS.here);
   const all = [];
   const ended = {};
   ended.seen = new Promise((resolve) => (ended.see = resolve));

@@ -116,15 +116,18 @@ The cases of [conformance](../conformance/README.md), run by the clients of this
 comparison, by clients that many people use. Figures are cases that failed. This page is written by
 a program; \`make conformance\` runs it anew.
 
-Each client is used as its own documentation says, over real HTTP on this machine. These are tools
-that people work with every day; most of what fails here, they never meet. The server keeps to a
+Each client is used as its own documentation begins, over real HTTP on this machine; several leave
+it to the application to decide which status is final, and are given no such decision here. These
+are tools that people work with every day; most of what fails here, they never meet. The server keeps to a
 [profile](../PROTOCOL.md#6-the-event-stream) of the wire that all of them read correctly.`;
 
 const DECODING = (cases, cuts) => `## Decoding
 
 ${cases} streams, each cut in ${cuts} ways: whole, byte by byte, in pairs, at random. A case
 fails if any cut does. What is dispatched is looked at when the last byte was sent and the stream is
-still open, and once more after its end. An id that a client does not tell is not looked at.`;
+still open, and once more after its end; a case that fails is run again, with more patience. An id
+that a client does not tell is not looked at. A browser may join pieces, so that a figure there can
+differ by one or two between runs.`;
 
 const STANDARD = (cases) => `## Connections: what the standard says
 
