@@ -10,7 +10,8 @@ export const scenes = {
   },
   async chat(page, language) {
     await page.goto('/demo/chat');
-    const ask = language === 'zh' ? '一個回答怎麼撐過隧道？' : 'How can an answer survive a tunnel?';
+    const ask =
+      language === 'zh' ? '一個回答怎麼撐過隧道？' : 'How can an answer survive a tunnel?';
     await page.getByRole('button', { name: ask }).click(patient);
     await page.waitForTimeout(2_500);
     await page.locator('button.bg-cut:visible').first().click();

@@ -33,7 +33,10 @@ const words = texts(
     see: 'Five stories to break',
     facts: [
       ['Durable, then visible', 'No reader sees what a crash could take back.'],
-      ['Never a silent gap', 'Everything after your id, once, in order; or it says what is missing.'],
+      [
+        'Never a silent gap',
+        'Everything after your id, once, in order; or it says what is missing.',
+      ],
       ['A slow reader harms nobody', 'A reader is a position and a socket: 0.2 KiB, no queue.'],
     ],
   },
@@ -100,7 +103,7 @@ class Trio {
     };
     const timer = setInterval(() => void publish().catch(() => undefined), BEAT_MS);
     this.#networks.forEach((network, index) => {
-      const client = connect(network);
+      const client = connect(network, 'pause');
       const reader = this.readers[index];
       client.subscribe(topic, { history: 'all' }).on('event', () => {
         reader?.update((now) => ({ ...now, at: now.at + 1 }));
@@ -176,7 +179,10 @@ export function Landing() {
         ))}
       </ul>
       <div className="mt-8 grid gap-5 lg:grid-cols-2">
-        <Sample title={say.publish} text={`curl ${location.origin}/topics/hello -d 'Hello, world'`} />
+        <Sample
+          title={say.publish}
+          text={`curl ${location.origin}/topics/hello -d 'Hello, world'`}
+        />
         <Sample title={say.follow} text={`curl -N ${location.origin}/topics/hello?last=1`} />
       </div>
       <dl className="mt-9 grid gap-x-8 gap-y-5 sm:grid-cols-3">

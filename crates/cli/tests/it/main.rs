@@ -13,6 +13,7 @@ mod flask;
 mod help;
 mod interop;
 mod pages;
+mod prices;
 mod program;
 mod publish;
 mod raw;
