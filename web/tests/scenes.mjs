@@ -6,6 +6,8 @@ const patient = { timeout: PATIENCE_MS };
 export const scenes = {
   async landing(page) {
     await page.goto('/');
+    await page.waitForTimeout(4_500);
+    await page.locator('ol ~ div button').last().click();
     await page.waitForTimeout(3_500);
   },
   async chat(page, language) {
@@ -36,7 +38,7 @@ export const scenes = {
   },
   async document(page) {
     await page.goto('/demo/document');
-    await page.waitForTimeout(7_500);
+    await page.waitForTimeout(12_000);
     await page.locator('form button[type=submit]').click();
     await page.waitForTimeout(300);
     await page.locator('button.bg-cut:visible').first().click();

@@ -160,9 +160,9 @@ export function Landing() {
         <Picture />
       </div>
       <h2 className="mt-12 mb-3 text-base font-semibold">{say.see}</h2>
-      <ul className="grid gap-3 sm:grid-cols-2 lg:grid-cols-3">
-        {pages.map(({ name, icon }) => (
-          <li key={name}>
+      <ul className="grid gap-3 sm:grid-cols-2 lg:grid-cols-6">
+        {pages.map(({ name, icon }, index) => (
+          <li key={name} className={index < 3 ? 'lg:col-span-2' : 'lg:col-span-3'}>
             <Link
               href={pathOf(name)}
               className="group flex h-full gap-3.5 rounded-card border border-line bg-surface p-4 shadow-card transition-colors hover:border-edge"
