@@ -84,8 +84,9 @@ impl Dates {
     /// The stream ends with its connection, so there is no length and no chunking: a write is the
     /// frames and nothing else. An answer's frames are chunks by themselves.
     ///
-    /// `connection` is the name that only its client is told. `after` is the position it begins after. A client that is cut before its first event resumes
-    /// there, if it can read headers.
+    /// `connection` is the name that only its client is told. `after` is the position that it
+    /// begins after: a client that is cut before its first event resumes there, if it can read
+    /// headers.
     pub(crate) fn stream(
         &mut self,
         connection: &str,

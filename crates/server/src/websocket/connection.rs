@@ -77,8 +77,12 @@ pub(super) struct Connection {
 struct Closing {
     /// When it is over, whatever the client does.
     deadline: Instant,
-    /// Whether what comes is still understood.
-    broken: bool,
+    /// Whether nothing that comes matters any more. Our side is ended then; what still comes is
+    /// let pass until the client has ended its own, because closing a socket with bytes that were
+    /// not read would take our last words away (RFC 9112, section 9.6, says it of HTTP).
+    over: bool,
+    /// Whether our side was ended.
+    ended: bool,
 }
 
 /// Serves the connection until it ends.
@@ -199,7 +203,7 @@ impl Connection {
             Ok(count) => {
                 self.heard = Instant::now();
                 self.asked = false;
-                if self.closing.is_none_or(|closing| !closing.broken) {
+                if self.closing.is_none_or(|closing| !closing.over) {
                     self.protocol.push(&scratch[..count]);
                     self.unread = true;
                 }
@@ -222,7 +226,7 @@ impl Connection {
         while self.unread {
             match self.protocol.next() {
                 Ok(Some(Incoming::Closed)) | Err(_) => {
-                    self.closing = Some(Closing { deadline: Instant::now(), broken: true });
+                    self.closing.iter_mut().for_each(|closing| closing.over = true);
                     self.unread = false;
                 }
                 Ok(Some(_)) => {}
@@ -238,8 +242,15 @@ impl Connection {
         while texts.len() < places && end.is_none() {
             match self.protocol.next() {
                 Ok(Some(Incoming::Text(text))) => texts.push(text),
-                Ok(Some(Incoming::Control)) if self.room_for_control() => {}
-                Ok(Some(Incoming::Control)) => break,
+                Ok(Some(Incoming::Control)) => {
+                    // In the order in which they came.
+                    self.operate(&texts);
+                    texts.clear();
+                    self.say_protocol();
+                    if !self.may_take() {
+                        return;
+                    }
+                }
                 Ok(Some(Incoming::Binary)) => {
                     let reason = "messages of this subprotocol are text".to_owned();
                     end = Some(Some(Fault { code: 1003, reason }));
@@ -257,17 +268,9 @@ impl Connection {
         match end {
             None => {}
             // Our part of the handshake has been said by the protocol.
-            Some(None) => {
-                self.closing = Some(Closing { deadline: Instant::now(), broken: true });
-            }
+            Some(None) => self.end(true),
             Some(Some(fault)) => self.close(&fault, true),
         }
-    }
-
-    /// A client may not have pongs collected that it does not read.
-    fn room_for_control(&mut self) -> bool {
-        self.say_protocol();
-        self.output.has_room()
     }
 
     fn say_protocol(&mut self) {
@@ -276,16 +279,21 @@ impl Connection {
     }
 
     /// Begins the end. Subscriptions end at once; what was answered before is still written.
-    fn close(&mut self, fault: &Fault, broken: bool) {
+    fn close(&mut self, fault: &Fault, over: bool) {
         if self.closing.is_some() {
             return;
         }
         tracing::debug!(peer = %self.peer, code = fault.code, reason = %fault.reason, "closing");
         self.protocol.close(fault);
         self.say_protocol();
+        self.end(over);
+    }
+
+    fn end(&mut self, over: bool) {
         self.subscriptions.clear();
         self.unread = false;
-        self.closing = Some(Closing { deadline: Instant::now() + CLOSE_TIME, broken });
+        let deadline = Instant::now() + CLOSE_TIME;
+        self.closing = Some(Closing { deadline, over, ended: false });
     }
 
     fn write(&mut self) -> Result<(), Gone> {
@@ -296,6 +304,13 @@ impl Connection {
             self.subscriptions.iter().for_each(|one| one.note_blocked(blocked));
         }
         self.app.metrics.shard(&mut self.counts);
+        if let Some(closing) = self.closing.as_mut().filter(|c| c.over && !c.ended) {
+            if self.output.is_empty() {
+                closing.ended = true;
+                let ended = rustix::net::shutdown(&self.stream, rustix::net::Shutdown::Write);
+                ended.map_err(|_| Gone)?;
+            }
+        }
         Ok(())
     }
 

@@ -72,7 +72,10 @@ impl Output {
     pub(super) fn write_to(&mut self, stream: &TcpStream) -> std::io::Result<u64> {
         let mut writes = 0;
         loop {
-            self.turn();
+            if self.writing.is_empty() {
+                // Not before: answers behind a full socket count until they have their turn.
+                self.turn();
+            }
             if self.writing.is_empty() {
                 return Ok(writes);
             }

@@ -93,7 +93,13 @@ impl Protocol {
     /// The next message in what came; `None` if there is no whole one.
     pub(super) fn next(&mut self) -> Result<Option<Incoming>, Fault> {
         let fault = |code, reason: String| Err(Fault { code, reason });
-        match self.context.read(&mut self.wire) {
+        let read = self.context.read(&mut self.wire);
+        if matches!(read, Ok(Message::Ping(_) | Message::Close(_))) {
+            // What it has to say to that, now and not before the next message: into a buffer that
+            // takes everything. That the connection is closed then is told by the message itself.
+            let _ = self.context.flush(&mut self.wire);
+        }
+        match read {
             Ok(Message::Text(text)) => Ok(Some(Incoming::Text(text))),
             Ok(Message::Binary(_) | Message::Frame(_)) => Ok(Some(Incoming::Binary)),
             Ok(Message::Ping(_) | Message::Pong(_)) => Ok(Some(Incoming::Control)),

@@ -38,6 +38,7 @@ fn counters_count() {
         "tidings_refused_connections_total",
         "tidings_requests_total",
         "tidings_connections",
+        "tidings_websockets",
         "tidings_topics",
         "tidings_log_events",
         "tidings_log_disk_bytes",
@@ -84,6 +85,7 @@ const ROUTES: [(&str, &[&str]); 19] = [
     ("/publish", &["post"]),
     ("/events", &["get", "post"]),
     ("/stream", &["get"]),
+    ("/ws", &["get"]),
     ("/connections", &["get"]),
     ("/connections/{id}", &["patch", "delete"]),
     ("/schedules/{id}", &["delete"]),
@@ -95,7 +97,6 @@ const ROUTES: [(&str, &[&str]); 19] = [
     ("/openapi.json", &["get"]),
     ("/", &["get"]),
     ("/demo/{page}", &["get"]),
-    ("/ws", &["get"]),
     ("/_/{file}", &["get"]),
     ("/nothing-of-the-kind", &[]),
 ];

@@ -252,10 +252,10 @@ fn one_order_for_every_transport() {
     let mut ws = Ws::open(&server);
     ws.subscribe("s", json!({"topics": ["a", "b"], "patterns": ["c/*"]}));
     std::thread::scope(|scope| {
-        for publisher in 0..3 {
+        for topic in topics {
             let server = &server;
             scope.spawn(move || {
-                server.publish_numbers(topics[publisher], 0..200);
+                server.publish_numbers(topic, 0..200);
             });
         }
     });
