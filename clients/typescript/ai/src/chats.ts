@@ -37,7 +37,7 @@ export class Chat {
 
   /** Remembers that a stop is on its way. */
   async stopping(stop: Promise<unknown>): Promise<void> {
-    this.stops = Promise.allSettled([this.stops, stop]);
+    this.stops = Promise.allSettled([this.stops, stop]).then(() => undefined);
     await stop;
   }
 

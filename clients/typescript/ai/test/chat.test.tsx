@@ -213,10 +213,12 @@ describe.skipIf(!hasProgram).each(versions)('useChat of version %s', (version, u
   test('stopping before the first word stops the answer that was about to begin', async () => {
     const id = `early-${version}-${(serial += 1)}`;
     const { chat, errors } = await page(id);
+    const cancelled = await counted('cancelled');
     await act(async () => void chat().sendMessage({ text: 'Hi' }));
     expect(chat().status).toBe('submitted');
     await act(async () => await chat().stop());
     expect(chat().status).toBe('ready');
+    await untilAct('stopped', async () => (await counted('cancelled')) === cancelled + 1);
     await act(async () => await chat().sendMessage({ text: 'Second' }));
     expect(said(chat())).toContain('"Second"');
     expect(await running()).toBe(0);

@@ -194,7 +194,8 @@ describe.skipIf(!hasProgram)('an answer over a network that breaks', () => {
     const options = { retry: quick, heartbeatTimeout: 1_500, headers };
     const transport = new TidingsChatTransport({ api: `${proxy.url}/api/chat`, ...options });
     expect(await drain(await send(transport, 'replayed'))).toEqual(whole);
-    expect(proxy.connections).toBe(2);
+    // Clients may open connections that they do not use.
+    expect(proxy.requests).toHaveLength(2);
   });
 
   test('a newer resumption takes over from an older one and does not stop the answer', async () => {

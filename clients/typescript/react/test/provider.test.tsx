@@ -145,9 +145,12 @@ const { Activity } = React as unknown as {
   Activity?: ComponentType<{ mode: 'visible' | 'hidden'; children?: ReactNode }>;
 };
 
-test.skipIf(Activity === undefined)('what was hidden for long goes on where it was', async () => {
+test.skipIf(Activity === undefined).each([
+  ['a client of the provider', true],
+  ['a client of its own', false],
+])('what was hidden for long goes on where it was: %s', async (_, isOwned) => {
   if (Activity === undefined) return;
-  const server = new FakeServer();
+  const server = isOwned ? new FakeServer() : page.server;
   const { element, latest } = probe(() => {
     const begin = { history: 'all' as const };
     const list = useReducedStream('a', (sum: string[], { data }) => [...sum, data], [], begin);
@@ -158,7 +161,7 @@ test.skipIf(Activity === undefined)('what was hidden for long goes on where it w
     const [mode, set] = useState<'visible' | 'hidden'>('visible');
     setMode = set;
     const props = { url: 'http://own.test', fetch: server.fetch };
-    const own = createElement(TidingsProvider, props, element);
+    const own = isOwned ? createElement(TidingsProvider, props, element) : element;
     return createElement(Activity as NonNullable<typeof Activity>, { mode }, own);
   }
   server.emit('a', 'one');

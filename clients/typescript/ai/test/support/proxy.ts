@@ -56,7 +56,8 @@ export async function startProxy(port: number): Promise<Proxy> {
       upstream.destroy();
       cut(client);
     });
-    upstream.on('end', () => client.end());
+    // Who is silent does not say goodbye either.
+    upstream.on('end', () => (proxy.stalls && left <= 0 ? undefined : client.end()));
     client.on('close', () => {
       open.delete(client);
       upstream.destroy();
