@@ -65,3 +65,14 @@ export class UnauthorizedError extends TidingsError {
     this.name = 'UnauthorizedError';
   }
 }
+
+/** Any error as one of ours. */
+export const asError = (error: unknown, signal?: AbortSignal): TidingsError =>
+  error instanceof TidingsError
+    ? error
+    : signal?.aborted
+      ? new TidingsError('aborted', 'aborted', { cause: signal.reason })
+      : new TidingsError('network', `no answer: ${String(error)}`, {
+          retryable: true,
+          cause: error,
+        });

@@ -102,10 +102,6 @@ export function startQuery(start: Start): [string, string][] {
   return [];
 }
 
-/** A time as the protocol has it: RFC 3339, or a duration (a bare number is of milliseconds). */
-export const time = (value: Date | string | number): string =>
-  value instanceof Date ? value.toISOString() : typeof value === 'number' ? `${value}ms` : value;
-
 /** The request for a stream or a page of these topics. */
 export function request(
   topics: readonly string[],

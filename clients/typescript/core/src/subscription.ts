@@ -8,10 +8,9 @@
  */
 
 import { Emitter } from './emitter.js';
-import { TidingsError } from './errors.js';
+import { asError, TidingsError } from './errors.js';
 import type { Joined, Role, Start } from './link.js';
 import { checkTopics, covers, startQuery } from './names.js';
-import { asError } from './transport.js';
 import type {
   ConnectionState, End, Gap, Page, Parse, ReadyState, StateChange, SubscribeOptions, Subscription,
   SubscriptionEvents, TidingsEvent, WireEvent,

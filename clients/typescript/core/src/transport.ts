@@ -7,7 +7,7 @@
  */
 
 import { retryAfter } from './backoff.js';
-import { TidingsError, UnauthorizedError, type Problem } from './errors.js';
+import { asError, TidingsError, UnauthorizedError, type Problem } from './errors.js';
 import type { LinkContext, LinkRequest } from './link.js';
 import { encodeQuery } from './names.js';
 import type { TokenRequest } from './types.js';
@@ -20,17 +20,6 @@ const PROBLEM_BYTES_MAX = 64 << 10;
 
 /** How long before its `exp` a token counts as expired, in milliseconds. */
 const EXPIRY_MARGIN = 10_000;
-
-/** Any error as one of ours. */
-export const asError = (error: unknown, signal?: AbortSignal): TidingsError =>
-  error instanceof TidingsError
-    ? error
-    : signal?.aborted
-      ? new TidingsError('aborted', 'aborted', { cause: signal.reason })
-      : new TidingsError('network', `no answer: ${String(error)}`, {
-          retryable: true,
-          cause: error,
-        });
 
 /** Whether a status says "later" (501 says that this server never will). */
 export const isRetryable = (status: number): boolean =>

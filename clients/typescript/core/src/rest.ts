@@ -1,0 +1,3 @@
+/** The chunk that is loaded later: see `lazy.ts`. */
+
+export * from './requests.js';
