@@ -14,7 +14,7 @@ import { checkTopics, covers, isPattern } from './names.js';
 import { watchPage } from './page.js';
 import { MAX_EVENT_BYTES } from './parser.js';
 import type { Requests } from './requests.js';
-import { Sub, type Host, type Incoming, type WirePage } from './subscription.js';
+import { Sub, type Host, type Incoming, type Reading } from './subscription.js';
 import { Transport } from './transport.js';
 import type {
   Client, ClientEvents, ClientOptions, Clock, ConnectionState, HistoryOptions, Page, Parse,
@@ -47,7 +47,7 @@ class TidingsClient extends Emitter<ClientEvents> implements Host {
   #byTopic: Map<string, AnySub[]> | undefined;
   #joined = new Set<string>();
   #flushing = false;
-  #sender: Requests | undefined;
+  #requests: Requests | undefined;
   #unwatch: (() => void) | undefined;
   #hideTimer: unknown;
   #closed = false;
@@ -129,26 +129,28 @@ class TidingsClient extends Emitter<ClientEvents> implements Host {
     this.close();
   }
 
-  /** What sends requests, as soon as it is there. */
-  async #requests(signal?: AbortSignal, attempts?: number): Promise<Requests> {
-    const { Requests } = await load(this.#context, signal, attempts);
-    return (this.#sender ??= new Requests(this.#context));
+  /** The second chunk and what of it belongs to this client, as soon as it is there. */
+  async #rest(signal?: AbortSignal, attempts?: number) {
+    const rest = await load(this.#context, signal, attempts);
+    this.#requests ??= new rest.Requests(this.#context);
+    return { ...rest, requests: this.#requests };
   }
 
   async publish(...args: Parameters<Requests['publish']>): Promise<Receipt> {
-    return (await this.#requests(args[2]?.signal)).publish(...args);
+    return (await this.#rest(args[2]?.signal)).requests.publish(...args);
   }
 
   async history<T>(
     topics: string | readonly string[],
     options?: HistoryOptions & { parse?: Parse<T> },
   ): Promise<Page<T>> {
-    return (await this.#requests(options?.signal)).history(topics, options);
+    return (await this.#rest(options?.signal)).requests.history(topics, options);
   }
 
   /** See {@link Host}. */
-  async page(...args: Parameters<Requests['page']>): Promise<WirePage> {
-    return (await this.#requests(args[2], this.#context.retry.attempts)).page(...args);
+  async read(reading: Reading): Promise<void> {
+    const { read, requests } = await this.#rest(reading.signal, this.#context.retry.attempts);
+    return read(requests, reading);
   }
 
   /** See {@link Host}: the next microtask tells the link, once for all changes. */

@@ -1,3 +1,4 @@
 /** The chunk that is loaded later: see `lazy.ts`. */
 
 export * from './requests.js';
+export * from './reading.js';
