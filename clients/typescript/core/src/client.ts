@@ -11,7 +11,6 @@ import { TidingsError } from './errors.js';
 import { load } from './lazy.js';
 import type { Joined, Link, LinkContext, LinkHandler, Wanted } from './link.js';
 import { checkTopics, covers, isPattern } from './names.js';
-import { watchPage } from './page.js';
 import { MAX_EVENT_BYTES } from './parser.js';
 import type { Requests } from './requests.js';
 import { Sub, type Host, type Incoming, type Reading } from './subscription.js';
@@ -48,9 +47,8 @@ class TidingsClient extends Emitter<ClientEvents> implements Host {
   #joined = new Set<string>();
   #flushing = false;
   #requests: Requests | undefined;
-  #unwatch: (() => void) | undefined;
-  #hideTimer: unknown;
-  #closed = false;
+  #watching = false;
+  #over = new AbortController();
 
   constructor(options: ClientOptions) {
     super();
@@ -75,6 +73,10 @@ class TidingsClient extends Emitter<ClientEvents> implements Host {
       connect: (handler) => new Connection(this.#context, handler),
     };
     this.#transport = new Transport(this.#context);
+  }
+
+  get #closed(): boolean {
+    return this.#over.signal.aborted;
   }
 
   get state(): ConnectionState {
@@ -117,11 +119,9 @@ class TidingsClient extends Emitter<ClientEvents> implements Host {
 
   close(): void {
     if (this.#closed) return;
-    this.#closed = true;
+    this.#over.abort();
     for (const sub of this.#subs) sub.close();
     this.#link?.close();
-    this.#unwatch?.();
-    this.#context.clock.clearTimeout(this.#hideTimer);
     this.#setState({ state: 'closed' });
   }
 
@@ -173,7 +173,6 @@ class TidingsClient extends Emitter<ClientEvents> implements Host {
       }
     }
     for (const topic of this.#joined) if (!wanted.has(topic)) this.#joined.delete(topic);
-    this.#watch(wanted.size > 0);
     if (!this.#link) {
       if (!wanted.size) return;
       const handler = this.#handler();
@@ -187,26 +186,6 @@ class TidingsClient extends Emitter<ClientEvents> implements Host {
       if (topics.length) sub.joined({ topics, after, direct: false });
     }
     this.#link.want([...wanted.values()]);
-  }
-
-  #watch(needed: boolean): void {
-    if (!needed || this.#unwatch) return;
-    const { visibility = 'keep' } = this.#context.options;
-    const { clock } = this.#context;
-    const pause = (paused: boolean) => {
-      clock.clearTimeout(this.#hideTimer);
-      this.#link?.pause(paused);
-    };
-    this.#unwatch = watchPage({
-      woken: () => this.check(),
-      putAway: () => pause(true),
-      shown: () => pause(false),
-      hidden: () => {
-        if (visibility === 'keep') return;
-        const wait = visibility === 'pause' ? 0 : visibility.pauseAfter;
-        this.#hideTimer = clock.setTimeout(() => pause(true), wait);
-      },
-    });
   }
 
   #handler(): LinkHandler {
@@ -273,9 +252,23 @@ class TidingsClient extends Emitter<ClientEvents> implements Host {
     for (const sub of subs) sub.push(item);
   }
 
+  /** Loads the second chunk when the first attempt was made: it should be there when it counts. */
+  async #watch(): Promise<void> {
+    if (this.#watching) return;
+    this.#watching = true;
+    const { signal } = this.#over;
+    try {
+      const { watchPage } = await load(this.#context, signal, Infinity);
+      if (!this.#closed) watchPage(this.#context, () => this.#link, signal);
+    } catch {
+      // It was closed meanwhile.
+    }
+  }
+
   #setState(change: StateChange): void {
     if (this.change.state === 'closed') return;
     this.change = change;
+    if (change.state !== 'connecting') void this.#watch();
     for (const sub of [...this.#subs]) sub.stateChanged();
     this.emit('state', change);
   }

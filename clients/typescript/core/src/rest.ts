@@ -2,3 +2,5 @@
 
 export * from './requests.js';
 export * from './reading.js';
+export * from './answers.js';
+export * from './page.js';
