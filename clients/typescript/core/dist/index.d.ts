@@ -1,4 +1,5 @@
 /** `@tidings/client`: follow topics, publish, resume. */
+export { createClient, json } from './client.js';
 export * from './errors.js';
 export type * from './types.js';
 export type { Share } from './link.js';

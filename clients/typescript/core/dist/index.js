@@ -1,3 +1,4 @@
 /** `@tidings/client`: follow topics, publish, resume. */
+export { createClient, json } from './client.js';
 export * from './errors.js';
 //# sourceMappingURL=index.js.map

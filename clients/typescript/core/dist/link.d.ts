@@ -80,6 +80,11 @@ export interface Link {
     want(wanted: readonly Wanted[]): void;
     /** Looks whether the connection is alive, and retries at once if it is waiting to. */
     check(): void;
+    /**
+     * The page was put away (`pagehide`, or hidden with `visibility: 'pause'`): lets the connection go
+     * and reports `paused`; with `false` it is taken up again where it was. A leader hands over.
+     */
+    pause(paused: boolean): void;
     /** Ends it for good; idempotent. */
     close(): void;
 }
@@ -97,8 +102,8 @@ export interface LinkContext {
     /**
      * Sends a request with the client's headers and token, renewed once on 401.
      *
-     * @throws {TidingsError} `network`, `timeout`, `unauthorized`, `aborted`. Any status but 401 is an
-     * answer.
+     * @throws {TidingsError} `network`, `timeout`, `unauthorized`, `redirect`, `aborted`; and of any
+     * status from 400, with the server's code and problem document.
      */
     send(request: LinkRequest): Promise<Response>;
     /** A connection of the client's own: what a leader has. */

@@ -1,9 +1,10 @@
 /**
  * A connection of a client's own: one stream, kept up, whose topics change while it runs.
  *
- * It reconnects with the position that was reached, first at once and then with full jitter; takes a
- * connection that is silent for dead; and adds and removes topics without a reconnect. There is one
- * attempt at a time: an older one is aborted before the next, and whatever it still says is ignored.
+ * It reconnects with the position that was reached, first at once and then with full jitter; takes
+ * a connection that is silent for dead; and adds and removes topics without a reconnect. There is
+ * one attempt at a time: an older one is aborted before the next, and whatever it still says is
+ * ignored.
  *
  * Ids are opaque, so it is not known whether the stream has passed the position from which a topic
  * was added (`after`) until it brings one of the topic's events, or that position itself. Should it
@@ -11,11 +12,11 @@
  */
 
 import { backoff } from './backoff.js';
-import { TidingsError } from './errors.js';
+import { asError, TidingsError } from './errors.js';
 import type { Link, LinkContext, LinkHandler, Start, Wanted } from './link.js';
 import { apart, covers, request, startQuery } from './names.js';
 import { Parser, type SseEvent } from './parser.js';
-import { asError, isRetryable } from './transport.js';
+import { isRetryable } from './transport.js';
 import type { ConnectionState, EndReason, Gap, StateChange, WireEvent } from './types.js';
 
 /** How long a connection must have been open to count as healthy without an event, in ms. */

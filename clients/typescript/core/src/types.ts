@@ -185,8 +185,8 @@ export interface ClientOptions {
   openTimeout?: number;
   /**
    * What happens while the page is hidden. `keep` (the default): nothing; the connection is looked
-   * at when the page comes back. `pause`: it is closed and resumed; with `pauseAfter`: once the page
-   * was hidden for so many milliseconds.
+   * at when the page comes back. `pause`: it is closed and resumed; with `pauseAfter`: once the
+   * page was hidden for so many milliseconds.
    */
   visibility?: 'keep' | 'pause' | { pauseAfter: number };
   /** Shares one connection among tabs (`@tidings/client/shared`); absent: one of its own. */
@@ -250,8 +250,8 @@ export interface SubscriptionEvents<T> {
  * Topics that are being followed. It is read in one of two ways: `for await` (leaving the loop
  * closes it), or with listeners.
  *
- * Events wait in a bounded queue until somebody reads. With an iterator, listeners hear of an event,
- * a gap or an end when the iterator reaches it; without, as soon as it comes.
+ * Events wait in a bounded queue until somebody reads. With an iterator, listeners hear of an
+ * event, a gap or an end when the iterator reaches it; without, as soon as it comes.
  */
 export interface Subscription<T = string>
   extends EventTarget,

@@ -165,6 +165,8 @@ describe('the watchdog', () => {
     await clock.advance(1);
     clock.sleep(3_600_000);
     client.check();
+    // At once, before any timer has run.
+    expect(client.state).toBe('waiting');
     await clock.advance(0);
     expect(server.streams.length).toBe(2);
     await settle();

@@ -70,13 +70,14 @@ describe('conformance/sse', () => {
   it('has all of its cases', () => expect(cases.length).toBeGreaterThanOrEqual(150));
 
   for (const test of cases) {
-    it(test.name, () => {
+    it(test.name, { timeout: 60_000 }, () => {
+      const large = bytes(test).length > 100_000;
       run(test, () => Infinity);
-      if (bytes(test).length < 100_000) run(test, () => 1);
+      run(test, () => 1);
       run(test, () => 2);
-      for (let seed = 0; seed < 20; seed++) {
+      for (let seed = 0; seed < (large ? 2 : 20); seed++) {
         const draw = random(seed);
-        run(test, () => Math.floor(draw() * 7) + 1);
+        run(test, () => Math.floor(draw() * (large ? 9_999 : 7)) + 1);
       }
     });
   }

@@ -87,18 +87,22 @@ describe('many on one connection', () => {
     client.subscribe('a');
     const stream = await server.stream();
     await settle();
+    const changed = client.subscribe('a');
+    const c = record(changed);
+    await settle();
     let answer = (_: object) => {};
     server.script(() => new Promise((resolve) => {
       answer = (body) => resolve({ body });
     }));
     const b = record(client.subscribe('b'));
+    changed.change(['a', 'b']);
     await settle();
     stream.event({ id: 'e-6', topic: 'b', data: '6' });
     await settle();
-    expect(b).toEqual([]);
+    expect([b, c]).toEqual([[], []]);
     answer({ after: 'e-5' });
     await settle();
-    expect(b).toEqual(['6']);
+    expect([b, c]).toEqual([['6'], ['6']]);
   });
 
   it('refuses the topics that cannot be had, and keeps the others', async () => {
