@@ -53,8 +53,17 @@ export default defineConfig({
   server: {
     // `npx vite` beside a running `tidings dev`: pages from here, everything else from there.
     proxy: Object.fromEntries(
-      ['topics', 'events', 'publish', 'connections', 'schedules', 'answers', 'v1', 'ws', 'metrics']
-        .map((path) => [`/${path}`, { target: server, ws: path === 'ws' }]),
+      [
+        'topics',
+        'events',
+        'publish',
+        'connections',
+        'schedules',
+        'answers',
+        'v1',
+        'ws',
+        'metrics',
+      ].map((path) => [`/${path}`, { target: server, ws: path === 'ws' }]),
     ),
   },
 });

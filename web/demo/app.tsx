@@ -89,9 +89,7 @@ export function App() {
       <aside
         className={cx(
           'border-line bg-paper lg:sticky lg:top-0 lg:flex lg:h-dvh lg:flex-col lg:border-r',
-          open
-            ? 'fixed inset-x-0 top-14.5 bottom-0 z-20 flex flex-col overflow-y-auto'
-            : 'hidden',
+          open ? 'fixed inset-x-0 top-14.5 bottom-0 z-20 flex flex-col overflow-y-auto' : 'hidden',
         )}
       >
         <div className="hidden px-5 pt-6 pb-5 lg:block">

@@ -29,11 +29,23 @@ export const pathOf = (name: PageName): string => `/demo/${name}`;
 /** What the pages are called, and in one line what they show. */
 export const pageTexts = texts(
   {
-    chat: { name: 'AI chat', line: 'An answer that survives the tunnel, the reload, the second tab' },
+    chat: {
+      name: 'AI chat',
+      line: 'An answer that survives the tunnel, the reload, the second tab',
+    },
     rooms: { name: 'Group chat', line: 'Nothing twice, nothing lost, while you pull the plug' },
-    document: { name: 'Shared document', line: 'Edit together; be reminded; catch up on what you missed' },
-    prices: { name: 'Live prices', line: '5,000 updates a second, and a slow tab that is never late' },
-    compare: { name: 'SSE or WebSocket?', line: 'Both at once on the same topics, measured here and now' },
+    document: {
+      name: 'Shared document',
+      line: 'Edit together; be reminded; catch up on what you missed',
+    },
+    prices: {
+      name: 'Live prices',
+      line: '5,000 updates a second, and a slow tab that is never late',
+    },
+    compare: {
+      name: 'SSE or WebSocket?',
+      line: 'Both at once on the same topics, measured here and now',
+    },
   },
   {
     chat: { name: 'AI 對話', line: '進隧道、重新整理、開第二個分頁，回答都還在' },

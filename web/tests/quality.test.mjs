@@ -90,8 +90,14 @@ test('the keyboard alone leads from the first screen to an answer that is stoppe
     await page.keyboard.type('Why?');
     await page.keyboard.press('Enter');
     await page.locator('[data-phase="streaming"]').waitFor();
-    await reach(page, (focus) => focus.label === 'Stop generating' || focus.text === 'Stop generating');
-    assert.notEqual(await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle), 'none');
+    await reach(
+      page,
+      (focus) => focus.label === 'Stop generating' || focus.text === 'Stop generating',
+    );
+    assert.notEqual(
+      await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle),
+      'none',
+    );
     await page.keyboard.press('Enter');
     await page.locator('[data-phase="cancelled"]').waitFor();
     // Tabs: arrows move.
@@ -122,7 +128,8 @@ async function reach(page, wanted) {
 test('the language and the colours can be chosen, and are remembered', async () => {
   await visit({ locale: 'en-US', colorScheme: 'light' }, async (page) => {
     await page.goto('/');
-    const ground = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+    const ground = () =>
+      page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
     const light = await ground();
     await page.getByRole('button', { name: '中文' }).last().click();
     await page.getByRole('heading', { name: '即時串流，記得你讀到哪裡。' }).waitFor();

@@ -6,11 +6,14 @@ const patient = { timeout: PATIENCE_MS };
 export const scenes = {
   async landing(page) {
     await page.goto('/');
+    await page.waitForTimeout(4_500);
+    await page.locator('ol ~ div button').last().click();
     await page.waitForTimeout(3_500);
   },
   async chat(page, language) {
     await page.goto('/demo/chat');
-    const ask = language === 'zh' ? '一個回答怎麼撐過隧道？' : 'How can an answer survive a tunnel?';
+    const ask =
+      language === 'zh' ? '一個回答怎麼撐過隧道？' : 'How can an answer survive a tunnel?';
     await page.getByRole('button', { name: ask }).click(patient);
     await page.waitForTimeout(2_500);
     await page.locator('button.bg-cut:visible').first().click();
@@ -35,7 +38,7 @@ export const scenes = {
   },
   async document(page) {
     await page.goto('/demo/document');
-    await page.waitForTimeout(7_500);
+    await page.waitForTimeout(12_000);
     await page.locator('form button[type=submit]').click();
     await page.waitForTimeout(300);
     await page.locator('button.bg-cut:visible').first().click();

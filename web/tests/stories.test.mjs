@@ -55,7 +55,10 @@ const condition = (page, is) => page.locator(`[data-condition="${is}"]`).waitFor
 story('an answer goes on at the next word after a cut', '/demo/chat', async (page) => {
   await ask(page);
   await until(page, 'pieces', (pieces) => pieces > 20);
-  await page.getByRole('button', { name: /Cut the network/ }).first().click();
+  await page
+    .getByRole('button', { name: /Cut the network/ })
+    .first()
+    .click();
   await condition(page, 'cut');
   const held = await figure(page, 'pieces');
   const replayed = await until(page, 'replayed', (pieces) => pieces > 0);
@@ -67,20 +70,24 @@ story('an answer goes on at the next word after a cut', '/demo/chat', async (pag
   assert.ok((await page.locator('[data-resumed]').count()) > 0, 'where it went on is marked');
 });
 
-story('an answer outlives a reload, and a second tab reads along', '/demo/chat', async (page, context) => {
-  await ask(page);
-  await until(page, 'pieces', (pieces) => pieces > 20);
-  await page.reload();
-  await until(page, 'replayed', (pieces) => pieces > 20);
-  const second = await context.newPage();
-  await second.goto('/demo/chat');
-  for (const tab of [page, second]) {
-    await tab.locator('[data-verdict]').waitFor({ timeout: PATIENCE_MS });
-    assert.match(await tab.locator('[data-verdict]').textContent(), /identical/);
-  }
-  const text = (tab) => tab.locator('.prose').innerText();
-  assert.equal(await text(page), await text(second));
-});
+story(
+  'an answer outlives a reload, and a second tab reads along',
+  '/demo/chat',
+  async (page, context) => {
+    await ask(page);
+    await until(page, 'pieces', (pieces) => pieces > 20);
+    await page.reload();
+    await until(page, 'replayed', (pieces) => pieces > 20);
+    const second = await context.newPage();
+    await second.goto('/demo/chat');
+    for (const tab of [page, second]) {
+      await tab.locator('[data-verdict]').waitFor({ timeout: PATIENCE_MS });
+      assert.match(await tab.locator('[data-verdict]').textContent(), /identical/);
+    }
+    const text = (tab) => tab.locator('.prose').innerText();
+    assert.equal(await text(page), await text(second));
+  },
+);
 
 story('stopping ends the answer for everybody', '/demo/chat', async (page, context) => {
   await ask(page);
@@ -94,14 +101,18 @@ story('stopping ends the answer for everybody', '/demo/chat', async (page, conte
   }
 });
 
-story('a crash of the server ends an answer with an error, never half', '/demo/chat', async (page) => {
-  await ask(page);
-  await until(page, 'pieces', (pieces) => pieces > 10);
-  await server.kill();
-  await condition(page, 'waiting');
-  await server.start();
-  await page.locator('[data-phase="error"]').waitFor();
-});
+story(
+  'a crash of the server ends an answer with an error, never half',
+  '/demo/chat',
+  async (page) => {
+    await ask(page);
+    await until(page, 'pieces', (pieces) => pieces > 10);
+    await server.kill();
+    await condition(page, 'waiting');
+    await server.start();
+    await page.locator('[data-phase="error"]').waitFor();
+  },
+);
 
 story('200 tokens a second do not stutter', '/demo/chat', async (page) => {
   await page.getByText('200 tokens/s').click();
@@ -125,44 +136,57 @@ story('200 tokens a second do not stutter', '/demo/chat', async (page) => {
 story('rooms: written in the tunnel, nothing lost, nothing twice', '/demo/rooms', async (page) => {
   const box = page.getByRole('textbox');
   await condition(page, 'live');
-  await box.fill('before the tunnel');
+  await box.fill('written with a network');
   await box.press('Enter');
-  await page.locator('[data-message="kept"]', { hasText: 'before the tunnel' }).waitFor();
-  await page.getByRole('button', { name: /Cut the network/ }).first().click();
-  await box.fill('in the tunnel');
+  await page.locator('[data-message="kept"]', { hasText: 'written with a network' }).waitFor();
+  await page
+    .getByRole('button', { name: /Cut the network/ })
+    .first()
+    .click();
+  await box.fill('written without a network');
   await box.press('Enter');
-  await page.locator('[data-message="pending"]', { hasText: 'in the tunnel' }).waitFor();
-  await page.locator('[data-message="kept"]', { hasText: 'in the tunnel' }).waitFor();
+  await page
+    .locator('[data-message="pending"]', { hasText: 'written without a network' })
+    .waitFor();
+  await page.locator('[data-message="kept"]', { hasText: 'written without a network' }).waitFor();
   await until(page, 'replayed', (count) => count > 0);
-  assert.equal(await page.locator('article', { hasText: 'in the tunnel' }).count(), 1);
+  assert.equal(await page.locator('article', { hasText: 'written without a network' }).count(), 1);
   assert.equal(await figure(page, 'lost'), 0);
   assert.equal(await figure(page, 'twice'), 0);
 });
 
-story('rooms: a server that is killed and comes back loses nothing', '/demo/rooms', async (page) => {
-  await condition(page, 'live');
-  await until(page, 'received', (count) => count > 2);
-  await server.kill();
-  await condition(page, 'waiting');
-  await server.start();
-  await condition(page, 'live');
-  const had = await figure(page, 'received');
-  await until(page, 'received', (count) => count > had + 2);
-  assert.equal(await figure(page, 'lost'), 0);
-  assert.equal(await figure(page, 'twice'), 0);
-});
+story(
+  'rooms: a server that is killed and comes back loses nothing',
+  '/demo/rooms',
+  async (page) => {
+    await condition(page, 'live');
+    await until(page, 'received', (count) => count > 2);
+    await server.kill();
+    await condition(page, 'waiting');
+    await server.start();
+    await condition(page, 'live');
+    const had = await figure(page, 'received');
+    await until(page, 'received', (count) => count > had + 2);
+    assert.equal(await figure(page, 'lost'), 0);
+    assert.equal(await figure(page, 'twice'), 0);
+  },
+);
 
-story('rooms: two tabs are two people, and see each other type', '/demo/rooms', async (page, context) => {
-  await page.getByRole('switch').click();
-  const second = await context.newPage();
-  await second.goto('/demo/rooms');
-  await second.getByRole('switch').click();
-  await condition(second, 'live');
-  await second.getByRole('textbox').pressSequentially('Good morning');
-  await page.getByText('is typing').waitFor();
-  await second.keyboard.press('Enter');
-  await page.locator('[data-message="kept"]', { hasText: 'Good morning' }).waitFor();
-});
+story(
+  'rooms: two tabs are two people, and see each other type',
+  '/demo/rooms',
+  async (page, context) => {
+    await page.getByRole('switch').click();
+    const second = await context.newPage();
+    await second.goto('/demo/rooms');
+    await second.getByRole('switch').click();
+    await condition(second, 'live');
+    await second.getByRole('textbox').pressSequentially('Good morning');
+    await page.getByText('is typing').waitFor();
+    await second.keyboard.press('Enter');
+    await page.locator('[data-message="kept"]', { hasText: 'Good morning' }).waitFor();
+  },
+);
 
 story('rooms: history is read while scrolling, few of it is drawn', '/demo/rooms', async (page) => {
   await page.getByRole('switch').click();
@@ -187,46 +211,56 @@ story('rooms: history is read while scrolling, few of it is drawn', '/demo/rooms
   assert.ok((await list.locator('article').count()) < 60, 'only what is in sight is drawn');
 });
 
-story('document: a second reader sees it, a reminder waits', '/demo/document', async (page, context) => {
-  await page.getByRole('switch').click();
-  const text = page.getByRole('textbox', { name: 'The shared text' });
-  await text.fill('# Tides\n');
-  await text.press('End');
-  const second = await context.newPage();
-  await second.goto('/demo/document');
-  await second.getByRole('switch').click();
-  const other = second.getByRole('textbox', { name: 'The shared text' });
-  await second.waitForFunction(() => document.querySelector('textarea')?.value.includes('# Tides'));
-  await other.press('Control+End');
-  await other.pressSequentially('written elsewhere');
-  await page.waitForFunction(() =>
-    document.querySelector('textarea')?.value.includes('written elsewhere'),
-  );
-  await page.locator('[data-notice="edit"]').first().waitFor();
-  await page.getByRole('button', { name: 'Set the reminder' }).click();
-  await page.getByRole('button', { name: /Step away/ }).click();
-  await condition(page, 'cut');
-  await page.locator('[data-digest]').waitFor();
-  await page.locator('[data-notice="reminder"]', { hasText: 'while you were away' }).waitFor();
-});
+story(
+  'document: a second reader sees it, a reminder waits',
+  '/demo/document',
+  async (page, context) => {
+    await page.getByRole('switch').click();
+    const text = page.getByRole('textbox', { name: 'The shared text' });
+    await text.fill('# Tides\n');
+    await text.press('End');
+    const second = await context.newPage();
+    await second.goto('/demo/document');
+    await second.getByRole('switch').click();
+    const other = second.getByRole('textbox', { name: 'The shared text' });
+    await second.waitForFunction(() =>
+      document.querySelector('textarea')?.value.includes('# Tides'),
+    );
+    await other.press('Control+End');
+    await other.pressSequentially('written elsewhere');
+    await page.waitForFunction(() =>
+      document.querySelector('textarea')?.value.includes('written elsewhere'),
+    );
+    await page.locator('[data-notice="edit"]').first().waitFor();
+    await page.getByRole('button', { name: 'Set the reminder' }).click();
+    await page.getByRole('button', { name: /Step away/ }).click();
+    await condition(page, 'cut');
+    await page.locator('[data-digest]').waitFor();
+    await page.locator('[data-notice="reminder"]', { hasText: 'while you were away' }).waitFor();
+  },
+);
 
-story('prices: a slow tab is late without conflation, and not with it', '/demo/prices', async (page) => {
-  const [rate, limit] = await page.getByRole('slider').all();
-  await until(page, 'read', (read) => read > 50);
-  await rate.fill('4');
-  await until(page, 'source', (source) => source > 600);
-  await limit.fill('3');
-  await until(page, 'spared', (spared) => spared > 300);
-  const fresh = await age(page);
-  await page.getByRole('switch').click();
-  const end = Date.now() + PATIENCE_MS;
-  while ((await age(page)) < 4_000) {
-    assert.ok(Date.now() < end, 'it is never late');
-    await page.waitForTimeout(200);
-  }
-  assert.ok(fresh < 4_000, `${fresh} ms`);
-  console.log(`    frames per second: ${await figure(page, 'frames')}`);
-});
+story(
+  'prices: a slow tab is late without conflation, and not with it',
+  '/demo/prices',
+  async (page) => {
+    const [rate, limit] = await page.getByRole('slider').all();
+    await until(page, 'read', (read) => read > 50);
+    await rate.fill('4');
+    await until(page, 'source', (source) => source > 600);
+    await limit.fill('3');
+    await until(page, 'spared', (spared) => spared > 300);
+    const fresh = await age(page);
+    await page.getByRole('switch').click();
+    const end = Date.now() + PATIENCE_MS;
+    while ((await age(page)) < 4_000) {
+      assert.ok(Date.now() < end, 'it is never late');
+      await page.waitForTimeout(200);
+    }
+    assert.ok(fresh < 4_000, `${fresh} ms`);
+    console.log(`    frames per second: ${await figure(page, 'frames')}`);
+  },
+);
 
 /** The age of a price that is shown, in milliseconds. */
 async function age(page) {
@@ -234,30 +268,38 @@ async function age(page) {
   return Number(/[\d.,]+/.exec(shown)[0].replace(',', '')) * (/ms/.test(shown) ? 1 : 1_000);
 }
 
-story('SSE and WebSocket: the same comes over both, also after a cut', '/demo/compare', async (page) => {
-  await until(page, 'sse-messages', (count) => count > 25);
-  await until(page, 'ws-messages', (count) => count > 25);
-  await page.getByRole('button', { name: /Cut both/ }).click();
-  await condition(page, 'cut');
-  await until(page, 'sse-live', (ms) => ms > 0);
-  await until(page, 'ws-live', (ms) => ms > 0);
-  for (const lane of ['sse', 'ws']) {
-    assert.equal(await figure(page, `${lane}-lost`), 0);
-    assert.equal(await figure(page, `${lane}-twice`), 0);
-  }
-  const claim = page.locator('[data-claim="H8"]');
-  assert.match(await claim.textContent(), /measured here/);
-  // Without resuming both lose what was said during the cut.
-  await page.getByRole('switch').click();
-  await page.getByRole('button', { name: /Cut both/ }).click();
-  for (const lane of ['sse', 'ws']) await until(page, `${lane}-lost`, (lost) => lost > 10);
-});
+story(
+  'SSE and WebSocket: the same comes over both, also after a cut',
+  '/demo/compare',
+  async (page) => {
+    await until(page, 'sse-messages', (count) => count > 25);
+    await until(page, 'ws-messages', (count) => count > 25);
+    await page.getByRole('button', { name: /Cut both/ }).click();
+    await condition(page, 'cut');
+    await until(page, 'sse-live', (ms) => ms > 0);
+    await until(page, 'ws-live', (ms) => ms > 0);
+    for (const lane of ['sse', 'ws']) {
+      assert.equal(await figure(page, `${lane}-lost`), 0);
+      assert.equal(await figure(page, `${lane}-twice`), 0);
+    }
+    const claim = page.locator('[data-claim="H8"]');
+    assert.match(await claim.textContent(), /measured here/);
+    // Without resuming both lose what was said during the cut.
+    await page.getByRole('switch').click();
+    await page.getByRole('button', { name: /Cut both/ }).click();
+    for (const lane of ['sse', 'ws']) await until(page, `${lane}-lost`, (lost) => lost > 10);
+  },
+);
 
-story('the first screen: a reader who is cut off falls behind, and catches up', '/', async (page) => {
-  await page.getByRole('button', { name: 'Cut off: Train' }).click();
-  await page.getByText(/[3-9] behind/).waitFor();
-  await page.getByRole('button', { name: 'Connect: Train' }).click();
-  await page.waitForFunction(
-    () => (document.body.innerText.match(/up to date/g) ?? []).length === 3,
-  );
-});
+story(
+  'the first screen: a reader who is cut off falls behind, and catches up',
+  '/',
+  async (page) => {
+    await page.getByRole('button', { name: 'Cut off: Train' }).click();
+    await page.getByText(/[3-9] behind/).waitFor();
+    await page.getByRole('button', { name: 'Connect: Train' }).click();
+    await page.waitForFunction(
+      () => (document.body.innerText.match(/up to date/g) ?? []).length === 3,
+    );
+  },
+);

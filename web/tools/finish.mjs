@@ -29,7 +29,11 @@ for (const file of files(dist)) {
     writeFileSync(`${file}.gz`, gzip);
     writeFileSync(`${file}.br`, brotli);
   }
-  sizes.set(relative(dist, file), { plain: bytes.length, gzip: gzip.length, brotli: brotli.length });
+  sizes.set(relative(dist, file), {
+    plain: bytes.length,
+    gzip: gzip.length,
+    brotli: brotli.length,
+  });
 }
 
 const shown = (bytes) => `${(bytes / 1000).toFixed(1).padStart(7)} kB`;

@@ -33,7 +33,10 @@ const words = texts(
     see: 'Five stories to break',
     facts: [
       ['Durable, then visible', 'No reader sees what a crash could take back.'],
-      ['Never a silent gap', 'Everything after your id, once, in order; or it says what is missing.'],
+      [
+        'Never a silent gap',
+        'Everything after your id, once, in order; or it says what is missing.',
+      ],
       ['A slow reader harms nobody', 'A reader is a position and a socket: 0.2 KiB, no queue.'],
     ],
   },
@@ -100,7 +103,7 @@ class Trio {
     };
     const timer = setInterval(() => void publish().catch(() => undefined), BEAT_MS);
     this.#networks.forEach((network, index) => {
-      const client = connect(network);
+      const client = connect(network, 'pause');
       const reader = this.readers[index];
       client.subscribe(topic, { history: 'all' }).on('event', () => {
         reader?.update((now) => ({ ...now, at: now.at + 1 }));
@@ -157,9 +160,9 @@ export function Landing() {
         <Picture />
       </div>
       <h2 className="mt-12 mb-3 text-base font-semibold">{say.see}</h2>
-      <ul className="grid gap-3 sm:grid-cols-2 lg:grid-cols-3">
-        {pages.map(({ name, icon }) => (
-          <li key={name}>
+      <ul className="grid gap-3 sm:grid-cols-2 lg:grid-cols-6">
+        {pages.map(({ name, icon }, index) => (
+          <li key={name} className={index < 3 ? 'lg:col-span-2' : 'lg:col-span-3'}>
             <Link
               href={pathOf(name)}
               className="group flex h-full gap-3.5 rounded-card border border-line bg-surface p-4 shadow-card transition-colors hover:border-edge"
@@ -176,7 +179,10 @@ export function Landing() {
         ))}
       </ul>
       <div className="mt-8 grid gap-5 lg:grid-cols-2">
-        <Sample title={say.publish} text={`curl ${location.origin}/topics/hello -d 'Hello, world'`} />
+        <Sample
+          title={say.publish}
+          text={`curl ${location.origin}/topics/hello -d 'Hello, world'`}
+        />
         <Sample title={say.follow} text={`curl -N ${location.origin}/topics/hello?last=1`} />
       </div>
       <dl className="mt-9 grid gap-x-8 gap-y-5 sm:grid-cols-3">

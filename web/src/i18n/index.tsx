@@ -7,7 +7,11 @@ import { createContext, useContext, useMemo, useState, type ReactNode } from 're
 export type Language = 'en' | 'zh';
 
 /** A text: words, or words that depend on something. */
-type Entry = string | ((...values: never[]) => string) | readonly Entry[] | { [key: string]: Entry };
+type Entry =
+  | string
+  | ((...values: never[]) => string)
+  | readonly Entry[]
+  | { [key: string]: Entry };
 
 type Shape<T> = T extends string
   ? string

@@ -3,15 +3,17 @@
 import { createClient, type Client, type ConnectionState } from '@tidings/client';
 import type { Network } from './network';
 
-/** A client of the server that this page came from. */
-export function connect(network: Network): Client {
+/**
+ * A client of the server that this page came from. Browsers keep six connections to a server over
+ * HTTP/1.1, for all tabs together: what nobody looks at can `pause` while its tab is hidden.
+ */
+export function connect(network: Network, visibility: 'keep' | 'pause' = 'keep'): Client {
   return createClient({
     url: location.origin,
     fetch: network.fetch,
     // The server is next door: a long wait would only hide what is to be seen.
     retry: { min: 200, max: 2_000 },
-    // A page that is left for another of the demo is gone for good.
-    visibility: 'keep',
+    visibility,
   });
 }
 
@@ -34,4 +36,25 @@ export function conditionOf(
     default:
       return 'idle';
   }
+}
+
+/**
+ * Runs something in one tab at a time, until the function that is returned is called: scripted
+ * company is for the visitor, not for each of his tabs.
+ */
+export function inOneTab(name: string, run: () => () => void): () => void {
+  const left = new AbortController();
+  const hold = () =>
+    new Promise<void>((resolve) => {
+      const stop = run();
+      left.signal.addEventListener('abort', () => {
+        stop();
+        resolve();
+      });
+    });
+  const options = { signal: left.signal };
+  navigator.locks
+    .request(`tidings-${name}`, options, () => (left.signal.aborted ? undefined : hold()))
+    .catch(() => undefined);
+  return () => left.abort();
 }

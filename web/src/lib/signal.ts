@@ -34,7 +34,7 @@ export class Signal<T> {
 }
 
 /** The value of the moment. */
-export const useSignal = <T,>(signal: Signal<T>): T =>
+export const useSignal = <T>(signal: Signal<T>): T =>
   useSyncExternalStore(signal.subscribe, signal.get, signal.get);
 
 /**

@@ -8,9 +8,7 @@ export type Theme = 'system' | 'light' | 'dark';
 const stored = document.documentElement.dataset['theme'];
 
 /** The theme of the moment. */
-export const theme = new Signal<Theme>(
-  stored === 'light' || stored === 'dark' ? stored : 'system',
-);
+export const theme = new Signal<Theme>(stored === 'light' || stored === 'dark' ? stored : 'system');
 
 /** Chooses a theme, and remembers it. */
 export function chooseTheme(next: Theme): void {

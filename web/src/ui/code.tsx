@@ -4,10 +4,7 @@ import { useEffect, useState } from 'react';
 import { texts, useText } from '../i18n';
 import { Button } from './button';
 
-const words = texts(
-  { copy: 'Copy', copied: 'Copied' },
-  { copy: '複製', copied: '已複製' },
-);
+const words = texts({ copy: 'Copy', copied: 'Copied' }, { copy: '複製', copied: '已複製' });
 
 /** A listing with a button that copies it. */
 export function Code({ text, label }: { text: string; label: string }) {

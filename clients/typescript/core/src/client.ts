@@ -5,26 +5,20 @@
  * theirs of what comes.
  */
 
-import { backoff } from './backoff.js';
 import { Connection } from './connection.js';
 import { Emitter } from './emitter.js';
 import { TidingsError } from './errors.js';
-import type { Joined, Link, LinkContext, LinkHandler, LinkRequest, Wanted } from './link.js';
-import { checkTopic, checkTopics, covers, isPattern, request, time, topicPath } from './names.js';
-import { watchPage } from './page.js';
+import { load } from './lazy.js';
+import type { Joined, Link, LinkContext, LinkHandler, Wanted } from './link.js';
+import { checkTopics, covers, isPattern } from './names.js';
 import { MAX_EVENT_BYTES } from './parser.js';
-import { Sub, toEvent, type Host, type Incoming, type WirePage } from './subscription.js';
-import { asError, Transport } from './transport.js';
+import type { Requests } from './requests.js';
+import { Sub, type Host, type Incoming, type Reading } from './subscription.js';
+import { Transport } from './transport.js';
 import type {
   Client, ClientEvents, ClientOptions, Clock, ConnectionState, HistoryOptions, Page, Parse,
-  PublishOptions, ReadyState, Receipt, StateChange, SubscribeOptions, Subscription, WireEvent,
+  ReadyState, Receipt, StateChange, SubscribeOptions, Subscription, WireEvent,
 } from './types.js';
-
-/** Attempts of a publish or a page of history, unless `retry.attempts` says otherwise. */
-const ATTEMPTS_MAX = 5;
-
-/** Pages of history that are read at once: a browser has six connections to an HTTP/1.1 server. */
-const PAGES_MAX = 3;
 
 const systemClock: Clock = {
   now: () => Date.now(),
@@ -36,10 +30,6 @@ const systemClock: Clock = {
 /** `parse` for topics whose data is JSON. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
 export const json: Parse<any> = (data) => JSON.parse(data);
-
-/** Need not be secret; `crypto.randomUUID` is there on secure pages only. */
-const uniqueKey = () =>
-  [1, 2, 3].map(() => Math.random().toString(36).slice(2)).join('');
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
 type AnySub = Sub<any>;
@@ -56,11 +46,9 @@ class TidingsClient extends Emitter<ClientEvents> implements Host {
   #byTopic: Map<string, AnySub[]> | undefined;
   #joined = new Set<string>();
   #flushing = false;
-  #pages = 0;
-  #waiting: (() => void)[] = [];
-  #unwatch: (() => void) | undefined;
-  #hideTimer: unknown;
-  #closed = false;
+  #requests: Requests | undefined;
+  #watching = false;
+  #over = new AbortController();
 
   constructor(options: ClientOptions) {
     super();
@@ -86,6 +74,10 @@ class TidingsClient extends Emitter<ClientEvents> implements Host {
       connect: (handler) => new Connection(this.#context, handler),
     };
     this.#transport = new Transport(this.#context);
+  }
+
+  get #closed(): boolean {
+    return this.#over.signal.aborted;
   }
 
   get state(): ConnectionState {
@@ -128,11 +120,9 @@ class TidingsClient extends Emitter<ClientEvents> implements Host {
 
   close(): void {
     if (this.#closed) return;
-    this.#closed = true;
+    this.#over.abort();
     for (const sub of this.#subs) sub.close();
     this.#link?.close();
-    this.#unwatch?.();
-    this.#context.clock.clearTimeout(this.#hideTimer);
     this.#setState({ state: 'closed' });
   }
 
@@ -140,122 +130,28 @@ class TidingsClient extends Emitter<ClientEvents> implements Host {
     this.close();
   }
 
-  async publish(
-    topic: string,
-    data: string | Uint8Array | object,
-    options: PublishOptions = {},
-  ): Promise<Receipt> {
-    const { type, key, ttl, at, delay, expect, id, end } = options;
-    const { idempotencyKey, keepalive, signal } = options;
-    const query: [string, string][] = [];
-    const add = (name: string, value: Date | string | number | undefined) => {
-      if (value !== undefined) query.push([name, time(value)]);
-    };
-    add('type', type);
-    add('key', key);
-    add('ttl', ttl);
-    add('at', at);
-    add('delay', delay);
-    add('expect', expect);
-    add('publisher-id', id);
-    add('end', end);
-    const plain = typeof data === 'string' || data instanceof Uint8Array;
-    const answer = await this.#call<Partial<Receipt>>(
-      {
-        method: 'POST',
-        path: topicPath(checkTopic(topic)),
-        query,
-        headers: {
-          ...(!plain && { 'Content-Type': 'application/json' }),
-          'Idempotency-Key': idempotencyKey ?? uniqueKey(),
-        },
-        body: plain ? (data as BodyInit) : JSON.stringify(data),
-        ...(keepalive && { keepalive }),
-      },
-      signal,
-    );
-    return { id: '', topic, duplicate: false, ...answer };
+  /** The second chunk and what of it belongs to this client, as soon as it is there. */
+  async #rest(signal?: AbortSignal, attempts?: number) {
+    const rest = await load(this.#context, signal, attempts);
+    this.#requests ??= new rest.Requests(this.#context);
+    return { ...rest, requests: this.#requests };
+  }
+
+  async publish(...args: Parameters<Requests['publish']>): Promise<Receipt> {
+    return (await this.#rest(args[2]?.signal)).requests.publish(...args);
   }
 
   async history<T>(
     topics: string | readonly string[],
-    options: HistoryOptions & { parse?: Parse<T> } = {},
+    options?: HistoryOptions & { parse?: Parse<T> },
   ): Promise<Page<T>> {
-    const { after, before, last, earliest, since, limit, signal } = options;
-    const query: [string, string][] = [];
-    const add = (name: string, value: string | undefined) => {
-      if (value !== undefined) query.push([name, value]);
-    };
-    add('after', after);
-    add('before', before);
-    add('last', last?.toString());
-    add('since', since === undefined ? since : time(since));
-    add('from', earliest ? 'earliest' : undefined);
-    add('limit', limit?.toString());
-    const ask = request(checkTopics(topics), query, 'application/json');
-    const page = await this.#call<WirePage>(ask, signal);
-    const parse = options.parse ?? (this.parse as Parse<T> | undefined);
-    return { ...page, events: page.events.map((event) => toEvent(event, parse)) };
+    return (await this.#rest(options?.signal)).requests.history(topics, options);
   }
 
   /** See {@link Host}. */
-  async page(
-    topics: readonly string[],
-    query: [string, string][],
-    signal: AbortSignal,
-  ): Promise<WirePage> {
-    if (this.#pages >= PAGES_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    else this.#pages++;
-    try {
-      const ask = request(topics, query, 'application/json');
-      return await this.#call<WirePage>(ask, signal, this.#context.retry.attempts);
-    } catch (error) {
-      // A topic begins with its first event; there may be none yet.
-      if ((error as TidingsError).code !== 'topic-not-found') throw error;
-      const at = query.find(([name]) => name === 'lastEventId');
-      return { events: [], next: at?.[1] ?? 'earliest', more: false, gap: null };
-    } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#pages--;
-    }
-  }
-
-  /** Sends a request until it is answered with something that is worth having. */
-  async #call<T>(
-    ask: LinkRequest,
-    signal: AbortSignal | undefined,
-    attempts = this.#context.options.retry?.attempts ?? ATTEMPTS_MAX,
-  ): Promise<T> {
-    const { clock } = this.#context;
-    for (let attempt = 1; ; attempt++) {
-      // Of this attempt alone, so that one that is given up is ended.
-      const controller = new AbortController();
-      const abort = () => controller.abort(signal?.reason);
-      if (signal?.aborted) abort();
-      signal?.addEventListener('abort', abort);
-      try {
-        const response = await this.#transport.send({ ...ask, signal: controller.signal });
-        return (await response.json()) as T;
-      } catch (thrown) {
-        const error = asError(thrown, controller.signal);
-        controller.abort();
-        if (!error.retryable || attempt >= attempts) {
-          Object.defineProperty(error, 'attempt', { value: attempt });
-          throw error;
-        }
-        const wait = backoff(this.#context, attempt, error.retryAfter);
-        await new Promise<void>((resolve) => {
-          const timer = clock.setTimeout(resolve, wait);
-          signal?.addEventListener('abort', () => {
-            clock.clearTimeout(timer);
-            resolve();
-          }, { once: true });
-        });
-      } finally {
-        signal?.removeEventListener('abort', abort);
-      }
-    }
+  async read(reading: Reading): Promise<void> {
+    const { read, requests } = await this.#rest(reading.signal, this.#context.retry.attempts);
+    return read(requests, reading);
   }
 
   /** See {@link Host}: the next microtask tells the link, once for all changes. */
@@ -278,7 +174,6 @@ class TidingsClient extends Emitter<ClientEvents> implements Host {
       }
     }
     for (const topic of this.#joined) if (!wanted.has(topic)) this.#joined.delete(topic);
-    this.#watch(wanted.size > 0);
     if (!this.#link) {
       if (!wanted.size) return;
       const handler = this.#handler();
@@ -292,26 +187,6 @@ class TidingsClient extends Emitter<ClientEvents> implements Host {
       if (topics.length) sub.joined({ topics, after, direct: false });
     }
     this.#link.want([...wanted.values()]);
-  }
-
-  #watch(needed: boolean): void {
-    if (!needed || this.#unwatch) return;
-    const { visibility = 'keep' } = this.#context.options;
-    const { clock } = this.#context;
-    const pause = (paused: boolean) => {
-      clock.clearTimeout(this.#hideTimer);
-      this.#link?.pause(paused);
-    };
-    this.#unwatch = watchPage({
-      woken: () => this.check(),
-      putAway: () => pause(true),
-      shown: () => pause(false),
-      hidden: () => {
-        if (visibility === 'keep') return;
-        const wait = visibility === 'pause' ? 0 : visibility.pauseAfter;
-        this.#hideTimer = clock.setTimeout(() => pause(true), wait);
-      },
-    });
   }
 
   #handler(): LinkHandler {
@@ -378,9 +253,23 @@ class TidingsClient extends Emitter<ClientEvents> implements Host {
     for (const sub of subs) sub.push(item);
   }
 
+  /** Loads the second chunk when the first attempt was made: it should be there when it counts. */
+  async #watch(): Promise<void> {
+    if (this.#watching) return;
+    this.#watching = true;
+    const { signal } = this.#over;
+    try {
+      const { watchPage } = await load(this.#context, signal, Infinity);
+      if (!this.#closed) watchPage(this.#context, () => this.#link, signal);
+    } catch {
+      // It was closed meanwhile.
+    }
+  }
+
   #setState(change: StateChange): void {
     if (this.change.state === 'closed') return;
     this.change = change;
+    if (change.state !== 'connecting') void this.#watch();
     for (const sub of [...this.#subs]) sub.stateChanged();
     this.emit('state', change);
   }

@@ -12,11 +12,11 @@
  */
 
 import { backoff } from './backoff.js';
-import { TidingsError } from './errors.js';
+import { asError, TidingsError } from './errors.js';
 import type { Link, LinkContext, LinkHandler, Start, Wanted } from './link.js';
 import { apart, covers, request, startQuery } from './names.js';
 import { Parser, type SseEvent } from './parser.js';
-import { asError, isRetryable } from './transport.js';
+import { isRetryable } from './transport.js';
 import type { ConnectionState, EndReason, Gap, StateChange, WireEvent } from './types.js';
 
 /** How long a connection must have been open to count as healthy without an event, in ms. */

@@ -18,34 +18,33 @@ export function guarded(run: () => void): void {
 
 /** An `EventTarget` whose events are typed. The value is the event's `detail`. */
 export class Emitter<Events> extends EventTarget {
-  #listeners = new Map<keyof Events, Set<(value: never) => void>>();
-  #targets = new Set<string>();
+  /** How many listeners there are. Those of `addEventListener` stay counted. */
+  #heard: Record<string, number> = {};
 
-  on<K extends keyof Events>(type: K, listener: (value: Events[K]) => void): () => void {
-    let all = this.#listeners.get(type);
-    if (!all) this.#listeners.set(type, (all = new Set()));
+  on<K extends keyof Events & string>(type: K, listener: (value: Events[K]) => void): () => void {
     // Its own function, so that the same listener can be added twice.
-    const own = (value: Events[K]) => listener(value);
-    all.add(own);
-    return () => void all.delete(own);
+    let own: ((event: Event) => void) | undefined =
+      (event) => listener((event as CustomEvent<Events[K]>).detail);
+    this.addEventListener(type, own);
+    return () => {
+      if (!own) return;
+      this.removeEventListener(type, own);
+      this.#heard[type]!--;
+      own = undefined;
+    };
   }
 
   override addEventListener(...args: Parameters<EventTarget['addEventListener']>): void {
-    this.#targets.add(args[0]);
+    this.#heard[args[0]] = (this.#heard[args[0]] ?? 0) + 1;
     super.addEventListener(...args);
   }
 
   /** Whether somebody listens. */
   protected heard(type: keyof Events & string): boolean {
-    return !!this.#listeners.get(type)?.size || this.#targets.has(type);
+    return !!this.#heard[type];
   }
 
   protected emit<K extends keyof Events & string>(type: K, value: Events[K]): void {
-    for (const listener of [...(this.#listeners.get(type) ?? [])]) {
-      guarded(() => listener(value as never));
-    }
-    if (this.#targets.has(type)) {
-      this.dispatchEvent(Object.assign(new Event(type), { detail: value }));
-    }
+    if (this.heard(type)) this.dispatchEvent(Object.assign(new Event(type), { detail: value }));
   }
 }

@@ -39,22 +39,17 @@ export interface ErrorDetails {
  * without a code).
  */
 export class TidingsError extends Error {
-  readonly code: string;
-  readonly status: number | undefined;
-  readonly retryable: boolean;
-  readonly attempt: number | undefined;
-  readonly problem: Problem | undefined;
-  readonly retryAfter: number | undefined;
+  declare readonly code: string;
+  declare readonly status: number | undefined;
+  declare readonly retryable: boolean;
+  declare readonly attempt: number | undefined;
+  declare readonly problem: Problem | undefined;
+  declare readonly retryAfter: number | undefined;
 
-  constructor(code: string, message: string, details: ErrorDetails = {}) {
-    super(message, { cause: details.cause });
-    this.name = 'TidingsError';
-    this.code = code;
-    this.status = details.status;
-    this.retryable = details.retryable ?? false;
-    this.attempt = details.attempt;
-    this.problem = details.problem;
-    this.retryAfter = details.retryAfter;
+  constructor(code: string, message: string, { cause, ...details }: ErrorDetails = {}) {
+    super(message, { cause });
+    const retryable = !!details.retryable;
+    Object.assign(this, { ...details, name: 'TidingsError', code, retryable });
   }
 }
 
@@ -65,3 +60,14 @@ export class UnauthorizedError extends TidingsError {
     this.name = 'UnauthorizedError';
   }
 }
+
+/** Any error as one of ours. */
+export const asError = (error: unknown, signal?: AbortSignal): TidingsError =>
+  error instanceof TidingsError
+    ? error
+    : signal?.aborted
+      ? new TidingsError('aborted', 'aborted', { cause: signal.reason })
+      : new TidingsError('network', `no answer: ${String(error)}`, {
+          retryable: true,
+          cause: error,
+        });

@@ -1,36 +1,43 @@
 /** What happens to a page that concerns its connections: it is hidden, put away, woken up. */
 
-/** What to do then. */
-export interface PageHandlers {
-  /** Shown, resumed, or online again: connections may be dead without having said so. */
-  woken(): void;
-  hidden(): void;
-  shown(): void;
-  /** It goes away, perhaps into the back-forward cache; connections would keep it out of there. */
-  putAway(): void;
-}
+import type { Link, LinkContext } from './link.js';
 
-/** Calls these until the function that is returned is called; does nothing outside of a page. */
-export function watchPage({ woken, hidden, shown, putAway }: PageHandlers): () => void {
+/** Tells the link of a client of it, until the signal says that it is over. */
+export function watchPage(
+  { options, clock }: LinkContext,
+  link: () => Link | undefined,
+  over: AbortSignal,
+): void {
+  const { visibility = 'keep' } = options;
   const page = globalThis.document as Document | undefined;
-  const visibility = () => {
-    if (page?.visibilityState === 'hidden') return hidden();
-    shown();
+  let timer: unknown;
+  const pause = (paused: boolean) => {
+    clock.clearTimeout(timer);
+    link()?.pause(paused);
+  };
+  /** Connections may be dead without having said so. */
+  const woken = () => link()?.check();
+  const shown = () => {
+    pause(false);
     woken();
   };
-  const pageshow = () => {
-    shown();
-    woken();
+  const changed = () => {
+    if (page?.visibilityState !== 'hidden') return shown();
+    if (visibility === 'keep') return;
+    const wait = visibility === 'pause' ? 0 : visibility.pauseAfter;
+    timer = clock.setTimeout(() => pause(true), wait);
   };
   const all: [EventTarget | undefined, string, () => void][] = [
     [globalThis, 'online', woken],
-    [globalThis, 'pageshow', pageshow],
-    [globalThis, 'pagehide', putAway],
-    [page, 'visibilitychange', visibility],
+    [globalThis, 'pageshow', shown],
+    // Perhaps into the back-forward cache; connections would keep it out of there.
+    [globalThis, 'pagehide', () => pause(true)],
+    [page, 'visibilitychange', changed],
     [page, 'resume', woken],
   ];
   for (const [target, type, run] of all) target?.addEventListener?.(type, run);
-  return () => {
+  over.addEventListener('abort', () => {
+    clock.clearTimeout(timer);
     for (const [target, type, run] of all) target?.removeEventListener?.(type, run);
-  };
+  });
 }

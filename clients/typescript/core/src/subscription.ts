@@ -8,10 +8,9 @@
  */
 
 import { Emitter } from './emitter.js';
-import { TidingsError } from './errors.js';
+import { asError, TidingsError } from './errors.js';
 import type { Joined, Role, Start } from './link.js';
 import { checkTopics, covers, startQuery } from './names.js';
-import { asError } from './transport.js';
 import type {
   ConnectionState, End, Gap, Page, Parse, ReadyState, StateChange, SubscribeOptions, Subscription,
   SubscriptionEvents, TidingsEvent, WireEvent,
@@ -42,11 +41,28 @@ type Item<T> =
   | { error: TidingsError };
 
 /** Something to be read from history before the stream goes on. */
-interface Job {
+export interface Job {
   topics: readonly string[];
   query: [string, string][];
   /** The position up to which, itself included; empty: up to now. */
   through: string;
+}
+
+/** A job, and what its reading needs of the subscription. */
+export interface Reading {
+  /** Its `through` may move on meanwhile. */
+  readonly job: Job;
+  /** Events in a page, at most. */
+  readonly pageMax: number;
+  /** Aborts with the subscription. */
+  readonly signal: AbortSignal;
+  /** Whether nothing is wanted any more. */
+  isOver(): boolean;
+  /** The id of the event before which all that is read ends, if some had to be let go. */
+  before(): string;
+  /** Resolves when there is room for so many events. */
+  room(events: number): Promise<void>;
+  accept(item: Incoming): void;
 }
 
 /** A page as it comes. */
@@ -57,12 +73,8 @@ export interface Host {
   readonly change: StateChange;
   readonly role: Role;
   readonly parse: Parse<unknown> | undefined;
-  /** Reads a page, again and again until it is there. Rejects if that is hopeless. */
-  page(
-    topics: readonly string[],
-    query: [string, string][],
-    signal: AbortSignal,
-  ): Promise<WirePage>;
+  /** Reads from history what a job asks for. Rejects if that is hopeless. */
+  read(reading: Reading): Promise<void>;
   /** What it follows has changed, or it is over. */
   changed(): void;
 }
@@ -164,15 +176,6 @@ export class Sub<T> extends Emitter<SubscriptionEvents<T>> implements Subscripti
     for (const topic of this.#pending) if (!next.includes(topic)) this.#pending.delete(topic);
     this.topics = next;
     this.#host.changed();
-  }
-
-  override on<K extends keyof SubscriptionEvents<T>>(
-    type: K,
-    listener: (value: SubscriptionEvents<T>[K]) => void,
-  ): () => void {
-    const off = super.on(type, listener);
-    this.#pumpSoon();
-    return off;
   }
 
   override addEventListener(...args: Parameters<EventTarget['addEventListener']>): void {
@@ -396,7 +399,17 @@ export class Sub<T> extends Emitter<SubscriptionEvents<T>> implements Subscripti
     let job: Job | undefined;
     while ((job = this.#jobs[0])) {
       const all = job.topics === this.topics;
-      await this.#read(job, all);
+      await this.#host.read({
+        job,
+        pageMax: Math.max(1, Math.min(PAGE_MAX, this.#max >> 1)),
+        signal: this.#over.signal,
+        isOver: () => this.#ending,
+        before: () => (all ? this.#before : ''),
+        room: async (events) => {
+          while (this.#queue.length > this.#max - events && !this.#ending) await this.#changed();
+        },
+        accept: (item) => this.#accept(item, !all),
+      });
       if (this.#ending) return;
       this.#jobs.shift();
       if (this.#jobs.length || !this.#before) continue;
@@ -408,43 +421,6 @@ export class Sub<T> extends Emitter<SubscriptionEvents<T>> implements Subscripti
 
   #here(): [string, string][] {
     return this.#cursor ? [['lastEventId', this.#cursor]] : [];
-  }
-
-  /** Reads pages up to the event that is held back, or through a position. */
-  async #read(job: Job, all: boolean): Promise<void> {
-    const { signal } = this.#over;
-    const limit = Math.max(1, Math.min(PAGE_MAX, this.#max >> 1));
-    let { query } = job;
-    const ask = (bound: string, most: number) =>
-      this.#host.page(
-        job.topics,
-        [...query, ...(bound ? [['before', bound] as [string, string]] : []), ['limit', `${most}`]],
-        signal,
-      );
-    const take = (events: readonly WireEvent[]) => {
-      for (const event of events) {
-        this.#accept({ event }, !all);
-        const { end, id, topic } = event;
-        if (end && job.topics.includes(topic)) this.#accept({ end: { id, topic, reason: end } });
-      }
-    };
-    for (;;) {
-      while (this.#queue.length > this.#max - limit && !this.#ending) await this.#changed();
-      const bound = (all && this.#before) || job.through;
-      const page = await ask(bound, limit);
-      if (this.#ending) return;
-      if (page.gap) this.#accept({ gap: page.gap });
-      take(page.events);
-      query = [['lastEventId', page.next]];
-      if (page.more || bound !== ((all && this.#before) || job.through)) continue;
-      if (bound !== job.through || !bound) return;
-      // The page ends before the position: is the next event the one that is there?
-      const [last] = (await ask('', 1)).events;
-      if (this.#ending) return;
-      if (last?.id === bound) take([last]);
-      if (bound === job.through && !(all && this.#before)) return;
-      query = [['lastEventId', bound]];
-    }
   }
 
   /** Resolves when the queue, or what is in it, has changed. */

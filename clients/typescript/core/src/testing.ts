@@ -76,8 +76,9 @@ export class FakeClock implements Clock {
   }
 }
 
-/** Lets everything run that only waits for promises. */
+/** Lets everything run that only waits for promises, or for the client's second chunk. */
 export async function settle(): Promise<void> {
+  await import('./rest.js');
   for (let turn = 0; turn < 3; turn++) {
     await new Promise<void>((resolve) => {
       const { port1, port2 } = new MessageChannel();

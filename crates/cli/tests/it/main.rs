@@ -14,6 +14,7 @@ mod flask;
 mod help;
 mod interop;
 mod pages;
+mod prices;
 mod program;
 mod publish;
 mod raw;

@@ -79,7 +79,7 @@ fn counters_count() {
 }
 
 /// Every route that the tests of this suite speak to.
-const ROUTES: [(&str, &[&str]); 20] = [
+const ROUTES: [(&str, &[&str]); 19] = [
     ("/topics/{topic}", &["post", "get", "head", "put", "delete"]),
     ("/topics", &["get"]),
     ("/publish", &["post"]),
@@ -97,7 +97,6 @@ const ROUTES: [(&str, &[&str]); 20] = [
     ("/openapi.json", &["get"]),
     ("/", &["get"]),
     ("/demo/{page}", &["get"]),
-    ("/ws", &["get"]),
     ("/_/{file}", &["get"]),
     ("/nothing-of-the-kind", &[]),
 ];

@@ -280,11 +280,7 @@ function Standing({ view }: { view: View }) {
   return null;
 }
 
-function Composer(props: {
-  busy: boolean;
-  onAsk: (question: string) => void;
-  onStop: () => void;
-}) {
+function Composer(props: { busy: boolean; onAsk: (question: string) => void; onStop: () => void }) {
   const say = useText(chatTexts);
   const [text, setText] = useState('');
   const submit = (event: FormEvent) => {

@@ -62,10 +62,7 @@ function Loaded({ session }: { session: Session<Race> }) {
       lead={say.lead}
       steps={say.steps.map((text, index) => ({ text, done: done.has(index) }))}
       pill={
-        <Pill
-          condition={state.cut ? 'cut' : both ? 'live' : 'connecting'}
-          until={state.until}
-        />
+        <Pill condition={state.cut ? 'cut' : both ? 'live' : 'connecting'} until={state.until} />
       }
       network={network}
       code={compareCode}

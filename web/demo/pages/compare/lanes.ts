@@ -105,6 +105,8 @@ abstract class Lane {
   readonly #missing = new Set<number>();
   #worked = 0;
   #mendedAt = 0;
+  /** What was published before this, in wall time, waited for the network. */
+  #cutUntil = 0;
 
   constructor(kind: 'sse' | 'ws', run: string) {
     this.kind = kind;
@@ -114,6 +116,7 @@ abstract class Lane {
   /** The network is back: the time to be live again runs. */
   mended(): void {
     this.#mendedAt = performance.now();
+    this.#cutUntil = now();
   }
 
   /** Shows what was counted. */
@@ -158,10 +161,9 @@ abstract class Lane {
     if (this.#mendedAt) {
       this.next.live = performance.now() - this.#mendedAt;
       this.#mendedAt = 0;
-      // What waited is not slow.
-      this.#latencies.length = 0;
-      return;
     }
+    // What waited is not slow.
+    if (ball.at < this.#cutUntil) return;
     const late = now() - ball.at;
     // While a page is being loaded its own work is what would be measured.
     if (this.next.messages < WARM) return;

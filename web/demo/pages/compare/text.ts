@@ -44,7 +44,8 @@ export const compareTexts = texts(
     prototype: 'prototype, loopback',
     bench: 'bench transport',
     none: 'not measured yet',
-    noneNote: 'What is "not measured yet" is filled by a benchmark of whole machines, which a page cannot be.',
+    noneNote:
+      'What is "not measured yet" is filled by a benchmark of whole machines, which a page cannot be.',
     verdicts: { confirmed: 'So', refuted: 'Not so', depends: 'Depends', open: 'Open' },
     claims: {
       handshake: 'SSE connects with fewer bytes up than a WebSocket',

@@ -9,7 +9,19 @@ export type Verdict = 'confirmed' | 'refuted' | 'depends' | 'open';
 
 /** The claims, in their order. */
 export const claims = [
-  'handshake', 'H1', 'H2', 'H3', 'H4', 'H5', 'H6', 'H7', 'H8', 'H9', 'H10', 'H11', 'H12',
+  'handshake',
+  'H1',
+  'H2',
+  'H3',
+  'H4',
+  'H5',
+  'H6',
+  'H7',
+  'H8',
+  'H9',
+  'H10',
+  'H11',
+  'H12',
 ] as const;
 
 /** One of them. */

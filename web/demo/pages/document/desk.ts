@@ -238,9 +238,6 @@ const lines = [
 /** How often the scripted colleague writes, in milliseconds. */
 const COLLEAGUE_MS = 3_500;
 
-/** Lines that he leaves in the text before he tidies up. */
-const LINES_MAX = 6;
-
 /** A scripted colleague, elsewhere: he has a network of his own, and writes line by line. */
 export function colleague(name: string): () => void {
   const id = `script-${crypto.randomUUID().slice(0, 4)}`;
@@ -248,11 +245,10 @@ export function colleague(name: string): () => void {
   let turn = 0;
   const timer = setInterval(() => {
     const text = desk.text.toString();
-    const line = lines[turn % lines.length] ?? '';
-    turn += 1;
-    const mine = lines.filter((known) => text.includes(known)).length;
-    if (text.includes(line) || mine >= LINES_MAX) desk.edit(text.replace(line, ''));
-    else desk.edit((text || '# Sunday') + line);
+    // One line more each time, until all are there; then one is taken out and put back.
+    const missing = lines.find((line) => !text.includes(line));
+    const line = missing ?? lines[turn++ % lines.length] ?? '';
+    desk.edit(missing ? (text || '# Sunday') + line : text.replace(line, ''));
   }, COLLEAGUE_MS);
   return () => {
     clearInterval(timer);

@@ -2,7 +2,7 @@
 
 import { useEffect, useLayoutEffect, useRef, useState, type FormEvent } from 'react';
 import { useNumber, useText } from '../../../src/i18n';
-import { conditionOf } from '../../../src/lib/hub';
+import { conditionOf, inOneTab } from '../../../src/lib/hub';
 import { useSignal } from '../../../src/lib/signal';
 import { useClientState } from '../../../src/lib/use-state';
 import { Avatar } from '../../../src/ui/avatar';
@@ -45,7 +45,10 @@ function Loaded({ session }: { session: Session<Desk> }) {
   const notices = useSignal(desk.notices);
   const caughtUp = useSignal(desk.caughtUp);
   const text = useSignal(desk.shown);
-  useEffect(() => (company ? colleague(say.name) : undefined), [company, say.name]);
+  useEffect(
+    () => (company ? inOneTab('document', () => colleague(say.name)) : undefined),
+    [company, say.name],
+  );
   const missed = notices.filter((notice) => notice.away);
   const reminded = missed.some((notice) => notice.kind === 'reminder');
   useEffect(() => {
@@ -120,12 +123,7 @@ function Loaded({ session }: { session: Session<Desk> }) {
                 onChange={setCompany}
               />
               <Figures>
-                <Figure
-                  id="caught-up"
-                  label={say.updates}
-                  value={number(caughtUp)}
-                  tone="replay"
-                />
+                <Figure id="caught-up" label={say.updates} value={number(caughtUp)} tone="replay" />
                 <Figure id="characters" label={say.characters} value={number(text.length)} />
               </Figures>
               <p className="text-[0.8125rem] leading-relaxed text-faint">{say.push}</p>
@@ -278,11 +276,7 @@ function Notices({ notices }: { notices: readonly Notice[] }) {
       {notices.length === 0 ? (
         <p className="px-4 pt-1 pb-4 text-sm text-faint">{say.none}</p>
       ) : (
-        <ul
-          tabIndex={0}
-          aria-label={say.notices}
-          className="mt-1 max-h-56 overflow-y-auto pb-2"
-        >
+        <ul tabIndex={0} aria-label={say.notices} className="mt-1 max-h-56 overflow-y-auto pb-2">
           {notices.map((notice) => (
             <li
               key={notice.id}

@@ -32,7 +32,7 @@ export const documentTexts = texts(
     forget: 'Take back',
     digest: 'While you were away',
     digestLine: (edits: string, reminders: string) =>
-      `${edits} changes and ${reminders} reminders came. All of them are here.`,
+      `Changes: ${edits}. Reminders: ${reminders}. All of them are here.`,
     notices: 'Notices',
     none: 'Nothing yet. Others who edit, and reminders that are due, are told here.',
     edited: (name: string, text: string) => `${name} changed the text (${text} characters)`,

@@ -86,7 +86,7 @@ export class Market {
   constructor(network: Network, tape: Tape, following: Following) {
     this.#tape = tape;
     this.#following = following;
-    this.client = connect(network);
+    this.client = connect(network, 'pause');
     this.client.on('state', ({ state }) => {
       if (state !== 'open') return;
       this.#openedAt = Date.now();

@@ -198,7 +198,8 @@ export class Hall {
   /** The network is back: what was not answered is sent again, under the same key. */
   #again(): void {
     for (const [name, list] of this.#lists) {
-      for (const message of list) if (message.failed && !message.id) void this.#publish(name, message);
+      for (const message of list)
+        if (message.failed && !message.id) void this.#publish(name, message);
     }
   }
 

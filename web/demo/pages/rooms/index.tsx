@@ -2,7 +2,7 @@
 
 import { useEffect, useState, type FormEvent, type ReactNode } from 'react';
 import { useNumber, useText } from '../../../src/i18n';
-import { conditionOf } from '../../../src/lib/hub';
+import { conditionOf, inOneTab } from '../../../src/lib/hub';
 import { useSignal } from '../../../src/lib/signal';
 import { useClientState } from '../../../src/lib/use-state';
 import { Avatar } from '../../../src/ui/avatar';
@@ -40,7 +40,7 @@ function Loaded({ session }: { session: Session<Hall> }) {
   const [company, setCompany] = useState(true);
   const [done, add] = useDone('rooms');
   const client = useClientState(hall.client);
-  useEffect(() => (company ? colleagues() : undefined), [company]);
+  useEffect(() => (company ? inOneTab('rooms', colleagues) : undefined), [company]);
   const open = (name: Room) => {
     hall.open(name);
     setRoom(name);
@@ -126,12 +126,7 @@ function RoomTabs(props: { hall: Hall; room: Room; onOpen: (room: Room) => void 
   );
 }
 
-function RoomTab(props: {
-  hall: Hall;
-  room: Room;
-  name: Room;
-  onOpen: (room: Room) => void;
-}) {
+function RoomTab(props: { hall: Hall; room: Room; name: Room; onOpen: (room: Room) => void }) {
   const say = useText(roomTexts);
   const number = useNumber();
   const { unread } = useSignal(props.hall.rooms[props.name]);

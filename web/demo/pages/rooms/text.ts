@@ -7,7 +7,11 @@ export const roomTexts = texts(
     eyebrow: 'Group chat',
     title: 'Pull the plug while everybody talks. Nothing is lost, nothing comes twice.',
     lead: 'A room is a topic; who is there and who types are topics whose events expire. What you send carries a key, so sending it again is never a second message.',
-    steps: ['Say something', 'Cut the network, and write while it is gone', 'Open a second tab: that is somebody else'],
+    steps: [
+      'Say something',
+      'Cut the network, and write while it is gone',
+      'Open a second tab: that is somebody else',
+    ],
     rooms: { lobby: 'lobby', design: 'design', 'night-shift': 'night shift' },
     list: 'Rooms',
     messages: (room: string) => `Messages in ${room}`,

@@ -1,0 +1,60 @@
+/**
+ * What a page does not need at once, and the way to it: `rest.ts` is a chunk of its own, which is
+ * loaded when the first connection is open, or at the latest when it is needed.
+ *
+ * A chunk that cannot be loaded (the page is offline) is asked for again, with the client's waits.
+ * What needs it waits meanwhile, and keeps its order.
+ */
+
+import { backoff } from './backoff.js';
+import type { LinkContext } from './link.js';
+import { asError } from './errors.js';
+
+type Rest = typeof import('./rest.js');
+
+let rest: Rest | undefined;
+
+/** Attempts of what is asked for once, unless `retry.attempts` says otherwise. */
+const ATTEMPTS_MAX = 5;
+
+/** Attempts of a publish or a page of history. */
+export const attemptsOf = ({ options }: LinkContext): number =>
+  options.retry?.attempts ?? ATTEMPTS_MAX;
+
+/** Waits, or until the signal says that it is of no use. */
+export const sleep = (
+  { clock }: Pick<LinkContext, 'clock'>,
+  ms: number,
+  signal?: AbortSignal,
+): Promise<void> =>
+  new Promise((resolve) => {
+    const done = () => {
+      clock.clearTimeout(timer);
+      signal?.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = clock.setTimeout(done, ms);
+    signal?.addEventListener('abort', done);
+    if (signal?.aborted) done();
+  });
+
+/**
+ * The chunk, as soon as it is there.
+ *
+ * @throws {TidingsError} `network` after so many attempts; `aborted`.
+ */
+export async function load(
+  context: LinkContext,
+  signal?: AbortSignal,
+  attempts = attemptsOf(context),
+): Promise<Rest> {
+  for (let failures = 1; !rest; failures++) {
+    try {
+      rest = await import('./rest.js');
+    } catch (cause) {
+      if (failures >= attempts || signal?.aborted) throw asError(cause, signal);
+      await sleep(context, backoff(context, failures), signal);
+    }
+  }
+  return rest;
+}

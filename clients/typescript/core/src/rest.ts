@@ -1,0 +1,6 @@
+/** The chunk that is loaded later: see `lazy.ts`. */
+
+export * from './requests.js';
+export * from './reading.js';
+export * from './answers.js';
+export * from './page.js';
