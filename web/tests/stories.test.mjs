@@ -244,7 +244,8 @@ story(
   'prices: a slow tab is late without conflation, and not with it',
   '/demo/prices',
   async (page) => {
-    const [rate, limit] = await page.getByRole('slider').all();
+    const rate = page.getByRole('slider').nth(0);
+  const limit = page.getByRole('slider').nth(1);
     await until(page, 'read', (read) => read > 50);
     await rate.fill('4');
     await until(page, 'source', (source) => source > 600);

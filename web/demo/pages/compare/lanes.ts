@@ -105,8 +105,8 @@ abstract class Lane {
   readonly #missing = new Set<number>();
   #worked = 0;
   #mendedAt = 0;
-  /** What was published before this, in wall time, waited for the network. */
-  #cutUntil = 0;
+  /** When the network was mended, by the clock of the balls. */
+  #since = 0;
 
   constructor(kind: 'sse' | 'ws', run: string) {
     this.kind = kind;
@@ -116,7 +116,7 @@ abstract class Lane {
   /** The network is back: the time to be live again runs. */
   mended(): void {
     this.#mendedAt = performance.now();
-    this.#cutUntil = now();
+    this.#since = now();
   }
 
   /** Shows what was counted. */
@@ -162,11 +162,10 @@ abstract class Lane {
       this.next.live = performance.now() - this.#mendedAt;
       this.#mendedAt = 0;
     }
-    // What waited is not slow.
-    if (ball.at < this.#cutUntil) return;
     const late = now() - ball.at;
-    // While a page is being loaded its own work is what would be measured.
-    if (this.next.messages < WARM) return;
+    // While a page is being loaded its own work is what would be measured; and what waited during a
+    // cut was not slow.
+    if (this.next.messages < WARM || ball.at < this.#since) return;
     push(this.#latencies, late);
     if (ball.over === this.kind) push(this.#trips, late);
   }
