@@ -7,7 +7,7 @@ const at = (path) => new URL(`../${path}`, import.meta.url);
 /** Random cuts of each stream, besides whole, byte by byte and two bytes at a time. */
 const RANDOM_CUTS = 3;
 /** Pieces of one size at either end of a stream; what is between them is one piece. */
-const FINE_PIECES_MAX = 400;
+const FINE_PIECES_MAX = 150;
 
 /** A text as the cases write it: a string, or a list of strings and of repeats. */
 function expand(text) {

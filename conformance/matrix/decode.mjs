@@ -45,6 +45,7 @@ export class Streams {
       return;
     }
     stream.asked = true;
+    stream.begin();
     response.writeHead(200, { ...cors, 'content-type': 'text/event-stream' });
     response.flushHeaders();
     stream.send(response);
@@ -65,6 +66,7 @@ export class Streams {
         resolve();
       };
     });
+    stream.begun = new Promise((resolve) => (stream.begin = resolve));
     stream.returned = new Promise((resolve) => (stream.again = resolve));
     stream.forget = () => this.#streams.delete(path);
     this.#streams.set(path, stream);
@@ -109,8 +111,9 @@ async function attempt(streams, client, types, one, pieces, patience) {
     closed: () => ended.see(),
   };
   const close = await client.open(stream.url, { types }, sink);
-  await Promise.race([stream.sent, sleep(ASK_MS)]);
+  await Promise.race([stream.begun, sleep(ASK_MS)]);
   if (!stream.asked) throw new Error(`${one.name}: not asked for`);
+  await stream.sent;
   if (one.events.length > 0) await Promise.race([complete, ended.seen, sleep(patience)]);
   const timely = [...all];
   stream.response?.end();
