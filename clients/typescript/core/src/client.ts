@@ -8,7 +8,7 @@
 import { Connection } from './connection.js';
 import { Emitter } from './emitter.js';
 import { TidingsError } from './errors.js';
-import { load } from './lazy.js';
+import { load, withRest } from './lazy.js';
 import type { Joined, Link, LinkContext, LinkHandler, Wanted } from './link.js';
 import { checkTopics, covers, isPattern } from './names.js';
 import { MAX_EVENT_BYTES } from './parser.js';
@@ -70,6 +70,7 @@ class TidingsClient extends Emitter<ClientEvents> implements Host {
       maxEventBytes: options.maxEventBytes ?? MAX_EVENT_BYTES,
       clock: options.clock ?? systemClock,
       send: (request) => this.#transport.send(request),
+      token: () => this.#transport.token(),
       connect: (handler) => new Connection(this.#context, handler),
     };
     this.#transport = new Transport(this.#context);
@@ -252,23 +253,16 @@ class TidingsClient extends Emitter<ClientEvents> implements Host {
     for (const sub of subs) sub.push(item);
   }
 
-  /** Loads the second chunk when the first attempt was made: it should be there when it counts. */
-  async #watch(): Promise<void> {
-    if (this.#watching) return;
-    this.#watching = true;
-    const { signal } = this.#over;
-    try {
-      const { watchPage } = await load(this.#context, signal, Infinity);
-      if (!this.#closed) watchPage(this.#context, () => this.#link, signal);
-    } catch {
-      // It was closed meanwhile.
-    }
-  }
-
   #setState(change: StateChange): void {
     if (this.change.state === 'closed') return;
     this.change = change;
-    if (change.state !== 'connecting') void this.#watch();
+    if (!this.#watching && change.state !== 'connecting') {
+      // From here on the second chunk should be there: it may count.
+      this.#watching = true;
+      const { signal } = this.#over;
+      withRest(this.#context, signal, ({ watchPage }) =>
+        watchPage(this.#context, () => this.#link, signal));
+    }
     for (const sub of [...this.#subs]) sub.stateChanged();
     this.emit('state', change);
   }

@@ -46,15 +46,27 @@ export const sleep = (
 export async function load(
   context: LinkContext,
   signal?: AbortSignal,
-  attempts = attemptsOf(context),
+  attempts?: number,
 ): Promise<Rest> {
   for (let failures = 1; !rest; failures++) {
     try {
       rest = await import('./rest.js');
     } catch (cause) {
-      if (failures >= attempts || signal?.aborted) throw asError(cause, signal);
+      if (failures >= (attempts ?? attemptsOf(context)) || signal?.aborted) throw asError(cause, signal);
       await sleep(context, backoff(context, failures), signal);
     }
   }
   return rest;
+}
+
+/** Runs something with the chunk, unless the signal aborts. Whether at once: it was there. */
+export function withRest(
+  context: LinkContext,
+  signal: AbortSignal,
+  run: (rest: Rest) => void,
+): boolean {
+  const there = !!rest;
+  if (rest) run(rest);
+  else load(context, signal, Infinity).then((rest) => signal.aborted || run(rest), () => {});
+  return there;
 }

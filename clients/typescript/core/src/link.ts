@@ -114,6 +114,11 @@ export interface LinkContext {
    * status from 400, with the server's code and problem document.
    */
   send(request: LinkRequest): Promise<Response>;
+  /**
+   * The client's token, asked for if there is none yet: whoever shares a connection must not share
+   * it with another user. `undefined`: the client has no `getToken`.
+   */
+  token(): Promise<string | undefined>;
   /** A connection of the client's own: what a leader has. */
   connect(handler: LinkHandler): Link;
 }

@@ -54,6 +54,11 @@ export class Transport {
     return this.#asking;
   }
 
+  /** See {@link LinkContext.token}. */
+  token(): Promise<string | undefined> {
+    return this.#authorize();
+  }
+
   /** See {@link LinkContext.send}. */
   async send(request: LinkRequest): Promise<Response> {
     const { clock, openTimeout } = this.#context;
