@@ -54,11 +54,17 @@ export class Joins {
 
   /** The stream has come to a position. */
   reach(id: string): void {
+    this.#connection.position = id;
     this.#passed(this.#ahead.findIndex(({ after }) => after === id) + 1);
   }
 
+  /** An event has come, or is let go. */
+  event(event: WireEvent): void {
+    if (!this.#holds(event)) this.#connection.handler.event(event);
+  }
+
   /** Whether an event waits until it is known where its topic begins. */
-  holds(event: WireEvent): boolean {
+  #holds(event: WireEvent): boolean {
     const connection = this.#connection;
     if ((!this.#changing && !this.#ahead.length) || covers(connection.on, event)) return false;
     // Of a topic that has just been added: the stream has come past its position.
@@ -78,12 +84,13 @@ export class Joins {
     const connection = this.#connection;
     const { attempt } = connection;
     if (!attempt || !connection.isOpen() || this.#changing) return;
+    this.report(connection.on, connection.position);
     const joined = new Set(connection.on);
     for (const { topics } of this.#ahead) for (const topic of topics) joined.add(topic);
     const add = [...connection.wanted.keys()].filter((topic) => !joined.has(topic));
     const remove = [...joined].filter((topic) => !connection.wanted.has(topic));
     if (!add.length && (!remove.length || !connection.name)) return;
-    if (!connection.name) return connection.addAnew(add);
+    if (!connection.name) return this.#addAnew(add);
     this.#changing = true;
     const asked = connection.position;
     try {
@@ -102,13 +109,36 @@ export class Joins {
       if (attempt !== connection.attempt) return;
       const error = asError(thrown);
       this.#changing = false;
-      if (error.code === 'connection-not-found') return connection.addAnew(add);
+      if (error.code === 'connection-not-found') return this.#addAnew(add);
       // Whether it was done is not known; the next connection knows.
       if (error.retryable) return connection.broken(attempt, error);
       for (const topic of add) connection.wanted.delete(topic);
       connection.handler.refused(add, error);
     }
-    void connection.change();
+    void this.change();
+  }
+
+  /** Tells the client which topics have joined that it does not know of. */
+  report(topics: Iterable<string>, after: string): void {
+    const connection = this.#connection;
+    const news = new Map<string | undefined, string[]>();
+    for (const topic of topics) {
+      const since = connection.lost.get(topic);
+      if (!connection.wanted.has(topic) || (connection.told.has(topic) && since === undefined)) continue;
+      connection.told.add(topic);
+      connection.lost.delete(topic);
+      news.set(since, [...(news.get(since) ?? []), topic]);
+    }
+    const direct = connection.fresh && connection.direct;
+    for (const [since, topics] of news) {
+      connection.handler.joined({ topics, after, direct, ...(since !== undefined && { since }) });
+    }
+  }
+
+  /** Where a connection cannot be changed: another one, from the same position. */
+  #addAnew(add: string[]): void {
+    for (const topic of add) this.#connection.on.add(topic);
+    this.#connection.connect();
   }
 
   #changed(add: string[], remove: string[], after: string): void {
@@ -119,9 +149,9 @@ export class Joins {
     }
     if (add.length) this.#ahead.push({ topics: new Set(add), after });
     if (after === connection.position) this.#passed(this.#ahead.length);
-    connection.report(add, after);
+    this.report(add, after);
     this.#changing = false;
-    for (const event of this.#early.splice(0)) connection.event(event);
+    for (const event of this.#early.splice(0)) this.event(event);
   }
 
   /** The stream has come past the positions of the first so many groups. */

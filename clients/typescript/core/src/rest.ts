@@ -4,5 +4,5 @@ export * from './requests.js';
 export * from './reading.js';
 export * from './answers.js';
 export * from './page.js';
-export * from './joins.js';
+export * from './stream.js';
 export * from './upkeep.js';
