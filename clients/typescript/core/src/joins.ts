@@ -124,7 +124,8 @@ export class Joins {
     const news = new Map<string | undefined, string[]>();
     for (const topic of topics) {
       const since = connection.lost.get(topic);
-      if (!connection.wanted.has(topic) || (connection.told.has(topic) && since === undefined)) continue;
+      const known = connection.told.has(topic) && since === undefined;
+      if (known || !connection.wanted.has(topic)) continue;
       connection.told.add(topic);
       connection.lost.delete(topic);
       news.set(since, [...(news.get(since) ?? []), topic]);

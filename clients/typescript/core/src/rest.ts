@@ -6,3 +6,4 @@ export * from './answers.js';
 export * from './page.js';
 export * from './stream.js';
 export * from './upkeep.js';
+export * from './intake.js';
