@@ -4,19 +4,14 @@
  * It tells its link what is wanted by all subscriptions together, and gives each of them what is
  * theirs of what comes.
  */
-import { backoff } from './backoff.js';
 import { Connection } from './connection.js';
 import { Emitter } from './emitter.js';
 import { TidingsError } from './errors.js';
-import { checkTopic, checkTopics, covers, isPattern, request, time, topicPath } from './names.js';
-import { watchPage } from './page.js';
+import { chunk, load, withRest } from './lazy.js';
+import { checkTopics, covers, isPattern } from './names.js';
 import { MAX_EVENT_BYTES } from './parser.js';
-import { Sub, toEvent } from './subscription.js';
-import { asError, Transport } from './transport.js';
-/** Attempts of a publish or a page of history, unless `retry.attempts` says otherwise. */
-const ATTEMPTS_MAX = 5;
-/** Pages of history that are read at once: a browser has six connections to an HTTP/1.1 server. */
-const PAGES_MAX = 3;
+import { Sub } from './subscription.js';
+import { Transport } from './transport.js';
 const systemClock = {
     now: () => Date.now(),
     random: () => Math.random(),
@@ -26,8 +21,6 @@ const systemClock = {
 /** `parse` for topics whose data is JSON. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
 export const json = (data) => JSON.parse(data);
-/** Need not be secret; `crypto.randomUUID` is there on secure pages only. */
-const uniqueKey = () => [1, 2, 3].map(() => Math.random().toString(36).slice(2)).join('');
 class TidingsClient extends Emitter {
     url;
     parse;
@@ -39,11 +32,9 @@ class TidingsClient extends Emitter {
     #byTopic;
     #joined = new Set();
     #flushing = false;
-    #pages = 0;
-    #waiting = [];
-    #unwatch;
-    #hideTimer;
-    #closed = false;
+    #requests;
+    #watching = false;
+    #over = new AbortController();
     constructor(options) {
         super();
         const base = globalThis.location?.href;
@@ -64,9 +55,13 @@ class TidingsClient extends Emitter {
             maxEventBytes: options.maxEventBytes ?? MAX_EVENT_BYTES,
             clock: options.clock ?? systemClock,
             send: (request) => this.#transport.send(request),
+            token: () => this.#transport.token(),
             connect: (handler) => new Connection(this.#context, handler),
         };
         this.#transport = new Transport(this.#context);
+    }
+    get #closed() {
+        return this.#over.signal.aborted;
     }
     get state() {
         return this.change.state;
@@ -102,123 +97,31 @@ class TidingsClient extends Emitter {
     close() {
         if (this.#closed)
             return;
-        this.#closed = true;
+        this.#over.abort();
         for (const sub of this.#subs)
             sub.close();
         this.#link?.close();
-        this.#unwatch?.();
-        this.#context.clock.clearTimeout(this.#hideTimer);
         this.#setState({ state: 'closed' });
     }
     async [Symbol.asyncDispose]() {
         this.close();
     }
-    async publish(topic, data, options = {}) {
-        const { type, key, ttl, at, delay, expect, id, end, idempotencyKey, keepalive, signal } = options;
-        const query = [];
-        const add = (name, value) => {
-            if (value !== undefined)
-                query.push([name, time(value)]);
-        };
-        add('type', type);
-        add('key', key);
-        add('ttl', ttl);
-        add('at', at);
-        add('delay', delay);
-        add('expect', expect);
-        add('publisher-id', id);
-        add('end', end);
-        const plain = typeof data === 'string' || data instanceof Uint8Array;
-        const answer = await this.#call({
-            method: 'POST',
-            path: topicPath(checkTopic(topic)),
-            query,
-            headers: {
-                ...(!plain && { 'Content-Type': 'application/json' }),
-                'Idempotency-Key': idempotencyKey ?? uniqueKey(),
-            },
-            body: plain ? data : JSON.stringify(data),
-            ...(keepalive && { keepalive }),
-        }, signal);
-        return { id: '', topic, duplicate: false, ...answer };
+    /** The second chunk and what of it belongs to this client, as soon as it is there. */
+    async #rest(signal, attempts) {
+        const rest = await load(this.#context, signal, attempts);
+        this.#requests ??= new rest.Requests(this.#context);
+        return { ...rest, requests: this.#requests };
     }
-    async history(topics, options = {}) {
-        const { after, before, last, earliest, since, limit, signal } = options;
-        const query = [];
-        const add = (name, value) => {
-            if (value !== undefined)
-                query.push([name, value]);
-        };
-        add('after', after);
-        add('before', before);
-        add('last', last?.toString());
-        add('since', since === undefined ? since : time(since));
-        add('from', earliest ? 'earliest' : undefined);
-        add('limit', limit?.toString());
-        const ask = request(checkTopics(topics), query, 'application/json');
-        const page = await this.#call(ask, signal);
-        const parse = options.parse ?? this.parse;
-        return { ...page, events: page.events.map((event) => toEvent(event, parse)) };
+    async publish(...args) {
+        return (await this.#rest(args[2]?.signal)).requests.publish(...args);
+    }
+    async history(topics, options) {
+        return (await this.#rest(options?.signal)).requests.history(topics, options);
     }
     /** See {@link Host}. */
-    async page(topics, query, signal) {
-        if (this.#pages >= PAGES_MAX)
-            await new Promise((resolve) => this.#waiting.push(resolve));
-        else
-            this.#pages++;
-        try {
-            const ask = request(topics, query, 'application/json');
-            return await this.#call(ask, signal, this.#context.retry.attempts);
-        }
-        catch (error) {
-            // A topic begins with its first event; there may be none yet.
-            if (error.code !== 'topic-not-found')
-                throw error;
-            const at = query.find(([name]) => name === 'lastEventId');
-            return { events: [], next: at?.[1] ?? 'earliest', more: false, gap: null };
-        }
-        finally {
-            const next = this.#waiting.shift();
-            if (next)
-                next();
-            else
-                this.#pages--;
-        }
-    }
-    /** Sends a request until it is answered with something that is worth having. */
-    async #call(ask, signal, attempts = this.#context.options.retry?.attempts ?? ATTEMPTS_MAX) {
-        const { clock } = this.#context;
-        for (let attempt = 1;; attempt++) {
-            // Of this attempt alone, so that one that is given up is ended.
-            const controller = new AbortController();
-            const abort = () => controller.abort(signal?.reason);
-            if (signal?.aborted)
-                abort();
-            signal?.addEventListener('abort', abort);
-            try {
-                const response = await this.#transport.send({ ...ask, signal: controller.signal });
-                return (await response.json());
-            }
-            catch (thrown) {
-                const error = asError(thrown, controller.signal);
-                controller.abort();
-                if (!error.retryable || attempt >= attempts) {
-                    Object.defineProperty(error, 'attempt', { value: attempt });
-                    throw error;
-                }
-                const wait = backoff(this.#context, attempt, error.retryAfter);
-                await new Promise((resolve) => {
-                    const timer = clock.setTimeout(resolve, wait);
-                    signal?.addEventListener('abort', () => {
-                        clock.clearTimeout(timer);
-                        resolve();
-                    }, { once: true });
-                });
-            }
-            finally {
-                signal?.removeEventListener('abort', abort);
-            }
-        }
+    async read(reading) {
+        const { read, requests } = await this.#rest(reading.signal, this.#context.retry.attempts);
+        return read(requests, reading);
     }
     /** See {@link Host}: the next microtask tells the link, once for all changes. */
     changed() {
@@ -246,12 +149,16 @@ class TidingsClient extends Emitter {
         for (const topic of this.#joined)
             if (!wanted.has(topic))
                 this.#joined.delete(topic);
-        this.#watch(wanted.size > 0);
         if (!this.#link) {
             if (!wanted.size)
                 return;
             const handler = this.#handler();
             const { share } = this.#context.options;
+            if (share && !chunk()) {
+                // Another tab's events come at once, and have to be taken in.
+                withRest(this.#context, this.#over.signal, () => this.changed());
+                return;
+            }
             this.#link = share?.link(this.#context, handler) ?? this.#context.connect(handler);
         }
         // Topics that have joined for others have joined for those who come later.
@@ -262,27 +169,6 @@ class TidingsClient extends Emitter {
                 sub.joined({ topics, after, direct: false });
         }
         this.#link.want([...wanted.values()]);
-    }
-    #watch(needed) {
-        if (!needed || this.#unwatch)
-            return;
-        const { visibility = 'keep' } = this.#context.options;
-        const { clock } = this.#context;
-        const pause = (paused) => {
-            clock.clearTimeout(this.#hideTimer);
-            this.#link?.pause(paused);
-        };
-        this.#unwatch = watchPage({
-            woken: () => this.check(),
-            putAway: () => pause(true),
-            shown: () => pause(false),
-            hidden: () => {
-                if (visibility === 'keep')
-                    return;
-                const wait = visibility === 'pause' ? 0 : visibility.pauseAfter;
-                this.#hideTimer = clock.setTimeout(() => pause(true), wait);
-            },
-        });
     }
     #handler() {
         return {
@@ -360,6 +246,12 @@ class TidingsClient extends Emitter {
         if (this.change.state === 'closed')
             return;
         this.change = change;
+        if (!this.#watching && change.state !== 'connecting') {
+            // From here on the second chunk should be there: it may count.
+            this.#watching = true;
+            const { signal } = this.#over;
+            withRest(this.#context, signal, ({ watchPage }) => watchPage(this.#context, () => this.#link, signal));
+        }
         for (const sub of [...this.#subs])
             sub.stateChanged();
         this.emit('state', change);

@@ -9,7 +9,7 @@ export declare function guarded(run: () => void): void;
 /** An `EventTarget` whose events are typed. The value is the event's `detail`. */
 export declare class Emitter<Events> extends EventTarget {
     #private;
-    on<K extends keyof Events>(type: K, listener: (value: Events[K]) => void): () => void;
+    on<K extends keyof Events & string>(type: K, listener: (value: Events[K]) => void): () => void;
     addEventListener(...args: Parameters<EventTarget['addEventListener']>): void;
     /** Whether somebody listens. */
     protected heard(type: keyof Events & string): boolean;

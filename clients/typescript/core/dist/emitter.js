@@ -17,32 +17,31 @@ export function guarded(run) {
 }
 /** An `EventTarget` whose events are typed. The value is the event's `detail`. */
 export class Emitter extends EventTarget {
-    #listeners = new Map();
-    #targets = new Set();
+    /** How many listeners there are. Those of `addEventListener` stay counted. */
+    #heard = {};
     on(type, listener) {
-        let all = this.#listeners.get(type);
-        if (!all)
-            this.#listeners.set(type, (all = new Set()));
         // Its own function, so that the same listener can be added twice.
-        const own = (value) => listener(value);
-        all.add(own);
-        return () => void all.delete(own);
+        let own = (event) => listener(event.detail);
+        this.addEventListener(type, own);
+        return () => {
+            if (!own)
+                return;
+            this.removeEventListener(type, own);
+            this.#heard[type]--;
+            own = undefined;
+        };
     }
     addEventListener(...args) {
-        this.#targets.add(args[0]);
+        this.#heard[args[0]] = (this.#heard[args[0]] ?? 0) + 1;
         super.addEventListener(...args);
     }
     /** Whether somebody listens. */
     heard(type) {
-        return !!this.#listeners.get(type)?.size || this.#targets.has(type);
+        return !!this.#heard[type];
     }
     emit(type, value) {
-        for (const listener of [...(this.#listeners.get(type) ?? [])]) {
-            guarded(() => listener(value));
-        }
-        if (this.#targets.has(type)) {
+        if (this.heard(type))
             this.dispatchEvent(Object.assign(new Event(type), { detail: value }));
-        }
     }
 }
 //# sourceMappingURL=emitter.js.map

@@ -32,8 +32,8 @@ export interface ErrorDetails {
  * (none in time), `stale` (silence), `closed-by-server` (a stream came to its end without saying
  * so), `gave-up` (as many failures as `retry.attempts`), `not-an-event-stream`, `redirect` (nowhere
  * to go), `too-large` (`maxEventBytes`), `event` (not as the protocol has it), `parse` (what the
- * subscription's `parse` threw), `resync`, `overflow`, `aborted`, `closed`, `http` (a status without
- * a code).
+ * subscription's `parse` threw), `resync`, `overflow`, `aborted`, `closed`, `http` (a status
+ * without a code).
  */
 export declare class TidingsError extends Error {
     readonly code: string;
@@ -42,9 +42,11 @@ export declare class TidingsError extends Error {
     readonly attempt: number | undefined;
     readonly problem: Problem | undefined;
     readonly retryAfter: number | undefined;
-    constructor(code: string, message: string, details?: ErrorDetails);
+    constructor(code: string, message: string, { cause, ...details }?: ErrorDetails);
 }
 /** The server refuses the token (401) also after it was renewed, or there is no other. */
 export declare class UnauthorizedError extends TidingsError {
     constructor(message?: string, details?: ErrorDetails);
 }
+/** Any error as one of ours. */
+export declare const asError: (error: unknown, signal?: AbortSignal) => TidingsError;

@@ -9,25 +9,14 @@
  * (none in time), `stale` (silence), `closed-by-server` (a stream came to its end without saying
  * so), `gave-up` (as many failures as `retry.attempts`), `not-an-event-stream`, `redirect` (nowhere
  * to go), `too-large` (`maxEventBytes`), `event` (not as the protocol has it), `parse` (what the
- * subscription's `parse` threw), `resync`, `overflow`, `aborted`, `closed`, `http` (a status without
- * a code).
+ * subscription's `parse` threw), `resync`, `overflow`, `aborted`, `closed`, `http` (a status
+ * without a code).
  */
 export class TidingsError extends Error {
-    code;
-    status;
-    retryable;
-    attempt;
-    problem;
-    retryAfter;
-    constructor(code, message, details = {}) {
-        super(message, { cause: details.cause });
-        this.name = 'TidingsError';
-        this.code = code;
-        this.status = details.status;
-        this.retryable = details.retryable ?? false;
-        this.attempt = details.attempt;
-        this.problem = details.problem;
-        this.retryAfter = details.retryAfter;
+    constructor(code, message, { cause, ...details } = {}) {
+        super(message, { cause });
+        const retryable = !!details.retryable;
+        Object.assign(this, { ...details, name: 'TidingsError', code, retryable });
     }
 }
 /** The server refuses the token (401) also after it was renewed, or there is no other. */
@@ -37,4 +26,13 @@ export class UnauthorizedError extends TidingsError {
         this.name = 'UnauthorizedError';
     }
 }
+/** Any error as one of ours. */
+export const asError = (error, signal) => error instanceof TidingsError
+    ? error
+    : signal?.aborted
+        ? new TidingsError('aborted', 'aborted', { cause: signal.reason })
+        : new TidingsError('network', `no answer: ${String(error)}`, {
+            retryable: true,
+            cause: error,
+        });
 //# sourceMappingURL=errors.js.map

@@ -1,4 +1,4 @@
 /** `@tidings/client`: follow topics, publish, resume. */
 export { createClient, json } from './client.js';
-export * from './errors.js';
+export { TidingsError, UnauthorizedError } from './errors.js';
 //# sourceMappingURL=index.js.map

@@ -2,8 +2,8 @@
  * The seam between a client and what brings it events: a connection of its own, or another tab's.
  *
  * A link is told what is wanted and reports what comes, in order. It keeps a position and resumes
- * there by itself. It never decides what a subscription is handed: which events were missed before a
- * topic joined, and how they are read from history, is the client's. The promises:
+ * there by itself. It never decides what a subscription is handed: which events were missed before
+ * a topic joined, and how they are read from history, is the client's. The promises:
  *
  * - Of each topic, every event after the position that `joined` reported comes once and in order,
  *   or a `gap` is told in its place. If that cannot be kept (a topic had to be joined anew after a
@@ -28,8 +28,8 @@ export interface Wanted {
     /** A name or a pattern: what has a `*` is one. */
     readonly topic: string;
     /**
-     * A wish, for a topic that has not joined: if the link can begin there (it is just connecting, and
-     * all topics wish the same) it does and reports `direct`.
+     * A wish, for a topic that has not joined: if the link can begin there (it is just connecting,
+     * and all topics wish the same) it does and reports `direct`.
      */
     readonly start?: Start;
 }
@@ -81,8 +81,8 @@ export interface Link {
     /** Looks whether the connection is alive, and retries at once if it is waiting to. */
     check(): void;
     /**
-     * The page was put away (`pagehide`, or hidden with `visibility: 'pause'`): lets the connection go
-     * and reports `paused`; with `false` it is taken up again where it was. A leader hands over.
+     * The page was put away (`pagehide`, or hidden with `visibility: 'pause'`): lets the connection
+     * go and reports `paused`; with `false` it is taken up again where it was. A leader hands over.
      */
     pause(paused: boolean): void;
     /** Ends it for good; idempotent. */
@@ -106,6 +106,11 @@ export interface LinkContext {
      * status from 400, with the server's code and problem document.
      */
     send(request: LinkRequest): Promise<Response>;
+    /**
+     * The client's token, asked for if there is none yet: whoever shares a connection must not share
+     * it with another user. `undefined`: the client has no `getToken`.
+     */
+    token(): Promise<string | undefined>;
     /** A connection of the client's own: what a leader has. */
     connect(handler: LinkHandler): Link;
 }

@@ -17,7 +17,7 @@ export declare function checkTopic(topic: string, patterns?: boolean): string;
 /** Whether a pattern means a topic. One that begins with a wildcard means none of the server's. */
 export declare function matches(pattern: string, topic: string): boolean;
 /** Whether any of the topics and patterns means one of the event's topics. */
-export declare function covers(topics: Iterable<string>, event: Pick<WireEvent, 'topic' | 'alternates'>): boolean;
+export declare const covers: (topics: Iterable<string>, { topic, alternates }: Pick<WireEvent, "topic" | "alternates">) => boolean;
 /** A topic's path. */
 export declare const topicPath: (topic: string) => string;
 /** Names and patterns apart, as request bodies have them. */
@@ -27,8 +27,6 @@ export declare function apart(topics: Iterable<string>): {
 };
 /** The query that asks for a beginning; `after` is a header of streams and is added by those. */
 export declare function startQuery(start: Start): [string, string][];
-/** A time as the protocol has it: RFC 3339, or a duration (a bare number is of milliseconds). */
-export declare const time: (value: Date | string | number) => string;
 /** The request for a stream or a page of these topics. */
 export declare function request(topics: readonly string[], query: [string, string][], accept: string): LinkRequest;
 /** `a=b&c=d`, with the characters left that a query may have and that read better as they are. */

@@ -8,8 +8,8 @@ const TOPICS_MAX = 1024;
 const PATTERNS_MAX = 64;
 const NAME_BYTES_MAX = 1024;
 /**
- * Longest query of a request, in bytes. What is longer goes into the body of a POST: with it, a base
- * path and a host name, a request line stays below the 8 KiB that proxies allow.
+ * Longest query of a request, in bytes. What is longer goes into the body of a POST: with it, a
+ * base path and a host name, a request line stays below the 8 KiB that proxies allow.
  */
 const QUERY_BYTES_MAX = 4096;
 /** Whether a text means topics by a pattern. */
@@ -25,24 +25,24 @@ export function checkTopics(topics) {
         checkTopic(topic, true);
     const patterns = all.filter(isPattern).length;
     if (!all.length)
-        throw new TidingsError('invalid-request', 'there is no topic to follow');
+        throw new TidingsError('invalid-request', 'no topic');
     if (patterns > PATTERNS_MAX || all.length - patterns > TOPICS_MAX) {
-        throw new TidingsError('too-many-topics', `more than ${TOPICS_MAX} topics or ${PATTERNS_MAX} patterns`);
+        throw new TidingsError('too-many-topics', `${all.length} topics`);
     }
     return all;
 }
+/** What no name has: control characters and halves of a pair, and segments '', '.' and '..'. */
+// eslint-disable-next-line no-control-regex
+const WRONG = /[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|(^|\/)\.{0,2}(\/|$)/u;
+/** Where a pattern may have wildcards: whole segments, and `**` at the end. */
+const WILDCARDS = /(^|\/)(\*(?=\/|$)|\*\*$)/g;
 /** Checks one name, or one pattern where those are allowed. */
 export function checkTopic(topic, patterns = false) {
-    const segments = topic.split('/');
-    const wrong = 
-    // eslint-disable-next-line no-control-regex
-    /[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]/u.test(topic) ||
+    if (WRONG.test(topic) ||
         new TextEncoder().encode(topic).length > NAME_BYTES_MAX ||
-        segments.some((segment, at) => /^\.{0,2}$/.test(segment) ||
-            (segment.includes('*') &&
-                !(patterns && (segment === '*' || (segment === '**' && at === segments.length - 1)))));
-    if (wrong) {
-        throw new TidingsError(isPattern(topic) && patterns ? 'invalid-pattern' : 'invalid-topic', `${JSON.stringify(topic)} cannot be a topic`);
+        isPattern(patterns ? topic.replace(WILDCARDS, '') : topic)) {
+        const kind = patterns && isPattern(topic) ? 'pattern' : 'topic';
+        throw new TidingsError(`invalid-${kind}`, JSON.stringify(topic));
     }
     return topic;
 }
@@ -50,26 +50,13 @@ export function checkTopic(topic, patterns = false) {
 export function matches(pattern, topic) {
     const asked = pattern.split('/');
     const given = topic.split('/');
-    if (topic[0] === '$' && pattern[0] === '*')
-        return false;
-    const deep = asked[asked.length - 1] === '**';
-    if (deep ? given.length < asked.length : given.length !== asked.length)
-        return false;
-    return asked.every((segment, at) => segment === '**' || segment === '*' || segment === given[at]);
+    const deep = asked.at(-1) === '**';
+    return !(topic[0] === '$' && pattern[0] === '*') &&
+        (deep ? given.length >= asked.length : given.length === asked.length) &&
+        asked.every((segment, at) => segment[0] === '*' || segment === given[at]);
 }
 /** Whether any of the topics and patterns means one of the event's topics. */
-export function covers(topics, event) {
-    for (const topic of topics) {
-        if (topic === event.topic || event.alternates?.includes(topic))
-            return true;
-        if (!isPattern(topic))
-            continue;
-        if (matches(topic, event.topic) || event.alternates?.some((name) => matches(topic, name))) {
-            return true;
-        }
-    }
-    return false;
-}
+export const covers = (topics, { topic, alternates = [] }) => [...topics].some((asked) => [topic, ...alternates].some((name) => asked === name || (isPattern(asked) && matches(asked, name))));
 /** A topic's path. */
 export const topicPath = (topic) => `/topics/${topic.split('/').map(encodeURIComponent).join('/')}`;
 /** Names and patterns apart, as request bodies have them. */
@@ -87,8 +74,6 @@ export function startQuery(start) {
         return [['since', start.since]];
     return [];
 }
-/** A time as the protocol has it: RFC 3339, or a duration (a bare number is of milliseconds). */
-export const time = (value) => typeof value === 'string' ? value : typeof value === 'number' ? `${value}ms` : value.toISOString();
 /** The request for a stream or a page of these topics. */
 export function request(topics, query, accept) {
     const headers = { Accept: accept };

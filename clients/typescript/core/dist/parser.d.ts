@@ -2,10 +2,10 @@
  * `text/event-stream` into events: WHATWG HTML, section 9.2.6, from bytes, a chunk at a time.
  *
  * The events are the same however the stream is cut into chunks. A blank line that ends in CR
- * dispatches at the CR, not at the byte after it. What is not UTF-8 becomes U+FFFD. An event without
- * its blank line is never dispatched and its id does not count. Each byte is searched once and
- * copied at most once more than its line is cut, so no chunking is quadratic. A line or an event
- * above the limit is an error and never memory.
+ * dispatches at the CR, not at the byte after it. What is not UTF-8 becomes U+FFFD. An event
+ * without its blank line is never dispatched and its id does not count. Each byte is searched once
+ * and copied at most once more than its line is cut, so no chunking is quadratic. A line or an
+ * event above the limit is an error and never memory.
  */
 /** An event of a stream. */
 export interface SseEvent {

@@ -1,8 +1,8 @@
 /**
  * Who is there: a topic whose events expire. There is nothing on the server but the topic.
  *
- * The members of a topic `T` publish to `presence/T`, each under a key of its own, and renew it at a
- * third of its time to live; they publish a `leave` when they go, also as their page is put away.
+ * The members of a topic `T` publish to `presence/T`, each under a key of its own, and renew it at
+ * a third of its time to live; they publish a `leave` when they go, also as their page is put away.
  * Readers begin with what is kept, know the newest of each key, and drop what has expired by the
  * time that the server gave it.
  */

@@ -30,7 +30,7 @@ export declare class FakeClock implements Clock {
     /** The machine sleeps: the time moves on, and no timer runs until it is awake. */
     sleep(ms: number): void;
 }
-/** Lets everything run that only waits for promises. */
+/** Lets everything run that only waits for promises, or for the client's second chunk. */
 export declare function settle(): Promise<void>;
 /** A request that a {@link FakeServer} was sent. */
 export interface FakeRequest {
@@ -77,7 +77,7 @@ export declare class FakeStream {
     fail(reason?: unknown): void;
 }
 type Handler = (request: FakeRequest) => FakeAnswer | Response | Promise<FakeAnswer | Response>;
-/** A server behind a `fetch`. What was not scripted is answered as {@link FakeServer.handle} says. */
+/** A server behind a `fetch`. What was not scripted is answered as its `handle` says. */
 export declare class FakeServer {
     #private;
     readonly url = "http://tidings.test";

@@ -65,8 +65,9 @@ export class FakeClock {
         this.#now += ms;
     }
 }
-/** Lets everything run that only waits for promises. */
+/** Lets everything run that only waits for promises, or for the client's second chunk. */
 export async function settle() {
+    await import('./rest.js').catch(() => { });
     for (let turn = 0; turn < 3; turn++) {
         await new Promise((resolve) => {
             const { port1, port2 } = new MessageChannel();
@@ -140,7 +141,7 @@ export class FakeStream {
         this.#controller?.error(reason);
     }
 }
-/** A server behind a `fetch`. What was not scripted is answered as {@link FakeServer.handle} says. */
+/** A server behind a `fetch`. What was not scripted is answered as its `handle` says. */
 export class FakeServer {
     url = 'http://tidings.test';
     /** All requests, in order. */

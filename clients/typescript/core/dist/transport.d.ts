@@ -1,20 +1,18 @@
 /**
- * Requests: headers, token, redirects, the wait for an answer, and what an answer above 400 means.
+ * Requests: headers, token, and the wait for an answer. What one from 300 means: `answers.ts`.
  *
  * The token is asked for once however many requests need it, kept until it expires or is refused,
- * and renewed once for a request that was refused with 401. Another server that a redirect leads to
- * gets neither token nor headers.
+ * and renewed once for a request that was refused with 401.
  */
-import { TidingsError } from './errors.js';
 import type { LinkContext, LinkRequest } from './link.js';
-/** Any error as one of ours. */
-export declare const asError: (error: unknown, signal?: AbortSignal) => TidingsError;
-/** Whether a status says "later" (501 says that this server never will). */
-export declare const isRetryable: (status: number) => boolean;
 /** Sends the requests of one client. */
 export declare class Transport {
     #private;
     constructor(context: LinkContext);
+    /** See {@link LinkContext.token}. */
+    token(): Promise<string | undefined>;
     /** See {@link LinkContext.send}. */
     send(request: LinkRequest): Promise<Response>;
 }
+/** Whether a status says "later" (501 says that this server never will). */
+export declare const isRetryable: (status: number) => boolean;

@@ -174,8 +174,8 @@ export interface ClientOptions {
     openTimeout?: number;
     /**
      * What happens while the page is hidden. `keep` (the default): nothing; the connection is looked
-     * at when the page comes back. `pause`: it is closed and resumed; with `pauseAfter`: once the page
-     * was hidden for so many milliseconds.
+     * at when the page comes back. `pause`: it is closed and resumed; with `pauseAfter`: once the
+     * page was hidden for so many milliseconds.
      */
     visibility?: 'keep' | 'pause' | {
         pauseAfter: number;
@@ -237,8 +237,8 @@ export interface SubscriptionEvents<T> {
  * Topics that are being followed. It is read in one of two ways: `for await` (leaving the loop
  * closes it), or with listeners.
  *
- * Events wait in a bounded queue until somebody reads. With an iterator, listeners hear of an event,
- * a gap or an end when the iterator reaches it; without, as soon as it comes.
+ * Events wait in a bounded queue until somebody reads. With an iterator, listeners hear of an
+ * event, a gap or an end when the iterator reaches it; without, as soon as it comes.
  */
 export interface Subscription<T = string> extends EventTarget, AsyncIterable<TidingsEvent<T>>, AsyncDisposable {
     /** Names and patterns. */
@@ -341,7 +341,7 @@ export interface Client<Events extends Record<string, unknown> = Record<string, 
     readonly readyState: ReadyState;
     /** The position of the connection. */
     readonly lastEventId: string;
-    /** Bound of the wait before a first retry, in milliseconds: `retry.min`, or as the server says. */
+    /** Bound of the wait before a first retry, in milliseconds: `retry.min`, or the server's. */
     readonly reconnectionTime: number;
     /** When the next attempt is made, in milliseconds since 1970; while `waiting`. */
     readonly retryAt: number | undefined;
