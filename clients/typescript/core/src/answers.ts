@@ -47,8 +47,8 @@ export async function follow(
       next = { ...rest, method: 'GET' };
     }
     to = target;
-    const mine = to.origin === url.origin;
-    response = await hop({ ...next, headers: mine ? headers : request.headers ?? {} }, to, 'manual');
+    const told = to.origin === url.origin ? headers : request.headers ?? {};
+    response = await hop({ ...next, headers: told }, to, 'manual');
   }
 }
 

@@ -8,12 +8,13 @@
 import { Connection } from './connection.js';
 import { Emitter } from './emitter.js';
 import { TidingsError } from './errors.js';
-import { load } from './lazy.js';
+import type { Reading } from './intake.js';
+import { chunk, load, withRest } from './lazy.js';
 import type { Joined, Link, LinkContext, LinkHandler, Wanted } from './link.js';
 import { checkTopics, covers, isPattern } from './names.js';
 import { MAX_EVENT_BYTES } from './parser.js';
 import type { Requests } from './requests.js';
-import { Sub, type Host, type Incoming, type Reading } from './subscription.js';
+import { Sub, type Host, type Incoming } from './subscription.js';
 import { Transport } from './transport.js';
 import type {
   Client, ClientEvents, ClientOptions, Clock, ConnectionState, HistoryOptions, Page, Parse,
@@ -178,6 +179,11 @@ class TidingsClient extends Emitter<ClientEvents> implements Host {
       if (!wanted.size) return;
       const handler = this.#handler();
       const { share } = this.#context.options;
+      if (share && !chunk()) {
+        // Another tab's events come at once, and have to be taken in.
+        withRest(this.#context, this.#over.signal, () => this.changed());
+        return;
+      }
       this.#link = share?.link(this.#context, handler) ?? this.#context.connect(handler);
     }
     // Topics that have joined for others have joined for those who come later.
@@ -253,23 +259,16 @@ class TidingsClient extends Emitter<ClientEvents> implements Host {
     for (const sub of subs) sub.push(item);
   }
 
-  /** Loads the second chunk when the first attempt was made: it should be there when it counts. */
-  async #watch(): Promise<void> {
-    if (this.#watching) return;
-    this.#watching = true;
-    const { signal } = this.#over;
-    try {
-      const { watchPage } = await load(this.#context, signal, Infinity);
-      if (!this.#closed) watchPage(this.#context, () => this.#link, signal);
-    } catch {
-      // It was closed meanwhile.
-    }
-  }
-
   #setState(change: StateChange): void {
     if (this.change.state === 'closed') return;
     this.change = change;
-    if (change.state !== 'connecting') void this.#watch();
+    if (!this.#watching && change.state !== 'connecting') {
+      // From here on the second chunk should be there: it may count.
+      this.#watching = true;
+      const { signal } = this.#over;
+      withRest(this.#context, signal, ({ watchPage }) =>
+        watchPage(this.#context, () => this.#link, signal));
+    }
     for (const sub of [...this.#subs]) sub.stateChanged();
     this.emit('state', change);
   }

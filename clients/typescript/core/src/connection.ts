@@ -6,32 +6,19 @@
  * one attempt at a time: an older one is aborted before the next, and whatever it still says is
  * ignored.
  *
- * Ids are opaque, so it is not known whether the stream has passed the position from which a topic
- * was added (`after`) until it brings one of the topic's events, or that position itself. Should it
- * break before, the topics are joined anew, and what is between is read from history (`since`).
+ * Here is what makes the request. What reads the answer (`stream.ts`), adds topics (`joins.ts`) and
+ * finds the way back (`upkeep.ts`) is loaded beside it; the members they use are not private.
  */
 
-import { backoff } from './backoff.js';
 import { asError, TidingsError } from './errors.js';
+import type { Joins } from './joins.js';
+import { load, withRest } from './lazy.js';
 import type { Link, LinkContext, LinkHandler, Start, Wanted } from './link.js';
-import { apart, covers, request, startQuery } from './names.js';
-import { Parser, type SseEvent } from './parser.js';
-import { isRetryable } from './transport.js';
-import type { ConnectionState, EndReason, Gap, StateChange, WireEvent } from './types.js';
+import { request, startQuery } from './names.js';
+import type { ConnectionState, StateChange } from './types.js';
 
-/** How long a connection must have been open to count as healthy without an event, in ms. */
-const HEALTHY_AFTER = 5_000;
-
-/** Events that wait while topics are being added, until it is known where they begin. */
-const EARLY_MAX = 8_192;
-
-/** Topics that were added, and the position after which they come. */
-interface Group {
-  topics: Set<string>;
-  after: string;
-}
-
-const again = (code: string, message: string) =>
+/** An error after which it is worth to try again. */
+export const again = (code: string, message: string) =>
   new TidingsError(code, message, { retryable: true });
 
 /** See the head of this file. */
@@ -40,155 +27,147 @@ export class Connection implements Link {
   state: ConnectionState = 'idle';
   position = '';
 
-  #context: LinkContext;
-  #handler: LinkHandler;
-  #wanted = new Map<string, Start | undefined>();
+  context: LinkContext;
+  handler: LinkHandler;
+  wanted = new Map<string, Start | undefined>();
   /** Joined, and resumed by the connection's position. */
-  #on = new Set<string>();
-  /** Joined, but the stream may not have come so far; in the order of their positions. */
-  #ahead: Group[] = [];
+  on = new Set<string>();
   /** To be joined anew; what is before the position is known. */
-  #lost = new Map<string, string>();
+  lost = new Map<string, string>();
   /** Topics that the client knows to have joined. */
-  #told = new Set<string>();
+  told = new Set<string>();
   /** Where it begins while there is no position. */
   #start: Start = {};
   /** Whether all topics begin there. */
-  #direct = false;
+  direct = false;
   /** Whether nothing was opened from that start yet. */
-  #fresh = false;
+  fresh = false;
   /** The connection's name, to change it by. */
-  #name = '';
-  #changing = false;
-  #early: WireEvent[] = [];
-  #attempt: AbortController | undefined;
-  #timer: unknown;
-  #failures = 0;
-  #healthy = false;
-  #everOpen = false;
-  #openedAt = 0;
-  #lastByte = 0;
+  name = '';
+  /** Topics that were added to what is running. */
+  joins: Joins | undefined;
+  attempt: AbortController | undefined;
+  timer: unknown;
+  failures = 0;
+  healthy = false;
+  everOpen = false;
+  openedAt = 0;
+  lastByte = 0;
   /** Whether the server has said how long to wait. */
-  #mustWait = false;
-  #retry: number | undefined;
+  mustWait = false;
+  retry: number | undefined;
   #paused = false;
-  #closed = false;
+  closed = false;
 
   constructor(context: LinkContext, handler: LinkHandler) {
-    this.#context = context;
-    this.#handler = handler;
+    this.context = context;
+    this.handler = handler;
   }
 
   get reconnectionTime(): number {
-    return this.#retry ?? this.#context.retry.min;
+    return this.retry ?? this.context.retry.min;
   }
 
   want(wanted: readonly Wanted[]): void {
-    if (this.#closed) return;
-    this.#wanted = new Map(wanted.map(({ topic, start }) => [topic, start]));
-    for (const set of [this.#told, this.#lost]) {
-      for (const topic of set.keys()) if (!this.#wanted.has(topic)) set.delete(topic);
+    if (this.closed) return;
+    this.wanted = new Map(wanted.map(({ topic, start }) => [topic, start]));
+    for (const set of [this.told, this.lost]) {
+      for (const topic of set.keys()) if (!this.wanted.has(topic)) set.delete(topic);
     }
     if (!wanted.length) {
       if (this.state === 'failed') return;
-      this.#drop();
-      this.#forget();
-      this.#set({ state: 'idle' });
+      this.drop();
+      this.forget();
+      this.set({ state: 'idle' });
     } else if (this.state === 'idle' || this.state === 'failed') {
-      if (!this.#paused) this.#connect();
+      if (!this.#paused) this.connect();
     } else {
-      this.#change();
+      this.joins?.change();
     }
   }
 
   check(): void {
-    const { clock, heartbeatTimeout } = this.#context;
-    if (this.state === 'waiting' && !this.#mustWait) this.#connect();
+    const { clock, heartbeatTimeout } = this.context;
+    if (this.state === 'waiting' && !this.mustWait) this.connect();
     // At least one heartbeat is missing: no use to wait for the others.
-    else if (this.#isOpen() && clock.now() - this.#lastByte >= heartbeatTimeout / 2) {
-      this.#broken(this.#attempt, again('stale', 'the connection has gone silent'));
+    else if (this.isOpen() && clock.now() - this.lastByte >= heartbeatTimeout / 2) {
+      this.broken(this.attempt, again('stale', 'the connection has gone silent'));
     }
   }
 
   pause(paused: boolean): void {
-    if (this.#closed || this.#paused === paused) return;
+    if (this.closed || this.#paused === paused) return;
     this.#paused = paused;
     if (paused) {
       if (this.state === 'failed' || this.state === 'idle') return;
-      this.#drop();
-      this.#set({ state: 'paused' });
-    } else if (this.#wanted.size && this.state !== 'failed') {
-      this.#connect();
+      this.drop();
+      this.set({ state: 'paused' });
+    } else if (this.wanted.size && this.state !== 'failed') {
+      this.connect();
     }
   }
 
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#drop();
+    if (this.closed) return;
+    this.closed = true;
+    this.drop();
     this.state = 'closed';
   }
 
-  #isOpen(): boolean {
+  isOpen(): boolean {
     return this.state === 'open' || this.state === 'stale';
   }
 
-  #set(change: StateChange): void {
-    if (this.state === change.state) return;
+  set(change: StateChange): void {
+    if (this.state === change.state && !change.retryAt) return;
     this.state = change.state;
-    this.#handler.state(change);
+    this.handler.state(change);
   }
 
   /** Ends the present attempt. */
-  #drop(): void {
-    this.#context.clock.clearTimeout(this.#timer);
-    const attempt = this.#attempt;
-    this.#attempt = undefined;
+  drop(): void {
+    this.context.clock.clearTimeout(this.timer);
+    const attempt = this.attempt;
+    this.attempt = undefined;
     attempt?.abort();
-    this.#changing = false;
-    this.#early = [];
+    this.joins?.stop();
   }
 
-  #forget(): void {
+  /** Begins anew with the next attempt. */
+  forget(): void {
     this.position = '';
-    this.#on.clear();
-    this.#ahead = [];
-    this.#lost.clear();
-    this.#told.clear();
-    this.#failures = 0;
+    this.on.clear();
+    this.joins = undefined;
+    this.lost.clear();
+    this.told.clear();
+    this.failures = 0;
   }
 
-  #connect(): void {
-    this.#drop();
-    for (const topic of this.#on) if (!this.#wanted.has(topic)) this.#on.delete(topic);
-    for (const { topics, after } of this.#ahead.splice(0)) {
-      for (const topic of topics) if (this.#wanted.has(topic)) this.#lost.set(topic, after);
-    }
-    if (!this.#on.size) {
-      // Goes on where the first of those was that were ahead, or begins.
-      this.position = this.#lost.values().next().value ?? '';
-      for (const [topic, since] of this.#lost) {
-        if (since === this.position && this.#lost.delete(topic)) this.#on.add(topic);
-      }
-    }
-    if (!this.#on.size) {
-      const starts = [...this.#wanted.values()].map((start) => start ?? {});
+  /** Makes an attempt: from the position, or where all begin. */
+  connect(): void {
+    this.drop();
+    for (const topic of this.on) if (!this.wanted.has(topic)) this.on.delete(topic);
+    this.joins?.lose();
+    if (!this.on.size) {
+      const starts = [...this.wanted.values()].map((start) => start ?? {});
       const [first = {}] = starts;
-      this.#direct = starts.every((start) => JSON.stringify(start) === JSON.stringify(first));
-      this.#start = this.#direct ? first : {};
+      this.direct = starts.every((start) => JSON.stringify(start) === JSON.stringify(first));
+      this.#start = this.direct ? first : {};
       this.position = this.#start.after ?? '';
-      this.#on = new Set(this.#wanted.keys());
-      this.#fresh = true;
-      this.#told.clear();
+      this.on = new Set(this.wanted.keys());
+      this.fresh = true;
+      this.told.clear();
     }
-    const attempt = (this.#attempt = new AbortController());
-    this.#set({ state: 'connecting' });
-    this.#run(attempt).catch((error) => this.#broken(attempt, asError(error)));
+    const attempt = (this.attempt = new AbortController());
+    this.set({ state: 'connecting' });
+    this.#run(attempt).catch((error) => this.broken(attempt, asError(error)));
   }
 
   async #run(attempt: AbortController): Promise<void> {
-    const { clock, maxEventBytes, options } = this.#context;
-    const topics = [...this.#on];
+    // Beside the request: what comes is read with it.
+    const loading = load(this.context, attempt.signal, Infinity);
+    loading.catch(() => {});
+    const topics = [...this.on];
     const query: [string, string][] = [['envelope', '1']];
     if (!this.position) query.push(...startQuery(this.#start));
     const ask = request(topics, query, 'text/event-stream');
@@ -196,232 +175,23 @@ export class Connection implements Link {
     // Header values are bytes: of an id that is not ASCII, those of its UTF-8.
     const id = new TextEncoder().encode(this.position);
     if (id.length) own['Last-Event-ID'] = String.fromCharCode(...id);
-    const { status, headers, body } = await this.#context.send({
-      ...ask,
-      headers: own,
-      signal: attempt.signal,
-    });
-    if (attempt !== this.#attempt) return;
-    if (status === 204) {
-      this.#drop();
-      this.#forget();
-      this.#set({ state: 'idle' });
-      this.#handler.done(topics);
-      return;
-    }
-    const kind = headers.get('content-type') ?? '';
-    if (status !== 200) throw new TidingsError('http', `status ${status}`, { status });
-    if (!body || kind.split(';')[0]?.trim().toLowerCase() !== 'text/event-stream') {
-      throw new TidingsError('not-an-event-stream', `not an event stream: ${kind}`, { status });
-    }
-    this.#name = headers.get('tidings-connection') ?? '';
-    this.position ||= headers.get('last-event-id') ?? '';
-    this.#everOpen = true;
-    this.#openedAt = this.#lastByte = clock.now();
-    this.#healthy = false;
-    this.#set({ state: 'open' });
-    this.#watch(attempt);
-    this.#report(this.#on, this.position);
-    this.#fresh = false;
-    this.#change();
-    const parser = new Parser(
-      {
-        onEvent: (event) => attempt === this.#attempt && this.#block(event),
-        onId: (id) => attempt === this.#attempt && this.#reach(id),
-        onRetry: (ms) => (this.#retry = Math.max(1, ms)),
-        onComment: (text) => options.onFrame?.({ kind: 'comment', text }),
-      },
-      { maxEventBytes, lastEventId: this.position },
-    );
-    const reader = body.getReader();
-    while (attempt === this.#attempt) {
-      const { done, value } = await reader.read();
-      if (attempt !== this.#attempt) break;
-      if (done) throw again('closed-by-server', 'the stream was cut');
-      this.#lastByte = clock.now();
-      if (this.state === 'stale') this.#set({ state: 'open' });
-      parser.feed(value);
-    }
-    reader.cancel().catch(() => {});
+    const response = await this.context.send({ ...ask, headers: own, signal: attempt.signal });
+    const { opened } = await loading;
+    if (attempt === this.attempt) await opened(this, attempt, response);
   }
 
-  /** Looks at the clock rather than counting on timers: a page that sleeps has none. */
-  #watch(attempt: AbortController): void {
-    const { clock, heartbeatTimeout } = this.#context;
-    const look = () => {
-      if (attempt !== this.#attempt) return;
-      const silence = clock.now() - this.#lastByte;
-      // The clock was set back.
-      if (silence < 0) this.#lastByte = clock.now();
-      const left = heartbeatTimeout - silence;
-      if (left <= 0) {
-        this.#broken(attempt, again('stale', `nothing came for ${silence} ms`));
-        return;
-      }
-      const soon = (heartbeatTimeout * 2) / 3 - silence;
-      if (soon <= 0) this.#set({ state: 'stale' });
-      this.#timer = clock.setTimeout(look, soon > 0 ? soon : left);
-    };
-    look();
-  }
-
-  /** Tells the client which topics have joined that it does not know of. */
-  #report(topics: Iterable<string>, after: string): void {
-    const news = new Map<string | undefined, string[]>();
-    for (const topic of topics) {
-      const since = this.#lost.get(topic);
-      if (!this.#wanted.has(topic) || (this.#told.has(topic) && since === undefined)) continue;
-      this.#told.add(topic);
-      this.#lost.delete(topic);
-      news.set(since, [...(news.get(since) ?? []), topic]);
-    }
-    const direct = this.#fresh && this.#direct;
-    for (const [since, topics] of news) {
-      this.#handler.joined({ topics, after, direct, ...(since !== undefined && { since }) });
-    }
-  }
-
-  /** Adds and removes topics, so that the stream has what is wanted. */
-  async #change(): Promise<void> {
-    const attempt = this.#attempt;
-    if (!attempt || !this.#isOpen() || this.#changing) return;
-    this.#report(this.#on, this.position);
-    const joined = new Set(this.#on);
-    for (const { topics } of this.#ahead) for (const topic of topics) joined.add(topic);
-    const add = [...this.#wanted.keys()].filter((topic) => !joined.has(topic));
-    const remove = [...joined].filter((topic) => !this.#wanted.has(topic));
-    if (!add.length && (!remove.length || !this.#name)) return;
-    if (!this.#name) return this.#addAnew(add);
-    this.#changing = true;
-    const asked = this.position;
-    try {
-      const response = await this.#context.send({
-        method: 'PATCH',
-        path: `/connections/${encodeURIComponent(this.#name)}`,
-        headers: { 'Content-Type': 'application/json' },
-        body: JSON.stringify({ add: apart(add), remove: apart(remove) }),
-        signal: attempt.signal,
-      });
-      const { after } = await response.json();
-      if (attempt !== this.#attempt) return;
-      // A server that does not say where was not before the position at which it was asked.
-      this.#changed(add, remove, `${after ?? asked}`);
-    } catch (thrown) {
-      if (attempt !== this.#attempt) return;
-      const error = asError(thrown);
-      this.#changing = false;
-      if (error.code === 'connection-not-found') return this.#addAnew(add);
-      // Whether it was done is not known; the next connection knows.
-      if (error.retryable || error.status === 401) return this.#broken(attempt, error);
-      for (const topic of add) this.#wanted.delete(topic);
-      this.#handler.refused(add, error);
-    }
-    void this.#change();
-  }
-
-  #changed(add: string[], remove: string[], after: string): void {
-    for (const topic of remove) {
-      this.#on.delete(topic);
-      for (const group of this.#ahead) group.topics.delete(topic);
-    }
-    if (add.length) this.#ahead.push({ topics: new Set(add), after });
-    if (after === this.position) this.#passed(this.#ahead.length);
-    this.#report(add, after);
-    this.#changing = false;
-    for (const event of this.#early.splice(0)) this.#event(event);
-  }
-
-  /** Where a connection cannot be changed: another one, from the same position. */
-  #addAnew(add: string[]): void {
-    for (const topic of add) this.#on.add(topic);
-    this.#connect();
-  }
-
-  /** The stream has come past the positions of the first so many groups. */
-  #passed(groups: number): void {
-    for (const { topics } of this.#ahead.splice(0, groups)) {
-      for (const topic of topics) this.#on.add(topic);
-    }
-  }
-
-  #reach(id: string): void {
-    this.position = id;
-    this.#passed(this.#ahead.findIndex(({ after }) => after === id) + 1);
-  }
-
-  #block({ type, data, lastEventId }: SseEvent): void {
-    this.#context.options.onFrame?.({ kind: 'block', type, id: lastEventId, data });
-    let said: Record<string, unknown>;
-    try {
-      said = JSON.parse(data);
-      const { id, topic, time, reason } = said;
-      const texts = type === 'gap' || type === 'end' ? [reason] : [id, topic, time];
-      if (type === 'gap') texts.push(said['resumes']);
-      if (!texts.every((text) => typeof text === 'string')) throw new Error('a member is missing');
-    } catch (cause) {
-      const what = `the event ${lastEventId} is not as the protocol has it`;
-      throw new TidingsError('event', what, { cause });
-    }
-    this.#healthy = true;
-    this.#failures = 0;
-    if (type === 'gap') {
-      this.#handler.gap({ topics: [], ...said } as unknown as Gap);
-    } else if (type === 'end') {
-      const [only] = this.#on;
-      const topic = `${said['topic'] ?? only}`;
-      this.#handler.end({ id: lastEventId, topic, reason: said['reason'] as EndReason });
-    } else {
-      this.#event(said as unknown as WireEvent);
-    }
-  }
-
-  #event(event: WireEvent): void {
-    if ((this.#changing || this.#ahead.length) && !covers(this.#on, event)) {
-      // Of a topic that has just been added: the stream has come past its position.
-      const at = this.#ahead.findIndex(({ topics }) => covers(topics, event));
-      if (at < 0 && this.#changing) {
-        if (this.#early.push(event) > EARLY_MAX) {
-          this.#broken(this.#attempt, again('overflow', 'too much came before it could be placed'));
-        }
-        return;
-      }
-      this.#passed(at + 1);
-    }
-    this.#handler.event(event);
-  }
-
-  #broken(attempt: AbortController | undefined, error: TidingsError): void {
-    if (attempt !== this.#attempt || this.#closed) return;
-    const { clock, retry, options } = this.#context;
-    const wasOpen = this.#isOpen();
-    this.#drop();
-    options.onFrame?.({ kind: 'close', error });
-    options.logger?.debug?.(`tidings: ${error.message}`);
-    if (wasOpen && clock.now() - this.#openedAt >= HEALTHY_AFTER) this.#healthy = true;
-    const healthy = wasOpen && this.#healthy;
-    const failures = (this.#failures = healthy ? 1 : this.#failures + 1);
-    const enough = failures >= retry.attempts || (!retry.initial && !this.#everOpen);
-    // Of a stream the status decides: it is asked for again without harm.
-    const hopeless = !error.retryable && !isRetryable(error.status ?? 0);
-    if (hopeless || enough) {
-      const gaveUp = { attempt: failures, cause: error };
-      this.#fail(hopeless ? error : new TidingsError('gave-up', error.message, gaveUp));
-      return;
-    }
-    this.#mustWait = error.retryAfter !== undefined;
-    const wait = healthy && this.#retry === undefined && !this.#mustWait
-      ? 0
-      : (this.#mustWait ? 0 : (this.#retry ?? 0)) + // what `retry:` says is waited at least
-        backoff(this.#context, failures, error.retryAfter, this.reconnectionTime);
-    const retryAt = clock.now() + wait;
-    this.#timer = clock.setTimeout(() => this.#connect(), wait);
-    this.#set({ state: 'waiting', retryAt, attempt: failures, error });
-  }
-
-  #fail(error: TidingsError): void {
-    this.#wanted.clear();
-    this.#forget();
-    this.#set({ state: 'failed', error });
-    this.#handler.failed(error);
+  /** The attempt is over, unless it has been already. */
+  broken(attempt: AbortController | undefined, error: TidingsError): void {
+    if (attempt !== this.attempt || this.closed) return;
+    const { onFrame, logger } = this.context.options;
+    const wasOpen = this.isOpen();
+    this.drop();
+    onFrame?.({ kind: 'close', error });
+    logger?.debug?.(`tidings: ${error.message}`);
+    const waiting = (this.attempt = new AbortController());
+    const now = withRest(this.context, waiting.signal,
+      ({ recover }) => recover(this, error, wasOpen));
+    // Without the second chunk (the page is offline), its loading is the wait.
+    if (!now) this.set({ state: 'waiting', error });
   }
 }

@@ -1,9 +1,10 @@
 /**
  * What a page does not need at once, and the way to it: `rest.ts` is a chunk of its own, which is
- * loaded when the first connection is open, or at the latest when it is needed.
+ * loaded beside the first request for a stream, or when something else needs it.
  *
  * A chunk that cannot be loaded (the page is offline) is asked for again, with the client's waits.
- * What needs it waits meanwhile, and keeps its order.
+ * No stream is read before it is there, so that what comes keeps its order and the server's
+ * back-pressure holds.
  */
 
 import { backoff } from './backoff.js';
@@ -20,6 +21,9 @@ const ATTEMPTS_MAX = 5;
 /** Attempts of a publish or a page of history. */
 export const attemptsOf = ({ options }: LinkContext): number =>
   options.retry?.attempts ?? ATTEMPTS_MAX;
+
+/** The chunk, where something has come on a link: no link begins without it. */
+export const chunk = (): Rest => rest as Rest;
 
 /** Waits, or until the signal says that it is of no use. */
 export const sleep = (
@@ -46,15 +50,28 @@ export const sleep = (
 export async function load(
   context: LinkContext,
   signal?: AbortSignal,
-  attempts = attemptsOf(context),
+  attempts?: number,
 ): Promise<Rest> {
   for (let failures = 1; !rest; failures++) {
     try {
       rest = await import('./rest.js');
     } catch (cause) {
-      if (failures >= attempts || signal?.aborted) throw asError(cause, signal);
+      const enough = failures >= (attempts ?? attemptsOf(context));
+      if (enough || signal?.aborted) throw asError(cause, signal);
       await sleep(context, backoff(context, failures), signal);
     }
   }
   return rest;
+}
+
+/** Runs something with the chunk, unless the signal aborts. Whether at once: it was there. */
+export function withRest(
+  context: LinkContext,
+  signal: AbortSignal,
+  run: (rest: Rest) => void,
+): boolean {
+  const there = !!rest;
+  if (rest) run(rest);
+  else load(context, signal, Infinity).then((rest) => signal.aborted || run(rest), () => {});
+  return there;
 }

@@ -1,7 +1,7 @@
 /** Reads history for a subscription, up to exactly where the stream goes on. */
 
+import type { Reading } from './intake.js';
 import type { Requests } from './requests.js';
-import type { Reading } from './subscription.js';
 import type { WireEvent } from './types.js';
 
 /** Reads pages up to the event that is held back, or through a position. */

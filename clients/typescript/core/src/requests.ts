@@ -5,7 +5,7 @@ import { asError, type TidingsError } from './errors.js';
 import { attemptsOf, sleep } from './lazy.js';
 import type { LinkContext, LinkRequest } from './link.js';
 import { checkTopic, checkTopics, request, topicPath } from './names.js';
-import { toEvent, type WirePage } from './subscription.js';
+import { toEvent, type WirePage } from './intake.js';
 import type { HistoryOptions, Page, Parse, PublishOptions, Receipt } from './types.js';
 
 /** Pages of history that are read at once: a browser has six connections to an HTTP/1.1 server. */

@@ -2,15 +2,16 @@
  * One subscription: its place in the stream, and the queue between the stream and its reader.
  *
  * What comes goes into a bounded queue, which an iterator empties or, without one, listeners do.
- * While a subscription reads up on history, what comes on the stream is held back. History is read
- * up to exactly where the stream begins, and each event is handed out once: the ids of the last
- * events are known, and what comes again is dropped.
+ * How it gets there is in `intake.ts`, which is loaded before anything comes; the members that it
+ * uses are not private.
  */
 
 import { Emitter } from './emitter.js';
-import { asError, TidingsError } from './errors.js';
+import { TidingsError } from './errors.js';
+import type { Intake, Reading } from './intake.js';
+import { chunk } from './lazy.js';
 import type { Joined, Role, Start } from './link.js';
-import { checkTopics, covers, startQuery } from './names.js';
+import { checkTopics, covers } from './names.js';
 import type {
   ConnectionState, End, Gap, Page, Parse, ReadyState, StateChange, SubscribeOptions, Subscription,
   SubscriptionEvents, TidingsEvent, WireEvent,
@@ -18,12 +19,6 @@ import type {
 
 /** Events that wait for a reader unless another number is given. */
 const QUEUE_MAX = 1_024;
-
-/** Ids that are remembered, to tell an event that comes again. */
-const SEEN_MAX = 1_024;
-
-/** Events in a page of history, at most. */
-const PAGE_MAX = 500;
 
 /** What comes, as it comes. */
 export type Incoming =
@@ -40,34 +35,6 @@ type Item<T> =
   | { done: true }
   | { error: TidingsError };
 
-/** Something to be read from history before the stream goes on. */
-export interface Job {
-  topics: readonly string[];
-  query: [string, string][];
-  /** The position up to which, itself included; empty: up to now. */
-  through: string;
-}
-
-/** A job, and what its reading needs of the subscription. */
-export interface Reading {
-  /** Its `through` may move on meanwhile. */
-  readonly job: Job;
-  /** Events in a page, at most. */
-  readonly pageMax: number;
-  /** Aborts with the subscription. */
-  readonly signal: AbortSignal;
-  /** Whether nothing is wanted any more. */
-  isOver(): boolean;
-  /** The id of the event before which all that is read ends, if some had to be let go. */
-  before(): string;
-  /** Resolves when there is room for so many events. */
-  room(events: number): Promise<void>;
-  accept(item: Incoming): void;
-}
-
-/** A page as it comes. */
-export type WirePage = Omit<Page<never>, 'events'> & { events: readonly WireEvent[] };
-
 /** What a subscription needs of its client. */
 export interface Host {
   readonly change: StateChange;
@@ -77,19 +44,6 @@ export interface Host {
   read(reading: Reading): Promise<void>;
   /** What it follows has changed, or it is over. */
   changed(): void;
-}
-
-/** An event as it is handed out. */
-export function toEvent<T>(wire: WireEvent, parse: Parse<T> | undefined): TidingsEvent<T> {
-  const { publisher_id: publisherId, data_base64: base64, data = '', ...rest } = wire;
-  return {
-    ...rest,
-    ...(publisherId !== undefined && { publisherId }),
-    ...(base64 !== undefined && {
-      bytes: Uint8Array.from(atob(base64), (char) => char.charCodeAt(0)),
-    }),
-    data: parse ? parse(data, wire) : (data as T),
-  };
 }
 
 type BeginOptions = Pick<SubscribeOptions, 'lastEventId' | 'history' | 'since'>;
@@ -111,44 +65,37 @@ export class Sub<T> extends Emitter<SubscriptionEvents<T>> implements Subscripti
   error: TidingsError | undefined;
   readonly start: Start;
 
-  #host: Host;
-  #options: SubscribeOptions<T>;
-  #max: number;
-  #queue: Item<T>[] = [];
-  #held: Incoming[] = [];
-  #seen = new Set<string>();
+  host: Host;
+  options: SubscribeOptions<T>;
+  max: number;
+  queue: Item<T>[] = [];
   /** Topics that have not joined. */
-  #pending: Set<string>;
-  #ended = new Set<string>();
-  #started = false;
-  /** The id up to which everything is in the queue or was handed out. */
-  #cursor: string;
-  #jobs: Job[] = [];
-  #working = false;
-  /** The id of the oldest event that is held back, if there were more than there was room for. */
-  #before = '';
+  pending: Set<string>;
+  ended = new Set<string>();
+  started = false;
+  #intake: Intake<T> | undefined;
   #iterating = 0;
   #blocked = false;
   #wake: (() => void)[] = [];
   /** Its last item is in the queue. */
-  #ending = false;
-  #over = new AbortController();
+  ending = false;
+  over = new AbortController();
 
   constructor(host: Host, topics: string[], options: SubscribeOptions<T>) {
     super();
     const { signal, buffer } = options;
-    this.#host = host;
-    this.#options = options;
-    this.#max = Math.max(1, buffer?.max ?? QUEUE_MAX);
+    this.host = host;
+    this.options = options;
+    this.max = Math.max(1, buffer?.max ?? QUEUE_MAX);
     this.topics = topics;
     this.start = toStart(options);
-    this.lastEventId = this.#cursor = this.start.after ?? '';
-    this.#pending = new Set(topics);
+    this.lastEventId = this.start.after ?? '';
+    this.pending = new Set(topics);
     if (signal) {
       const close = () => this.close();
       if (signal.aborted) queueMicrotask(close);
       // The second signal takes the listener away when the subscription is over.
-      signal.addEventListener('abort', close, { signal: this.#over.signal });
+      signal.addEventListener('abort', close, { signal: this.over.signal });
     }
   }
 
@@ -157,25 +104,25 @@ export class Sub<T> extends Emitter<SubscriptionEvents<T>> implements Subscripti
   }
 
   get shared(): Role {
-    return this.#host.role;
+    return this.host.role;
   }
 
   get isOver(): boolean {
-    return this.#over.signal.aborted;
+    return this.over.signal.aborted;
   }
 
   /** What it waits for events of: nothing, once all topics have ended. */
   get wanted(): readonly string[] {
-    return this.topics.every((topic) => this.#ended.has(topic)) ? [] : this.topics;
+    return this.topics.every((topic) => this.ended.has(topic)) ? [] : this.topics;
   }
 
   change(topics: string | readonly string[]): void {
     const next = checkTopics(topics);
     if (this.isOver) return;
-    for (const topic of next) if (!this.topics.includes(topic)) this.#pending.add(topic);
-    for (const topic of this.#pending) if (!next.includes(topic)) this.#pending.delete(topic);
+    for (const topic of next) if (!this.topics.includes(topic)) this.pending.add(topic);
+    for (const topic of this.pending) if (!next.includes(topic)) this.pending.delete(topic);
     this.topics = next;
-    this.#host.changed();
+    this.host.changed();
   }
 
   override addEventListener(...args: Parameters<EventTarget['addEventListener']>): void {
@@ -195,12 +142,12 @@ export class Sub<T> extends Emitter<SubscriptionEvents<T>> implements Subscripti
     this.#iterating++;
     try {
       for (;;) {
-        const item = this.#queue.shift();
+        const item = this.queue.shift();
         if (item) await this.#take(item);
         if (this.error) throw this.error;
         if (this.isOver) return;
         if (item && 'event' in item) yield item.event;
-        else if (!item) await this.#changed();
+        else if (!item) await this.queueChanged();
       }
     } finally {
       this.#iterating--;
@@ -210,221 +157,48 @@ export class Sub<T> extends Emitter<SubscriptionEvents<T>> implements Subscripti
 
   // What follows is called by the client.
 
+  get #in(): Intake<T> {
+    return (this.#intake ??= new (chunk().Intake)(this));
+  }
+
   /** Some of its topics have joined. */
-  joined({ topics, after, direct, since }: Joined): void {
-    for (const topic of topics) this.#pending.delete(topic);
-    if (this.#started) {
-      if (since !== undefined && since !== after) this.#readUp(topics, { after: since }, after);
-      return;
-    }
-    // Of what had joined before, something may be missing by now.
-    if (since !== undefined) this.#held = [];
-    if (this.#pending.size) return;
-    this.#started = true;
-    const { earliest, last, since: time, after: id } = this.start;
-    if (!earliest && last === undefined && time === undefined && id === undefined) {
-      this.#cursor = after;
-      this.lastEventId = after;
-      if (this.#before) this.#readUp(this.topics, { after }, after);
-    } else if (!direct || this.#before) {
-      this.#readUp(this.topics, this.start, after);
-    } else {
-      this.#cursor ||= after;
-    }
-    if (!this.#working) this.#release();
-    this.stateChanged();
+  joined(joined: Joined): void {
+    if (!this.ending) this.#in.joined(joined);
   }
 
   /** Something has come on the stream. */
   push(item: Incoming): void {
-    if (this.#ending) return;
-    // Of what was missed before it joined.
-    if ('gap' in item && !this.#started) return;
-    const waits = this.#started ? this.#working || this.#before : !('done' in item);
-    if (waits) this.#hold(item);
-    else this.#accept(item);
+    if (!this.ending) this.#in.push(item);
   }
 
   /** It cannot go on. What has come before is handed out first. */
   fail(error: TidingsError): void {
-    if (!this.#ending) this.#enqueue({ error });
+    if (!this.ending) this.enqueue({ error });
   }
 
   stateChanged(): void {
     if (this.isOver) return;
-    const { change } = this.#host;
+    const { change } = this.host;
     // Until its topics have joined nothing comes, even if the connection is open.
-    const joining = !this.#started && change.state === 'open';
+    const joining = !this.started && change.state === 'open';
     const state = joining ? 'connecting' : change.state;
     if (this.state === state || state === 'failed' || state === 'closed') return;
     this.state = state;
     this.emit('state', joining ? { state } : change);
   }
 
-  #enqueue(item: Item<T>): void {
-    if (this.#ending) return;
-    this.#queue.push(item);
+  enqueue(item: Item<T>): void {
+    if (this.ending) return;
+    this.queue.push(item);
     if ('error' in item || 'done' in item) {
-      this.#ending = true;
-      this.#held = [];
-      this.#jobs = [];
+      this.ending = true;
+      this.#intake = undefined;
     }
     this.#pump();
   }
 
-  /** Puts something into the queue, unless it came before. */
-  #accept(item: Incoming, part = false): void {
-    if ('end' in item) {
-      const { topic } = item.end;
-      if (this.#ended.has(topic)) return;
-      this.#ended.add(topic);
-      this.#enqueue(item);
-      if (!this.wanted.length) this.#enqueue({ done: true });
-      this.#host.changed();
-    } else if ('event' in item) {
-      this.#acceptEvent(item.event, part);
-    } else {
-      if ('gap' in item) {
-        const { reason, resumes } = item.gap;
-        // Events that were had before come again, and are asked for.
-        if (reason === 'epoch' || reason === 'unknown-id') this.#seen.clear();
-        this.#cursor = resumes ?? this.#cursor;
-      }
-      this.#enqueue(item);
-    }
-  }
-
-  #acceptEvent(wire: WireEvent, part: boolean): void {
-    if (this.#seen.has(wire.id)) return;
-    const { buffer } = this.#options;
-    const policy = buffer?.overflow ?? 'catch-up';
-    const full = this.#queue.length >= this.#max;
-    if (full && policy === 'catch-up') return this.#hold({ event: wire });
-    if (full && policy === 'error') {
-      this.fail(new TidingsError('overflow', `more than ${this.#max} events wait to be read`));
-      return;
-    }
-    let event: TidingsEvent<T>;
-    try {
-      event = toEvent(wire, this.#options.parse ?? (this.#host.parse as Parse<T> | undefined));
-    } catch (cause) {
-      this.fail(new TidingsError('parse', `event ${wire.id} cannot be read`, { cause }));
-      return;
-    }
-    this.#seen.add(wire.id);
-    if (this.#seen.size > SEEN_MAX) {
-      for (const oldest of this.#seen) {
-        this.#seen.delete(oldest);
-        break;
-      }
-    }
-    if (!part) this.#cursor = wire.id;
-    if (policy === 'conflate' && this.#conflate(event)) return this.#enqueue({ event });
-    if (full) this.#dropOldest();
-    this.#enqueue({ event });
-  }
-
-  /** Takes away what waits with the same key. */
-  #conflate(event: TidingsEvent<T>): boolean {
-    const name = this.#options.buffer?.key ??
-      ((of: TidingsEvent<T>) => `${of.topic}\n${of.key ?? of.id}`);
-    const key = name(event);
-    const at = this.#queue.findIndex((item) => 'event' in item && name(item.event) === key);
-    if (at >= 0) this.#queue.splice(at, 1);
-    return at >= 0;
-  }
-
-  /** Makes room, and says so with a gap at the head of the queue. */
-  #dropOldest(): void {
-    const at = this.#queue.findIndex((item) => 'event' in item);
-    const [item] = this.#queue.splice(at, 1);
-    if (!item || !('event' in item)) return;
-    const { id, topic } = item.event;
-    const head = this.#queue[0];
-    const mine = head && 'gap' in head && head.gap.reason === 'overflow' ? head.gap : undefined;
-    const gap: Gap = {
-      reason: 'overflow',
-      requested: mine?.requested ?? this.lastEventId,
-      resumes: id,
-      topics: [...new Set([...(mine?.topics ?? []), topic])],
-    };
-    this.#queue.splice(0, mine ? 1 : 0, { gap });
-  }
-
-  /** Keeps something until history was read; if there is too much, history has it. */
-  #hold(item: Incoming): void {
-    const overflow = !this.#before && !this.#working && this.#started;
-    if ('event' in item && (overflow || this.#held.length >= this.#max)) {
-      this.#held = this.#held.filter((kept) => 'end' in kept || 'done' in kept);
-      this.#before = item.event.id;
-    }
-    this.#held.push(item);
-  }
-
-  #release(): void {
-    const held = this.#held;
-    this.#held = [];
-    for (const item of held) this.push(item);
-  }
-
-  #readUp(some: readonly string[], start: Start, through: string): void {
-    const topics = some.length === this.topics.length ? this.topics : some;
-    const last = this.#jobs[this.#jobs.length - 1];
-    if (last && last.topics === topics) {
-      last.through = through;
-      return;
-    }
-    const query = startQuery(start);
-    if (start.after) query.push(['lastEventId', start.after]);
-    this.#jobs.push({ topics, query, through });
-    this.#work();
-  }
-
-  #work(): void {
-    if (this.#working) return;
-    this.#working = true;
-    this.#readJobs().then(
-      () => {
-        this.#working = false;
-        this.#release();
-      },
-      (error) => {
-        this.#working = false;
-        this.fail(asError(error));
-      },
-    );
-  }
-
-  async #readJobs(): Promise<void> {
-    let job: Job | undefined;
-    while ((job = this.#jobs[0])) {
-      const all = job.topics === this.topics;
-      await this.#host.read({
-        job,
-        pageMax: Math.max(1, Math.min(PAGE_MAX, this.#max >> 1)),
-        signal: this.#over.signal,
-        isOver: () => this.#ending,
-        before: () => (all ? this.#before : ''),
-        room: async (events) => {
-          while (this.#queue.length > this.#max - events && !this.#ending) await this.#changed();
-        },
-        accept: (item) => this.#accept(item, !all),
-      });
-      if (this.#ending) return;
-      this.#jobs.shift();
-      if (this.#jobs.length || !this.#before) continue;
-      if (all) this.#before = '';
-      // Some of the topics were read; what could not be held back is of all of them.
-      else this.#jobs.push({ topics: this.topics, query: this.#here(), through: '' });
-    }
-  }
-
-  #here(): [string, string][] {
-    return this.#cursor ? [['lastEventId', this.#cursor]] : [];
-  }
-
   /** Resolves when the queue, or what is in it, has changed. */
-  #changed(): Promise<void> {
+  queueChanged(): Promise<void> {
     return new Promise((resolve) => this.#wake.push(resolve));
   }
 
@@ -432,11 +206,11 @@ export class Sub<T> extends Emitter<SubscriptionEvents<T>> implements Subscripti
   #pump(): void {
     let item: Item<T> | undefined;
     while (
-      (item = this.#queue[0]) && !this.#iterating && !this.#blocked
+      (item = this.queue[0]) && !this.#iterating && !this.#blocked
       // What an iterator may still want waits for it.
       && (this.heard('event') || !('event' in item || ('gap' in item && !this.heard('gap'))))
     ) {
-      this.#queue.shift();
+      this.queue.shift();
       const settled = this.#take(item);
       if (settled) {
         this.#blocked = true;
@@ -450,7 +224,7 @@ export class Sub<T> extends Emitter<SubscriptionEvents<T>> implements Subscripti
   }
 
   #pumpSoon(): void {
-    if (this.#queue.length) queueMicrotask(() => this.#pump());
+    if (this.queue.length) queueMicrotask(() => this.#pump());
   }
 
   /** Acts on the next item. What is returned has to settle before the one after it. */
@@ -462,7 +236,7 @@ export class Sub<T> extends Emitter<SubscriptionEvents<T>> implements Subscripti
     } else if ('gap' in item) {
       this.lastEventId = item.gap.resumes ?? this.lastEventId;
       this.emit('gap', item.gap);
-      if (this.#options.resync) settled = this.#resync(item.gap);
+      if (this.options.resync) settled = this.#resync(item.gap);
     } else if ('end' in item) {
       this.lastEventId = item.end.id;
       this.emit('end', item.end);
@@ -473,10 +247,7 @@ export class Sub<T> extends Emitter<SubscriptionEvents<T>> implements Subscripti
     } else {
       this.#finish('closed');
     }
-    if (!this.#queue.length && this.#before && !this.#working && !this.#ending) {
-      this.#jobs.push({ topics: this.topics, query: this.#here(), through: '' });
-      this.#work();
-    }
+    if (!this.queue.length) this.#intake?.drained();
     // Somebody may wait for room.
     for (const wake of this.#wake.splice(0)) wake();
     return settled;
@@ -484,28 +255,27 @@ export class Sub<T> extends Emitter<SubscriptionEvents<T>> implements Subscripti
 
   async #resync(gap: Gap): Promise<void> {
     try {
-      await this.#options.resync?.(gap);
+      await this.options.resync?.(gap);
     } catch (cause) {
-      this.#queue = [];
+      this.queue = [];
       this.fail(new TidingsError('resync', 'the resync hook has failed', { cause }));
     }
   }
 
   #finish(state: 'closed' | 'failed', error?: TidingsError): void {
     if (this.isOver) return;
-    this.#ending = true;
-    this.#over.abort();
+    this.ending = true;
+    this.over.abort();
     this.state = state;
-    this.#queue = [];
-    this.#held = [];
-    this.#jobs = [];
+    this.queue = [];
+    this.#intake = undefined;
     for (const wake of this.#wake.splice(0)) wake();
     this.emit('state', { state, ...(error && { error }) });
-    this.#host.changed();
+    this.host.changed();
   }
 
   /** Which of these topics it follows. */
   concerned(topics: readonly string[]): string[] {
-    return topics.filter((topic) => covers(this.topics, { topic }) || this.topics.includes(topic));
+    return topics.filter((topic) => covers(this.topics, { topic }));
   }
 }

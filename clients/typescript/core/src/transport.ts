@@ -1,5 +1,5 @@
 /**
- * Requests: headers, token, and the wait for an answer. What an answer from 300 means: `answers.ts`.
+ * Requests: headers, token, and the wait for an answer. What one from 300 means: `answers.ts`.
  *
  * The token is asked for once however many requests need it, kept until it expires or is refused,
  * and renewed once for a request that was refused with 401.

@@ -369,7 +369,7 @@ export interface Client<Events extends Record<string, unknown> = Record<string, 
   readonly readyState: ReadyState;
   /** The position of the connection. */
   readonly lastEventId: string;
-  /** Bound of the wait before a first retry, in milliseconds: `retry.min`, or as the server says. */
+  /** Bound of the wait before a first retry, in milliseconds: `retry.min`, or the server's. */
   readonly reconnectionTime: number;
   /** When the next attempt is made, in milliseconds since 1970; while `waiting`. */
   readonly retryAt: number | undefined;

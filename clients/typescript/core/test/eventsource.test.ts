@@ -47,7 +47,8 @@ describe('EventSource', () => {
     const source = open();
     source.addEventListener('news', (event) => seen.push(`news ${(event as MessageEvent).data}`));
     const first = await server.stream(0);
-    expect(first.request).toMatchObject({ method: 'GET', headers: { accept: 'text/event-stream' } });
+    const headers = { accept: 'text/event-stream' };
+    expect(first.request).toMatchObject({ method: 'GET', headers });
     expect(first.request.headers['last-event-id']).toBeUndefined();
     first.send('id: 1\ndata: a\n\ndata: b\n\nevent: news\ndata: c\n\nid: 2\ndata: cut');
     await settle();

@@ -1,7 +1,11 @@
 /** What the unit tests have in common. */
 
 import { createClient, type Client, type ClientOptions, type Subscription } from '../src/index.js';
+import { load } from '../src/lazy.js';
 import { FakeClock, FakeServer } from '../src/testing.js';
+
+// Clocks of tests stand still: what is loaded later has to be there at the beginning.
+await load(undefined as never);
 
 export interface Kit {
   server: FakeServer;

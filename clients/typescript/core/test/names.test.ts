@@ -6,11 +6,12 @@ import { checkTopic, checkTopics, covers, matches } from '../src/names.js';
 
 type Text = string | (string | { repeat: string; times: number })[];
 
-const load = (name: string) =>
-  JSON.parse(readFileSync(new URL(`../../../../conformance/names/${name}`, import.meta.url), 'utf8'));
+const folder = new URL('../../../../conformance/names/', import.meta.url);
+const load = (name: string) => JSON.parse(readFileSync(new URL(name, folder), 'utf8'));
 
 const text = (value: Text): string => typeof value === 'string' ? value
-  : value.map((part) => (typeof part === 'string' ? part : part.repeat.repeat(part.times))).join('');
+  : value.map((part) => (typeof part === 'string' ? part : part.repeat.repeat(part.times)))
+    .join('');
 
 describe('conformance/names', () => {
   it('topics', () => {

@@ -60,7 +60,8 @@ function run(test: Case, next: () => number): void {
     onRetry: (ms) => (retry = ms),
   });
   for (const chunk of chunks(bytes(test), next)) parser.feed(chunk);
-  const events = test.events.map(({ type, data, id }) => ({ type, data: text(data), id: text(id) }));
+  const events = test.events
+    .map(({ type, data, id }) => ({ type, data: text(data), id: text(id) }));
   expect(seen).toEqual(events);
   expect(parser.lastEventId).toBe(text(test.last_event_id));
   expect([retry, parser.reconnectionTime]).toEqual([test.retry, test.retry]);

@@ -74,7 +74,9 @@ describe.skipIf(!binary)('against the server', { timeout: 2 * PATIENCE }, () => 
       await writing;
     }
     for (const { topic } of all) await publish(topic, 4, 5);
-    for (const { seen } of all) await expect.poll(() => seen.length, wait).toBeGreaterThanOrEqual(5);
+    for (const { seen } of all) {
+      await expect.poll(() => seen.length, wait).toBeGreaterThanOrEqual(5);
+    }
     for (const { seen } of all) expect(seen).toEqual(whole(5));
     expect(await server.connections('steady')).toBe(1);
     for (const { subscription } of all) subscription.close();

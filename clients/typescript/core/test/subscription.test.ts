@@ -118,6 +118,20 @@ describe('many on one connection', () => {
     expect([a, b]).toEqual([['1'], ['error forbidden']]);
   });
 
+  it('refuses only what was added, where the token is not good enough for it', async () => {
+    const { server, client } = kit({ getToken: () => 'x' });
+    const a = record(client.subscribe('a'));
+    const stream = await server.stream();
+    await settle();
+    server.script({ status: 401 }, { status: 401 });
+    const b = record(client.subscribe('b'));
+    await settle();
+    stream.event({ id: 'e-1', topic: 'a', data: '1' });
+    await settle();
+    expect([a, b, client.state]).toEqual([['1'], ['error unauthorized'], 'open']);
+    expect(server.streams.length).toBe(1);
+  });
+
   it('connects anew where a connection cannot be changed', async () => {
     const { server, client } = kit();
     const a = record(client.subscribe('a'));
@@ -496,7 +510,8 @@ describe('publishing', () => {
   it('does not repeat what is hopeless, nor for ever', async () => {
     const { server, clock, client } = kit();
     server.script({ status: 409, body: { code: 'topic-closed', retryable: false } });
-    await expect(client.publish('t', 'x')).rejects.toMatchObject({ code: 'topic-closed', attempt: 1 });
+    await expect(client.publish('t', 'x'))
+      .rejects.toMatchObject({ code: 'topic-closed', attempt: 1 });
     server.handle = () => ({ status: 503 });
     const failing = client.publish('t', 'x');
     failing.catch(() => {});
