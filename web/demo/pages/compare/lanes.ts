@@ -149,7 +149,9 @@ abstract class Lane {
     if (!ball || ball.run !== this.#run) return;
     if (!this.#first) this.#first = ball.number;
     // The two ways to publish may overtake each other: late is not lost.
-    if (ball.number < this.#next || ball.number < this.#first) {
+    // One that was overtaken before anything was counted.
+    if (ball.number < this.#first) return;
+    if (ball.number < this.#next) {
       if (!this.#missing.delete(ball.number)) this.next.twice += 1;
     } else {
       const from = Math.max(this.#next, ball.number - MISSING_MAX);
