@@ -417,8 +417,8 @@ impl Relays {
         self.answers.lock().ending(answer, end);
     }
 
-    /// Answers with what is no stream and forgets the answer, of which no topic was made; `false` if
-    /// its client has been promised a stream. Whoever is told finds it forgotten.
+    /// Answers with what is no stream and forgets the answer, of which no topic was made; `false`
+    /// if its client has been promised a stream. Whoever is told finds it forgotten.
     pub(crate) fn refuse(&self, answer: &Answer, plain: Plain) -> bool {
         let mut answers = self.answers.lock();
         if !answer.enter(Phase::Plain(Arc::new(plain))) {

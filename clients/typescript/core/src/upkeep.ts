@@ -50,7 +50,9 @@ export function recover(connection: Connection, error: TidingsError, wasOpen: bo
   connection.mustWait = error.retryAfter !== undefined;
   const wait = healthy && connection.retry === undefined && !connection.mustWait
     ? 0
-    : backoff(context, failures, error.retryAfter, connection.reconnectionTime);
+    // What the stream's own `retry:` says is waited at least (WHATWG HTML, section 9.2.3).
+    : (connection.mustWait ? 0 : connection.retry ?? 0) +
+      backoff(context, failures, error.retryAfter, connection.reconnectionTime);
   const retryAt = clock.now() + wait;
   connection.timer = clock.setTimeout(() => connection.connect(), wait);
   connection.set({ state: 'waiting', retryAt, attempt: failures, error });

@@ -96,6 +96,8 @@ struct Came {
     over: Option<End>,
     /// What is wrong with the bytes.
     wrong: Option<DecodeError>,
+    /// Whether the answer has become longer than it may be.
+    too_long: bool,
 }
 
 impl Generation {
@@ -103,13 +105,18 @@ impl Generation {
     pub(super) async fn read(&mut self, body: Body, hold: bool) -> Read {
         let mut coming = Coming::new(body, self.config.idle_timeout, !self.goes_on_by_bytes());
         loop {
-            let progress = Progress::Opening;
-            let mut came = Came { records: Vec::new(), progress, over: None, wrong: None };
+            let mut came = Came {
+                records: Vec::new(),
+                progress: Progress::Opening,
+                over: None,
+                wrong: None,
+                too_long: false,
+            };
             let next = coming.next(|bytes, at_end| self.decode(bytes, at_end, &mut came));
             if let Err(ended) = next.await {
                 return ended;
             }
-            let Came { mut records, progress, over, wrong } = came;
+            let Came { mut records, progress, over, wrong, too_long } = came;
             if !records.is_empty() || progress == Progress::Token {
                 coming.heard = Instant::now();
             }
@@ -132,7 +139,7 @@ impl Generation {
             if let Some(why) = wrong {
                 return unfit(why.to_string());
             }
-            if self.bytes > self.config.answer_bytes_max {
+            if too_long {
                 let limit = self.config.answer_bytes_max;
                 return unfit(format!("the answer is longer than {limit} bytes"));
             }
@@ -142,20 +149,26 @@ impl Generation {
     /// Decodes bytes of the body, or what closes it, into records. After an end, or something
     /// wrong, there are none.
     fn decode(&mut self, bytes: &[u8], at_end: bool, came: &mut Came) {
-        if came.over.is_some() || came.wrong.is_some() {
+        if came.over.is_some() || came.wrong.is_some() || came.too_long {
             return;
         }
-        let Came { records, progress, over, wrong } = came;
+        let Came { records, progress, over, wrong, too_long } = came;
+        let bytes_max = self.config.answer_bytes_max;
         let (reader, count, skip) = (&mut self.reader, &mut self.bytes, &mut self.skip);
         let (numbered, number) = (self.asks.asked.background, &mut self.number);
         if !at_end {
             self.received += bytes.len() as u64;
         }
         let fed = self.decoder.feed(bytes, |event| {
-            if over.is_some() || (at_end && !is_whole(event.data)) {
+            if over.is_some() || *too_long || (at_end && !is_whole(event.data)) {
                 return;
             }
             *count += event.data.len();
+            // Here and not after the read: its end may have come in the same one.
+            *too_long = *count > bytes_max;
+            if *too_long {
+                return;
+            }
             let before = records.len();
             match reader.event(event.event_type, event.data, records) {
                 Progress::Over(end) => *over = Some(end),

@@ -38,8 +38,9 @@ fn is_list_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b',' | b' ')
 }
 
-/// Whether a page of an `allowed` origin may send its cookies along: one that was listed by its name
-/// may, as an `EventSource` with `withCredentials` asks for; `*` says nothing about whom to trust.
+/// Whether a page of an `allowed` origin may send its cookies along: one that was listed by its
+/// name may, as an `EventSource` with `withCredentials` asks for; `*` says nothing about whom to
+/// trust.
 pub(crate) fn with_credentials(allowed: &str) -> bool {
     allowed != "*"
 }
