@@ -224,10 +224,13 @@ impl Hub {
         live
     }
 
-    /// Ends what [`attach`](Self::attach) began.
+    /// Ends what [`attach`](Self::attach) began. May be asked again of a topic that was let go of:
+    /// news of it can still lie in a bell.
     pub fn detach(&self, bell: &Arc<Bell>, live: &Arc<Live>, framing: Framing) {
         let mut state = self.state.lock();
-        if live.detach(bell, framing) {
+        let left = live.detach(bell, framing);
+        // Others may follow one of that name which has begun since.
+        if left && state.lives.get(live.name()).is_some_and(|now| Arc::ptr_eq(now, live)) {
             state.lives.remove(live.name());
             if let Some(topic) = state.topics.get_mut(live.name()) {
                 topic.live = None;

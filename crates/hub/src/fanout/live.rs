@@ -80,8 +80,9 @@ impl Live {
         follower.framings[framing.index()] = true;
     }
 
-    /// Whether `bell` follows in `framing`.
-    pub(crate) fn is_attached(&self, bell: &Arc<Bell>, framing: Framing) -> bool {
+    /// Whether `bell` follows in `framing`. Its news may be of a topic that it has let go of.
+    #[must_use]
+    pub fn is_attached(&self, bell: &Arc<Bell>, framing: Framing) -> bool {
         self.news
             .lock()
             .bells

@@ -345,3 +345,20 @@ fn nobody_is_told_before_it_is_as_durable_as_asked_and_acknowledged() {
         assert_eq!(bell.take(&mut Vec::new()), before + 2);
     }
 }
+
+#[test]
+fn letting_go_of_a_topic_again_takes_it_away_from_nobody_else() {
+    let hub = TestHub::new();
+    let (one, other) = (Bell::new(hub.visible(), || {}), Bell::new(hub.visible(), || {}));
+    let before = hub.attach(&one, "a", VIEW.framing);
+    hub.detach(&one, &before, VIEW.framing);
+    let now = hub.attach(&other, "a", VIEW.framing);
+    // Its news may be found in the bell only now.
+    hub.detach(&one, &before, VIEW.framing);
+    let sequence = hub.say("a", "x");
+    until(|| hub.rung() >= sequence);
+    let mut told = Vec::new();
+    assert_eq!(other.take(&mut told), sequence);
+    assert!(told.iter().any(|live| Arc::ptr_eq(live, &now)));
+    assert!(matches!(now.reach(sequence - 1, sequence, VIEW, hub.now_ms()), Reach::Due(_)));
+}

@@ -139,6 +139,9 @@ impl Board {
             matching.flat_map(|p| p.followers.iter().map(|&key| (key, p.framing))).collect();
         followers.sort_unstable();
         followers.dedup();
+        // What was rung for before it was let go of is in the log for whoever has joined since. Its
+        // tails are gone, and would never reach back to anybody's position.
+        followers.retain(|&(_, framing)| live.is_attached(&self.bell, framing));
         if followers.is_empty() {
             // Whoever followed it has gone since.
             for framing in Framing::ALL {

@@ -11,6 +11,8 @@
 
 mod board;
 mod reader;
+#[cfg(test)]
+mod tests;
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use parking_lot::{Condvar, Mutex};
 use tidings_hub::Hub;
 use tokio::sync::oneshot;
 
-type Job = Box<dyn FnOnce(&Hub) + Send>;
+pub(super) type Job = Box<dyn FnOnce(&Hub) + Send>;
 
 #[derive(Default)]
 struct Line {
@@ -57,6 +57,12 @@ impl LogReader {
                 Some(job) => parking_lot::MutexGuard::unlocked(&mut line, || job(hub)),
             }
         }
+    }
+
+    /// The next job, for a test that leads the thread by hand.
+    #[cfg(test)]
+    pub(super) fn next_job(&self) -> Option<Job> {
+        self.line.lock().jobs.pop_front()
     }
 
     /// Ends the thread after the job in hand; nobody else is answered.

@@ -45,7 +45,7 @@ impl Shard {
     /// Puts topics with news in line.
     pub(super) fn news(&mut self, topics: &mut Vec<Arc<Live>>) {
         for live in topics.drain(..) {
-            let topic = self.follows.news(&live);
+            let Some(topic) = self.follows.news(&live) else { continue };
             let Some(followed) = self.follows.get_mut(topic) else {
                 continue;
             };

@@ -198,11 +198,12 @@ impl FollowTable {
         self.topics.iter().filter(wanted).map(|(&topic, _)| topic).collect()
     }
 
-    /// Notes that a topic has news; one that is new here is one that a pattern has matched.
-    pub(super) fn news(&mut self, live: &Arc<Live>) -> u64 {
+    /// Notes that a topic has news; one that is new here is one that a pattern has matched, or was
+    /// let go of since it had them, and is nothing to anybody here.
+    pub(super) fn news(&mut self, live: &Arc<Live>) -> Option<u64> {
         let topic = live.key();
         if self.topics.contains_key(&topic) {
-            return topic;
+            return Some(topic);
         }
         // The bell was hung there by the hub, for the framings of the patterns.
         let matches = |followed: &&FollowedPattern| followed.pattern.matches(live.name());
@@ -210,9 +211,17 @@ impl FollowTable {
         let mut framings: Vec<Framing> = framings.collect();
         framings.sort_unstable();
         framings.dedup();
+        framings.retain(|&framing| live.is_attached(&self.bell, framing));
+        if framings.is_empty() {
+            // The hub may have hung the bell there for a pattern that is gone since.
+            for framing in Framing::ALL {
+                self.hub.detach(&self.bell, live, framing);
+            }
+            return None;
+        }
         self.insert(live.clone(), framings);
         self.join_those_with_patterns(topic);
-        topic
+        Some(topic)
     }
 
     /// Takes a subscriber of one topic away.

@@ -427,7 +427,7 @@ impl Connection {
 }
 
 /// The next news of any subscription, in turn.
-async fn next_news(
+pub(super) async fn next_news(
     subscriptions: &mut [Subscription],
     turn: &mut usize,
 ) -> (usize, Result<News, StoreError>) {

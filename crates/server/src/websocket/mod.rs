@@ -25,6 +25,8 @@ mod protocol;
 mod publishing;
 mod request;
 mod subscription;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;

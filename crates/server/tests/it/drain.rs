@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::{Conn, DOORS, Server, until};
+use crate::support::{Conn, DOORS, Server, sequence, until};
 
 #[test]
 fn readiness_fails_first_and_subscriptions_leave_one_by_one() {
@@ -58,6 +58,24 @@ fn readiness_fails_first_and_subscriptions_leave_one_by_one() {
     assert!(moments.len() >= 5, "{moments:?}");
     let server = server.restart();
     assert_eq!(server.kept("t").len(), 12);
+}
+
+#[test]
+fn a_long_poll_that_waits_is_let_go_of_at_a_stop() {
+    let mut server = Server::with(|config| config.anonymous.admin = false);
+    let id = server.publish("/topics/t", "before");
+    let mut waiting = server.connect();
+    waiting.ask("GET", "/topics/t?poll=60", "Accept: application/json\r\n", b"");
+    // What it may not see is encoded as soon as it listens.
+    let encoded = server.metric("tidings_encoded_frames_total");
+    until("it to wait", || {
+        server.publish("/topics/t?private", "secret");
+        server.metric("tidings_encoded_frames_total") > encoded
+    });
+    server.ask_to_stop();
+    let page = waiting.reply().json();
+    assert_eq!(page["events"], json!([]));
+    assert!(sequence(page["next"].as_str().unwrap()) >= sequence(&id), "{page}");
 }
 
 #[test]

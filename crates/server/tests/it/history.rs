@@ -234,3 +234,55 @@ fn polling_on_and_on_sees_every_event_once() {
         assert_eq!(all, expect);
     });
 }
+
+#[test]
+fn a_long_poll_tells_what_is_missing_and_then_goes_on_from_there() {
+    let server = Server::start();
+    server.put("t", &json!({"retain": {"count": 2}}));
+    let ids = server.publish_numbers("t", 1..6);
+    for target in ["/topics/t?", "/events?topic=t&topic=u&", "/events?pattern=*&"] {
+        let page = poll(&server, &format!("{target}poll=60&after={}", ids[0])).json();
+        assert_eq!(page["gap"]["reason"], "retention", "{target}: {page}");
+        assert_eq!(page["gap"]["requested"], ids[0].as_str());
+        assert_eq!(texts(&page, "data"), ["4", "5"], "{target}");
+        let next = page["next"].as_str().unwrap();
+        let page = poll(&server, &format!("{target}poll=0&after={next}")).json();
+        assert_eq!((&page["gap"], &page["events"]), (&Value::Null, &json!([])), "{target}");
+    }
+    // A gap alone is something to tell: it is not waited for an event.
+    let empty = poll(&server, "/topics/none?poll=60&lastEventId=zzzzzzzz-1").json();
+    assert_eq!((&empty["gap"]["reason"], &empty["events"]), (&json!("epoch"), &json!([])));
+}
+
+#[test]
+fn a_long_poll_reads_page_by_page() {
+    let server = Server::start();
+    server.publish_numbers("t", 1..8);
+    let mut next = String::from("earliest");
+    for (expect, more) in
+        [(vec!["1", "2", "3"], true), (vec!["4", "5", "6"], true), (vec!["7"], false)]
+    {
+        let target = format!("/events?topic=t&topic=u&poll=60&limit=3&{next}");
+        let page = poll(&server, &target).json();
+        assert_eq!(texts(&page, "data"), expect);
+        assert_eq!(page["more"], more);
+        next = format!("after={}", page["next"].as_str().unwrap());
+    }
+}
+
+#[test]
+fn a_long_poll_is_told_the_end_of_its_topic() {
+    let server = Server::start();
+    let ids = server.publish_numbers("t", 1..3);
+    for target in ["/topics/t?", "/events?pattern=*&"] {
+        let mut conn = server.connect();
+        let target = format!("{target}poll=60&after={}", ids[1]);
+        conn.ask("GET", &target, "Accept: application/json\r\n", b"");
+        if server.page("/topics/t?last=1")["events"][0]["end"].is_null() {
+            server.publish("/topics/t?end=done", "last words");
+        }
+        let page = conn.reply().json();
+        assert_eq!(texts(&page, "end"), ["done"], "{page}");
+        assert_eq!(page["events"][0]["id"], page["next"]);
+    }
+}

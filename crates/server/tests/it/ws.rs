@@ -245,6 +245,17 @@ fn an_end_is_said_and_ends_the_subscription_of_that_topic_alone() {
 }
 
 #[test]
+fn who_follows_several_reads_an_end_from_the_log_and_goes_on() {
+    let server = Server::start();
+    server.publish("/topics/t?end=done", "last words");
+    let mut ws = Ws::open(&server);
+    ws.subscribe("s", json!({"topics": ["t", "u"], "earliest": true}));
+    assert_eq!(ws.next()["end"], "done");
+    server.publish("/topics/u", "goes on");
+    assert_eq!(ws.next()["data"], "goes on");
+}
+
+#[test]
 fn one_order_for_every_transport() {
     let server = Server::start();
     let topics = ["a", "b", "c/1"];
