@@ -12,5 +12,10 @@ export default defineConfig({
       { find: /^@tidings\/ai\/answer$/, replacement: `${ai}answer/index.ts` },
     ],
   },
-  test: { include: ['test/**/*.test.{ts,tsx}'], environment: 'jsdom', testTimeout: 30_000 },
+  test: {
+    include: ['test/**/*.test.{ts,tsx}'],
+    setupFiles: [fileURLToPath(new URL('test/support/setup.ts', import.meta.url))],
+    environment: 'jsdom',
+    testTimeout: 30_000,
+  },
 });
