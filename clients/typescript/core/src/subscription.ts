@@ -13,7 +13,7 @@ import { chunk } from './lazy.js';
 import type { Joined, Role, Start } from './link.js';
 import { checkTopics, covers } from './names.js';
 import type {
-  ConnectionState, End, Gap, Page, Parse, ReadyState, StateChange, SubscribeOptions, Subscription,
+  ConnectionState, End, Gap, Parse, ReadyState, StateChange, SubscribeOptions, Subscription,
   SubscriptionEvents, TidingsEvent, WireEvent,
 } from './types.js';
 
