@@ -140,7 +140,8 @@ ${cases} scripted servers. Here a figure is not a mistake: the standard ends an 
 every status but 200, and says nothing of silence. Our clients promise to try 5xx and 429 again and
 to keep \`Retry-After\`, to give up a silent connection, to go back to the original place after a
 redirect, and to resume a stream without an event from where it began. A limit of silence is set
-where a client has one; – means that the runner cannot set it.`;
+where a client has one; – means that the runner cannot set it. @tidings/client/eventsource is the
+standard's class and promises no more than that.`;
 
 const FAILED = `Of decoding and of what the standard says. *Held back*: dispatched only when more
 bytes came, or the end. Where a case failed in some cuts only, they are named.`;

@@ -62,7 +62,8 @@ export async function inTypeScript() {
   };
   if (eventsource) {
     const open = standard((url) => new eventsource.EventSource(url));
-    clients['@tidings/client/eventsource'] = { open, version };
+    // As the standard has it, so it promises nothing beyond.
+    clients['@tidings/client/eventsource'] = { open, version, promises: 'standard' };
   }
   return clients;
 }
