@@ -91,6 +91,23 @@ pub(crate) fn skip(variable: &str, why: &str) {
     eprintln!("SKIPPED, nothing was tested: {why}");
 }
 
+/// Runs a test that is a script for Node, with this program. Where Node, npm's packages or Chromium
+/// are missing the script says so and does nothing, unless `TIDINGS_REQUIRE_BROWSER=1`.
+#[track_caller]
+pub(crate) fn in_browser(script: &str) {
+    let mut test = Command::new("node");
+    test.arg(in_repository(script)).env("TIDINGS_BIN", env!("CARGO_BIN_EXE_tidings"));
+    let output = match test.output() {
+        Ok(output) => output,
+        Err(error) => return skip("TIDINGS_REQUIRE_BROWSER", &format!("no node: {error}")),
+    };
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    if stderr.contains("SKIPPED") {
+        skip("TIDINGS_REQUIRE_BROWSER", &stderr);
+    }
+}
+
 /// A file of the repository.
 pub(crate) fn in_repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)

@@ -1,22 +1,9 @@
 //! The tutorial's React component in a real browser, behind a shared relay
-//! (`examples/react/test.mjs`). Without Node, its packages or Chromium the script says so and does
-//! nothing, unless `TIDINGS_REQUIRE_BROWSER=1`.
+//! (`examples/react/test.mjs`).
 
-use std::process::Command;
-
-use crate::program::{in_repository, skip};
+use crate::program::in_browser;
 
 #[test]
 fn the_tutorials_component_shows_what_the_upstream_says() {
-    let mut test = Command::new("node");
-    test.arg(in_repository("examples/react/test.mjs"));
-    let output = match test.env("TIDINGS_BIN", env!("CARGO_BIN_EXE_tidings")).output() {
-        Ok(output) => output,
-        Err(error) => return skip("TIDINGS_REQUIRE_BROWSER", &format!("no node: {error}")),
-    };
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{stderr}");
-    if stderr.contains("SKIPPED") {
-        skip("TIDINGS_REQUIRE_BROWSER", &stderr);
-    }
+    in_browser("examples/react/test.mjs");
 }
