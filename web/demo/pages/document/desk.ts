@@ -92,11 +92,17 @@ export class Desk {
   /** This browser has looked at the notices before. */
   #returns = false;
 
-  constructor(network: Network, tape?: Tape, person: Person = me()) {
+  /** `visibility`: whether it goes on listening while the tab is hidden. */
+  constructor(
+    network: Network,
+    tape?: Tape,
+    person: Person = me(),
+    visibility: 'keep' | 'pause' = 'pause',
+  ) {
     this.#network = network;
     this.#tape = tape;
     this.person = person;
-    this.client = connect(network);
+    this.client = connect(network, visibility);
     this.client.on('state', ({ state }) => {
       if (state !== 'open') return;
       if (this.#openedAt) {
@@ -241,7 +247,7 @@ const COLLEAGUE_MS = 3_500;
 /** A scripted colleague, elsewhere: he has a network of his own, and writes line by line. */
 export function colleague(name: string): () => void {
   const id = `script-${crypto.randomUUID().slice(0, 4)}`;
-  const desk = new Desk(new Network(), undefined, { id, name, hue: 25 });
+  const desk = new Desk(new Network(), undefined, { id, name, hue: 25 }, 'keep');
   let turn = 0;
   const timer = setInterval(() => {
     const text = desk.text.toString();

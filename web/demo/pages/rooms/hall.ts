@@ -106,7 +106,8 @@ export class Hall {
 
   constructor(network: Network, tape: Tape) {
     this.#tape = tape;
-    this.client = connect(network);
+    // A tab that is hidden gives its connection up; the log keeps what it does not hear.
+    this.client = connect(network, 'pause');
     let opened = 0;
     this.client.on('state', ({ state }) => {
       if (state !== 'open') return;
