@@ -39,6 +39,7 @@ export default defineConfig({
       { find: /^@tidings\/client\/(.*)$/, replacement: clients('core/src/$1.ts') },
       { find: /^@tidings\/react$/, replacement: clients('react/src/index.ts') },
       { find: /^@tidings\/ai$/, replacement: clients('ai/src/index.ts') },
+      { find: /^@tidings\/ai\/answer$/, replacement: clients('ai/src/answer/index.ts') },
     ],
     dedupe: ['react', 'react-dom'],
   },

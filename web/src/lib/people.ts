@@ -2,7 +2,6 @@
 
 import type { Client } from '@tidings/client';
 import { presence } from '@tidings/client/presence';
-import { Signal } from './signal';
 
 /** Somebody. */
 export interface Person {
@@ -13,7 +12,13 @@ export interface Person {
 }
 
 /** How long a word of presence holds, in milliseconds. */
-const TTL_MS = 15_000;
+export const TTL_MS = 15_000;
+
+/** How long a client outlives its page, in milliseconds: the farewell goes first. */
+export const LEAVE_MS = 500;
+
+/** What somebody says of himself in the rooms and at the document. */
+export type About = Omit<Person, 'id'>;
 
 const names = ['Otter', 'Heron', 'Plover', 'Seal', 'Tern', 'Curlew', 'Gannet', 'Eider', 'Puffin'];
 
@@ -31,18 +36,13 @@ export function me(): Person {
   return person;
 }
 
-/** Says that `person` is in `place`, and tells who else is; `close` leaves. */
-export function join(
-  client: Client,
-  place: string,
-  person: Person,
-): { people: Signal<readonly Person[]>; close: () => void } {
-  const people = new Signal<readonly Person[]>([]);
-  const { close } = presence<Omit<Person, 'id'>>(client, place, {
-    id: person.id,
-    data: { name: person.name, hue: person.hue },
-    ttl: TTL_MS,
-    onChange: (members) => people.set(members.map(({ id, data }) => ({ id, ...data }))),
-  });
-  return { people, close };
+/** A person as `usePresence` and `useTyping` want one. */
+export const meOf = ({ id, name, hue }: Person): { id: string; data: About } => ({
+  id,
+  data: { name, hue },
+});
+
+/** Says that `person` is in `place`, outside of React; the function that is returned leaves. */
+export function join(client: Client, place: string, person: Person): () => void {
+  return presence<About>(client, place, { ...meOf(person), ttl: TTL_MS }).close;
 }

@@ -8,7 +8,7 @@ import type { Client, TidingsEvent } from '@tidings/client';
 import * as Y from 'yjs';
 import { connect } from '../../../src/lib/hub';
 import { Network } from '../../../src/lib/network';
-import { join, me, type Person } from '../../../src/lib/people';
+import { LEAVE_MS, join, me, type Person } from '../../../src/lib/people';
 import { Signal } from '../../../src/lib/signal';
 import type { Tape } from '../../../src/lib/tape';
 
@@ -77,7 +77,6 @@ export class Desk {
   readonly shown = new Signal('');
   readonly notices = new Signal<readonly Notice[]>([]);
   readonly pending = new Signal<readonly Pending[]>([]);
-  readonly people: Signal<readonly Person[]>;
   /** How many updates came after an interruption. */
   readonly caughtUp = new Signal(0);
   readonly #network: Network;
@@ -116,16 +115,14 @@ export class Desk {
       if (origin !== this.client) this.#send(update);
     });
     this.client.subscribe(UPDATES, { history: 'all' }).on('event', (event) => this.#apply(event));
-    const here = join(this.client, 'document', person);
-    this.people = here.people;
     const online = () => this.#flush();
     addEventListener('online', online);
     this.#close.push(
-      here.close,
       () => removeEventListener('online', online),
       () => clearTimeout(this.#sending),
       () => clearTimeout(this.#telling),
-      () => setTimeout(() => this.client.close(), 200),
+      // The farewell goes first.
+      () => setTimeout(() => this.client.close(), LEAVE_MS),
     );
   }
 
@@ -256,8 +253,10 @@ export function colleague(name: string): () => void {
     const line = missing ?? lines[turn++ % lines.length] ?? '';
     desk.edit(missing ? (text || '# Sunday') + line : text.replace(line, ''));
   }, COLLEAGUE_MS);
+  const leave = join(desk.client, 'document', desk.person);
   return () => {
     clearInterval(timer);
+    leave();
     desk.close();
   };
 }

@@ -1,10 +1,11 @@
 // A shared document: a scenario.
 
+import { TidingsProvider, useConnectionState, usePresence } from '@tidings/react';
 import { useEffect, useLayoutEffect, useRef, useState, type FormEvent } from 'react';
 import { useNumber, useText } from '../../../src/i18n';
 import { conditionOf, inOneTab } from '../../../src/lib/hub';
+import { TTL_MS, meOf, type About } from '../../../src/lib/people';
 import { useSignal } from '../../../src/lib/signal';
-import { useClientState } from '../../../src/lib/use-state';
 import { Avatar } from '../../../src/ui/avatar';
 import { Button } from '../../../src/ui/button';
 import { Segments, Switch, TextField } from '../../../src/ui/controls';
@@ -32,7 +33,13 @@ export default function Document() {
     desk.follow();
     return [desk, () => desk.close()];
   });
-  return session && <Loaded session={session} />;
+  return (
+    session && (
+      <TidingsProvider client={session.own.client}>
+        <Loaded session={session} />
+      </TidingsProvider>
+    )
+  );
 }
 
 function Loaded({ session }: { session: Session<Desk> }) {
@@ -41,7 +48,7 @@ function Loaded({ session }: { session: Session<Desk> }) {
   const number = useNumber();
   const [company, setCompany] = useState(true);
   const [done, add] = useDone('document');
-  const client = useClientState(desk.client);
+  const connection = useConnectionState({ delay: 0 });
   const notices = useSignal(desk.notices);
   const caughtUp = useSignal(desk.caughtUp);
   const text = useSignal(desk.shown);
@@ -60,7 +67,7 @@ function Loaded({ session }: { session: Session<Desk> }) {
       title={say.title}
       lead={say.lead}
       steps={say.steps.map((step, index) => ({ text: step, done: done.has(index) }))}
-      pill={<Pill condition={conditionOf(client, state.cut)} until={state.until} />}
+      pill={<Pill condition={conditionOf(connection.state, state.cut)} until={state.until} />}
       network={network}
       code={documentCode}
     >
@@ -137,14 +144,14 @@ function Loaded({ session }: { session: Session<Desk> }) {
 
 function People({ desk }: { desk: Desk }) {
   const say = useText(documentTexts);
-  const people = useSignal(desk.people);
+  const people = usePresence<About>('document', meOf(desk.person), { ttl: TTL_MS });
   return (
     <ul aria-label={say.here} className="flex flex-wrap items-center gap-x-3 gap-y-1">
-      {people.map((one) => (
-        <li key={one.id} className="flex items-center gap-1.5 text-[0.8125rem]">
-          <Avatar name={one.name} hue={one.hue} size="small" />
-          {one.name}
-          {one.id === desk.person.id && <span className="text-tide">{say.you}</span>}
+      {people.map(({ id, data }) => (
+        <li key={id} className="flex items-center gap-1.5 text-[0.8125rem]">
+          <Avatar name={data.name} hue={data.hue} size="small" />
+          {data.name}
+          {id === desk.person.id && <span className="text-tide">{say.you}</span>}
         </li>
       ))}
     </ul>

@@ -1,9 +1,9 @@
 // Live prices: a scenario.
 
+import { TidingsProvider, useConnectionState } from '@tidings/react';
 import { useEffect, useState } from 'react';
 import { useNumber, useText } from '../../../src/i18n';
 import { conditionOf } from '../../../src/lib/hub';
-import { useClientState } from '../../../src/lib/use-state';
 import { Button } from '../../../src/ui/button';
 import { Slider, Switch } from '../../../src/ui/controls';
 import { cx } from '../../../src/ui/cx';
@@ -32,7 +32,13 @@ export default function Prices() {
     const market = new Market(network, tape, first);
     return [market, () => market.close()];
   });
-  return session && <Loaded session={session} />;
+  return (
+    session && (
+      <TidingsProvider client={session.own.client}>
+        <Loaded session={session} />
+      </TidingsProvider>
+    )
+  );
 }
 
 function Loaded({ session }: { session: Session<Market> }) {
@@ -42,7 +48,7 @@ function Loaded({ session }: { session: Session<Market> }) {
   const [following, setFollowing] = useState(first);
   const [frames, setFrames] = useState(0);
   const [done, add] = useDone('prices');
-  const client = useClientState(market.client);
+  const connection = useConnectionState({ delay: 0 });
   const { rates, symbols, pick } = useMarket(market);
   const change = (part: Partial<Following>, step: number) => {
     const next = { ...following, ...part };
@@ -56,7 +62,7 @@ function Loaded({ session }: { session: Session<Market> }) {
       title={say.title}
       lead={say.lead}
       steps={say.steps.map((text, index) => ({ text, done: done.has(index) }))}
-      pill={<Pill condition={conditionOf(client, state.cut)} until={state.until} />}
+      pill={<Pill condition={conditionOf(connection.state, state.cut)} until={state.until} />}
       network={network}
       code={priceCode}
     >

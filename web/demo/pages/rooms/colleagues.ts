@@ -3,11 +3,14 @@
 
 import { connect } from '../../../src/lib/hub';
 import { Network } from '../../../src/lib/network';
-import { join } from '../../../src/lib/people';
+import { join, meOf } from '../../../src/lib/people';
 import { PREFIX, rooms, type Body } from './hall';
 
 /** How often one of them says something, in milliseconds. */
 const PACE_MS = 1_400;
+
+/** How long a word of typing holds, in milliseconds. */
+const TYPING_MS = 3_000;
 
 /** Old messages that are published at once when history is asked for. */
 export const OLD = 2_000;
@@ -55,7 +58,7 @@ export function colleagues(): () => void {
   // A number of their own each time: two tabs may both have them.
   const run = crypto.randomUUID().slice(0, 4);
   const people = cast.map((person) => ({ ...person, id: `${person.id}-${run}` }));
-  const leave = people.map((person) => join(client, 'rooms', person).close);
+  const leave = people.map((person) => join(client, 'rooms', person));
   const numbers = new Map<string, number>();
   let turn = Math.floor(Math.random() * lines.length);
   const timer = setInterval(() => {
@@ -71,8 +74,9 @@ export function colleagues(): () => void {
     const data = { ...body(cast[0], text, number), ...pick(person) };
     client.publish(PREFIX + name, data).catch(() => undefined);
     if (next) {
-      const options = { key: next.id, ttl: 3_000 };
-      client.publish('demo/typing/lobby', next.name, options).catch(() => undefined);
+      const word = { data: meOf(next).data, ttl: TYPING_MS };
+      const options = { key: next.id, ttl: TYPING_MS };
+      client.publish('typing/rooms/lobby', word, options).catch(() => undefined);
     }
   }, PACE_MS);
   return () => {

@@ -1,5 +1,5 @@
-// The rooms, outside of React: messages in their order, those that are on their way, who types, and
-// the two counters that must stay at zero.
+// The rooms, outside of React: messages in their order, those that are on their way, and the two
+// counters that must stay at zero.
 //
 // Every author numbers his messages in each room. That is how a loss would be seen: as a hole in
 // somebody's numbers. The server does not need them.
@@ -7,7 +7,7 @@
 import type { Client, TidingsEvent } from '@tidings/client';
 import { connect } from '../../../src/lib/hub';
 import type { Network } from '../../../src/lib/network';
-import { join, me, type Person } from '../../../src/lib/people';
+import { LEAVE_MS, me, type Person } from '../../../src/lib/people';
 import { Signal, coalesce } from '../../../src/lib/signal';
 import type { Tape } from '../../../src/lib/tape';
 
@@ -19,12 +19,6 @@ export type Room = (typeof rooms)[number];
 
 /** Where they are. */
 export const PREFIX = 'demo/rooms/';
-
-/** Where it is said who types. */
-const TYPING = 'demo/typing/';
-
-/** How long a word of typing holds, in milliseconds. */
-const TYPING_MS = 3_000;
 
 /** Messages of all rooms that a visit begins with. */
 const FIRST = 60;
@@ -85,8 +79,6 @@ export class Hall {
     Signal<RoomView>
   >;
   readonly counts = new Signal<Counts>({ received: 0, replayed: 0, twice: 0, lost: 0 });
-  readonly typing = new Signal<ReadonlyMap<string, string>>(new Map());
-  readonly people: Signal<readonly Person[]>;
   shown: Room = 'lobby';
   readonly #tape: Tape;
   readonly #close: (() => void)[] = [];
@@ -98,11 +90,9 @@ export class Hall {
   readonly #numbers = new Map<string, number>();
   readonly #sent = new Map<Room, number>();
   readonly #flush = coalesce(() => this.#show());
-  readonly #typists = new Map<string, { name: string; where: string; until: number }>();
   #next: Counts = this.counts.get();
   readonly #startedAt = Date.now();
   #openedAt = Date.now();
-  #typedAt = 0;
 
   constructor(network: Network, tape: Tape) {
     this.#tape = tape;
@@ -116,20 +106,13 @@ export class Hall {
     });
     const messages = this.client.subscribe<Body>(`${PREFIX}*`, { history: FIRST, parse });
     messages.on('event', (event) => this.#take(event));
-    const typing = this.client.subscribe(`${TYPING}*`);
-    typing.on('event', (event) => this.#typed(event));
-    const here = join(this.client, 'rooms', this.me);
-    this.people = here.people;
-    const sweep = setInterval(() => this.#showTyping(), 500);
     const online = () => this.#again();
     addEventListener('online', online);
     this.#close.push(
-      here.close,
-      () => clearInterval(sweep),
       () => removeEventListener('online', online),
       () => this.#flush.stop(),
       // The farewell goes first.
-      () => setTimeout(() => this.client.close(), 200),
+      () => setTimeout(() => this.client.close(), LEAVE_MS),
     );
   }
 
@@ -153,14 +136,6 @@ export class Hall {
     this.#list(name).push(message);
     this.#touch(name);
     void this.#publish(name, message);
-  }
-
-  /** Tells the room that somebody types, at most once in two seconds. */
-  type(name: Room): void {
-    if (Date.now() - this.#typedAt < TYPING_MS * 0.66) return;
-    this.#typedAt = Date.now();
-    const options = { key: this.me.id, ttl: TYPING_MS };
-    this.client.publish(TYPING + name, this.me.name, options).catch(() => undefined);
   }
 
   /** Reads an older page. */
@@ -240,30 +215,9 @@ export class Hall {
     // Before those that are still on their way.
     const pending = list.findIndex((other) => !other.id);
     list.splice(pending < 0 ? list.length : pending, 0, message);
-    this.#typists.delete(author);
     const recent = message.time > this.#startedAt;
     const unread = recent && name !== this.shown && author !== this.me.id;
     this.#touch(name, unread ? { unread: this.rooms[name].get().unread + 1 } : {});
-  }
-
-  #typed(event: TidingsEvent): void {
-    if (!event.key || event.key === this.me.id) return;
-    const until = Date.parse(event.time) + TYPING_MS;
-    const where = event.topic.slice(TYPING.length);
-    this.#typists.set(event.key, { name: event.data, where, until });
-    this.#showTyping();
-  }
-
-  #showTyping(): void {
-    const now = Date.now();
-    const typing = new Map<string, string>();
-    for (const [id, { name, where, until }] of this.#typists) {
-      if (until < now) this.#typists.delete(id);
-      else typing.set(where, [typing.get(where), name].filter(Boolean).join(', '));
-    }
-    const before = this.typing.get();
-    const same = typing.size === before.size && [...typing].every(([k, v]) => before.get(k) === v);
-    if (!same) this.typing.set(typing);
   }
 
   #lastNumber(name: Room): number {

@@ -1,10 +1,11 @@
 // Group chat: a scenario.
 
+import { TidingsProvider, useConnectionState, usePresence, useTyping } from '@tidings/react';
 import { useEffect, useState, type FormEvent, type ReactNode } from 'react';
 import { useNumber, useText } from '../../../src/i18n';
 import { conditionOf, inOneTab } from '../../../src/lib/hub';
+import { TTL_MS, meOf, type About } from '../../../src/lib/people';
 import { useSignal } from '../../../src/lib/signal';
-import { useClientState } from '../../../src/lib/use-state';
 import { Avatar } from '../../../src/ui/avatar';
 import { Button } from '../../../src/ui/button';
 import { Switch, TextField } from '../../../src/ui/controls';
@@ -29,7 +30,13 @@ export default function Rooms() {
     const hall = new Hall(network, tape);
     return [hall, () => hall.close()];
   });
-  return session && <Loaded session={session} />;
+  return (
+    session && (
+      <TidingsProvider client={session.own.client}>
+        <Loaded session={session} />
+      </TidingsProvider>
+    )
+  );
 }
 
 function Loaded({ session }: { session: Session<Hall> }) {
@@ -39,7 +46,7 @@ function Loaded({ session }: { session: Session<Hall> }) {
   const [room, setRoom] = useState<Room>('lobby');
   const [company, setCompany] = useState(true);
   const [done, add] = useDone('rooms');
-  const client = useClientState(hall.client);
+  const connection = useConnectionState({ delay: 0 });
   useEffect(() => (company ? inOneTab('rooms', colleagues) : undefined), [company]);
   const open = (name: Room) => {
     hall.open(name);
@@ -55,7 +62,7 @@ function Loaded({ session }: { session: Session<Hall> }) {
       title={say.title}
       lead={say.lead}
       steps={say.steps.map((text, index) => ({ text, done: done.has(index) }))}
-      pill={<Pill condition={conditionOf(client, state.cut)} until={state.until} />}
+      pill={<Pill condition={conditionOf(connection.state, state.cut)} until={state.until} />}
       network={network}
       code={roomCode}
     >
@@ -160,17 +167,17 @@ const FACES = 5;
 
 function People({ hall }: { hall: Hall }) {
   const say = useText(roomTexts);
-  const people = useSignal(hall.people);
-  const names = people.map((one) => (one.id === hall.me.id ? say.you : one.name)).join(', ');
+  const people = usePresence<About>('rooms', meOf(hall.me), { ttl: TTL_MS });
+  const names = people.map(({ id, data }) => (id === hall.me.id ? say.you : data.name)).join(', ');
   return (
     <div className="hidden shrink-0 items-center sm:flex" title={`${say.here}: ${names}`}>
       <span className="sr-only">
         {say.here}: {names}
       </span>
       <div className="flex -space-x-1.5">
-        {people.slice(0, FACES).map((one) => (
-          <span key={one.id} className="rounded-full ring-2 ring-surface">
-            <Avatar name={one.name} hue={one.hue} size="small" />
+        {people.slice(0, FACES).map(({ id, data }) => (
+          <span key={id} className="rounded-full ring-2 ring-surface">
+            <Avatar name={data.name} hue={data.hue} size="small" />
           </span>
         ))}
       </div>
@@ -188,19 +195,21 @@ function Composer(props: {
   children: ReactNode;
 }) {
   const say = useText(roomTexts);
-  const typing = useSignal(props.hall.typing).get(props.room);
+  const { typing, type, stop } = useTyping<About>(`rooms/${props.room}`, meOf(props.hall.me));
+  const typists = typing.map(({ data }) => data.name).join(', ');
   const [text, setText] = useState('');
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (!text.trim()) return;
     props.onSend(text.trim());
+    stop();
     setText('');
   };
   const name = say.placeholder(say.rooms[props.room]);
   return (
     <form onSubmit={submit} className="border-t border-line px-3 pt-1 pb-3">
       <p aria-hidden className="h-6 truncate px-1 text-xs leading-6 text-faint">
-        {typing && `${say.typing(typing)}…`}
+        {typists && `${say.typing(typists)}…`}
       </p>
       <div className="flex gap-2">
         <TextField
@@ -211,7 +220,7 @@ function Composer(props: {
           autoComplete="off"
           onChange={(event) => {
             setText(event.target.value);
-            props.hall.type(props.room);
+            type();
           }}
         />
         <Button type="submit" look="solid" icon="send" aria-label={say.send} />
