@@ -73,8 +73,8 @@ impl Pattern {
         segments.next().is_none()
     }
 
-    /// Whether every topic that `other` can mean is meant by this pattern too. A right for a pattern
-    /// covers a subscription to another one only if this holds. Linear; never allocates.
+    /// Whether every topic that `other` can mean is meant by this pattern too. A right for one
+    /// pattern covers a subscription to another only if this holds. Linear; never allocates.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         // A wildcard that begins a pattern means none of the server's own names.
