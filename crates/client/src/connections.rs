@@ -1,5 +1,7 @@
-//! Live subscriptions as an operator sees them: who is connected and how far behind, and changes to
-//! one. All of it needs the right `admin` (PROTOCOL.md, section 11).
+//! Live subscriptions: who is connected and how far behind, which is for operators (the right
+//! `admin`), and changes to one, which are also for whoever shows the name that its stream was
+//! given, with its key ([`Subscription::connection`](crate::Subscription::connection);
+//! PROTOCOL.md, section 11).
 
 use hyper::Method;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
@@ -24,7 +26,9 @@ impl Client {
     }
 
     /// Changes what a connection follows, from its present position and without closing it. `id` is
-    /// as in the list and in the header `Tidings-Connection` of the stream.
+    /// as in the list, or as in the header `Tidings-Connection` of the stream, with its key.
+    ///
+    /// A subscription of this client that reconnects asks for its own list again, not for this one.
     ///
     /// # Errors
     ///
@@ -54,7 +58,10 @@ impl Client {
     }
 
     fn connection_call(&self, method: Method, id: &str) -> Result<Call, RequestError> {
-        if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        let of_a_name = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+        if !id.starts_with(|first: char| first.is_ascii_alphanumeric())
+            || !id.bytes().all(of_a_name)
+        {
             return Err(RequestError::Request(format!("`{id}` names no connection")));
         }
         self.path_call(method, &format!("/connections/{id}"), &Query::default())

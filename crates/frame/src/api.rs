@@ -109,12 +109,14 @@ pub struct ConnectionChange<'a> {
 /// What a connection follows after a change: 200.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionTopics {
-    /// Names the connection.
+    /// Names the connection, without its key.
     pub id: String,
     /// Names of topics.
     pub topics: Vec<String>,
     /// Patterns of topics.
     pub patterns: Vec<String>,
+    /// The position from which this holds: every matching event after it comes on the stream.
+    pub after: Position,
 }
 
 /// A live subscription.

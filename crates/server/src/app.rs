@@ -11,6 +11,7 @@ use tidings_relay::{Relays, SharedRelays};
 use tokio::sync::{Notify, mpsc};
 
 use crate::config::Config;
+use crate::connection_name::ConnectionNames;
 use crate::error::ApiError;
 use crate::metrics::Metrics;
 use crate::socket::mail::Mailbox;
@@ -30,6 +31,8 @@ pub(crate) struct App {
     /// Letterboxes of the shards, and of the backfill thread that goes with each.
     pub(crate) shards: Vec<Arc<Mailbox>>,
     pub(crate) backfills: Vec<Arc<Mailbox>>,
+    /// What connections are called.
+    pub(crate) names: ConnectionNames,
     /// The next subscription's number.
     pub(crate) next_connection: AtomicU64,
     connections: AtomicUsize,
@@ -67,6 +70,8 @@ impl App {
             metrics: Metrics::new(relays.as_deref(), shared.as_deref()),
             relays,
             shared,
+            names: ConnectionNames::new()
+                .map_err(|_| std::io::Error::other("the system has no randomness"))?,
             next_connection: AtomicU64::new(1),
             connections: AtomicUsize::new(0),
             hyper,

@@ -19,7 +19,8 @@ pub(crate) const EVERY_ANSWER: [(&str, &str); 1] = [("x-content-type-options", "
 
 /// What a script of an allowed origin may read besides the safelisted headers.
 pub(crate) const EXPOSED: &str = "last-event-id, tidings-connection, tidings-next, \
-    tidings-more, tidings-gap, tidings-topic, tidings-stop, tidings-attached, retry-after, link, \
+    tidings-more, tidings-gap, tidings-topic, tidings-stop, tidings-attached, tidings-oldest, \
+    tidings-newest, tidings-events, tidings-bytes, tidings-end, location, retry-after, link, \
     x-request-id";
 
 impl Dates {
@@ -83,11 +84,11 @@ impl Dates {
     /// The stream ends with its connection, so there is no length and no chunking: a write is the
     /// frames and nothing else. An answer's frames are chunks by themselves.
     ///
-    /// `after` is the position it begins after. A client that is cut before its first event resumes
+    /// `connection` is the name that only its client is told. `after` is the position it begins after. A client that is cut before its first event resumes
     /// there, if it can read headers.
     pub(crate) fn stream(
         &mut self,
-        connection: u64,
+        connection: &str,
         after: Position,
         asked: &Subscribe,
         now_ms: u64,
@@ -100,7 +101,7 @@ impl Dates {
         field("x-accel-buffering", "no", &mut out);
         field("connection", "close", &mut out);
         field("date", self.date(now_ms), &mut out);
-        field("tidings-connection", &connection_name(connection), &mut out);
+        field("tidings-connection", connection, &mut out);
         field("last-event-id", &after.to_string(), &mut out);
         if framing == Framing::Answer {
             field("transfer-encoding", "chunked", &mut out);
@@ -125,17 +126,6 @@ impl Dates {
             field("vary", "origin", out);
         }
     }
-}
-
-/// The text form of a connection's number.
-pub(crate) fn connection_name(connection: u64) -> String {
-    format!("c{connection}")
-}
-
-/// The number of a connection's text form.
-pub(crate) fn connection_number(name: &str) -> Option<u64> {
-    let digits = name.strip_prefix('c')?;
-    if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
 }
 
 fn start(status: u16, out: &mut Vec<u8>) {
@@ -204,19 +194,11 @@ mod tests {
             origin: Some("https://a.example".to_owned()),
             opening: None,
         };
-        let head = Dates::default().stream(7, "abcdefgh-5".parse().unwrap(), &asked, 0);
+        let head = Dates::default().stream("c7.k", "abcdefgh-5".parse().unwrap(), &asked, 0);
         let head = text(&head);
         assert!(head.ends_with("\r\n\r\n:\n"));
-        assert!(head.contains("tidings-connection: c7\r\nlast-event-id: abcdefgh-5\r\n"));
+        assert!(head.contains("tidings-connection: c7.k\r\nlast-event-id: abcdefgh-5\r\n"));
         assert!(head.contains("access-control-allow-origin: https://a.example\r\n"));
         assert!(!head.contains("content-length") && !head.contains("transfer-encoding"));
-    }
-
-    #[test]
-    fn connections_have_one_name() {
-        assert_eq!(connection_number(&connection_name(u64::MAX)), Some(u64::MAX));
-        for name in ["", "c", "7", "c+7", "c7x", "c99999999999999999999"] {
-            assert_eq!(connection_number(name), None, "{name}");
-        }
     }
 }

@@ -15,6 +15,7 @@
 
 mod app;
 pub mod config;
+mod connection_name;
 mod dates;
 mod error;
 mod head;

@@ -149,3 +149,8 @@ async fn judge(answer: Response<Incoming>) -> Attempt {
 pub(super) fn start_position(headers: &HeaderMap) -> Option<&str> {
     headers.get(LAST_EVENT_ID)?.to_str().ok().filter(|id| !id.is_empty())
 }
+
+/// What the server calls the connection, with its key.
+pub(super) fn connection_name(headers: &HeaderMap) -> Option<String> {
+    headers.get("tidings-connection")?.to_str().ok().map(str::to_owned)
+}

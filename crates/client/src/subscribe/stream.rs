@@ -14,7 +14,7 @@ use tidings_frame::Position;
 use tidings_frame::limits::RETRY_MAX;
 use tokio::time::{Instant, Sleep};
 
-use super::attempt::{Attempt, attempt, request, start_position};
+use super::attempt::{Attempt, attempt, connection_name, request, start_position};
 use super::reader::Reader;
 use super::watch::Watched;
 use super::{ConnectionState, Item, Start, Subscribe};
@@ -38,6 +38,8 @@ pub struct Subscription {
     /// Whether any attempt has been answered with a stream.
     was_open: bool,
     position: Option<Position>,
+    /// What the server calls the connection that is open.
+    connection: Option<String>,
 }
 
 enum State {
@@ -79,6 +81,7 @@ impl Subscription {
             failures: 0,
             was_open: false,
             position: None,
+            connection: None,
         }
     }
 
@@ -96,6 +99,14 @@ impl Subscription {
     #[must_use]
     pub fn position(&self) -> Option<Position> {
         self.position
+    }
+
+    /// The name of the connection that is open, with its key: who shows it may change what it
+    /// follows ([`Client::change_connection`](crate::Client::change_connection)), or end it. After
+    /// a reconnect there is another.
+    #[must_use]
+    pub fn connection(&self) -> Option<&str> {
+        self.connection.as_deref()
     }
 
     fn poll_item(
@@ -156,11 +167,13 @@ impl Subscription {
 
     fn close(&mut self) {
         self.state = State::Closed;
+        self.connection = None;
         self.reader.clear();
         self.tell(&ConnectionState::Closed);
     }
 
     fn connect(&mut self) -> Result<(), SubscribeError> {
+        self.connection = None;
         self.reader.reset();
         let Subscribe { client, topics, patterns, start, silence, .. } = &self.request;
         let call = request(client, topics, patterns, start, self.reader.cursor())?;
@@ -177,6 +190,7 @@ impl Subscription {
                     self.reader.set_cursor(start.unwrap_or_default());
                     self.position = start.and_then(|id| id.parse().ok());
                 }
+                self.connection = connection_name(&headers);
                 let body = Watched::new(body, self.request.silence);
                 self.state = State::Open { body, since: Instant::now() };
                 self.was_open = true;
@@ -202,6 +216,7 @@ impl Subscription {
         let base =
             self.reader.retry_ms().map_or(self.request.client.inner.retry, Duration::from_millis);
         let base = base.max(RETRY_MIN);
+        self.connection = None;
         let wait = wait(&mut self.random, base, RETRY_MAX.max(base), attempts, at_least);
         self.state = State::Waiting(Box::pin(tokio::time::sleep(wait)));
         self.tell(&ConnectionState::Reconnecting { wait, attempt: attempts, cause });

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tidings_client::frame::api::ConnectionChange;
 use tidings_client::frame::{ErrorCode, GapReason, Problem};
 use tidings_client::{Client, RequestError};
 
@@ -24,6 +25,23 @@ fn only(server: &Server) -> Seen {
 
 const TOPIC: &str = r#"{"name":"t","policy":{"conflate":true},"created":"1970-01-01T00:00:00Z",
     "oldest":"abcdefgh-1","newest":"abcdefgh-2","events":2,"bytes":99,"later":{}}"#;
+
+#[tokio::test]
+async fn a_connection_is_changed_by_the_name_that_it_was_given() {
+    const OWN: &str = "c42.AbC-_0123456789abcdefg";
+    let body = r#"{"id":"c42","topics":["a"],"patterns":[],"after":"abcdefgh-7"}"#;
+    let (server, client) = one(200, body).await;
+    let topics = Some(vec!["a".into()]);
+    let change = ConnectionChange { topics, ..ConnectionChange::default() };
+    let changed = client.change_connection(OWN, &change).await.unwrap();
+    assert_eq!((changed.id.as_str(), changed.after), ("c42", "abcdefgh-7".parse().unwrap()));
+    let seen = only(&server);
+    assert_eq!((&*seen.method, &*seen.path), ("PATCH", "/connections/c42.AbC-_0123456789abcdefg"));
+    for wrong in ["", ".", "..", ".c42", "c42/..", "c42?", "c 42", "c42#"] {
+        let refused = client.close_connection(wrong).await;
+        assert!(matches!(refused, Err(RequestError::Request(_))), "{wrong}");
+    }
+}
 
 #[tokio::test]
 async fn a_page_of_history() {

@@ -297,3 +297,21 @@ fn what_cannot_be_asked_for_is_refused_before_anything_is_sent() {
     assert!(refused((0..65).fold(client.subscribe(), |all, n| all.pattern(n.to_string()))));
     assert!(!refused(client.subscribe().topic("a").pattern("**")));
 }
+
+#[tokio::test]
+async fn the_name_of_the_open_connection_is_known() {
+    let named = |name, id| {
+        let head = [("Content-Type", "text/event-stream"), ("Tidings-Connection", name)];
+        let mut answer = Answer::new(200, &head, "");
+        answer.parts.push(part(&json!({"event": {"id": id, "data": "x"}})));
+        answer
+    };
+    let answers = vec![named("c1.a", "abcdefgh-1"), named("c2.b", "abcdefgh-2")];
+    let server = Server::start(answers).await;
+    let mut subscription = client(&server.url()).subscribe().topic("t").open().unwrap();
+    assert_eq!(subscription.connection(), None);
+    for name in ["c1.a", "c2.b"] {
+        timeout(PATIENCE, subscription.next()).await.unwrap().unwrap().unwrap();
+        assert_eq!(subscription.connection(), Some(name));
+    }
+}

@@ -1,4 +1,7 @@
 //! Live subscriptions as resources: who is connected and how far behind, and changes to one.
+//!
+//! The operator sees and changes them all. Whoever shows a connection's own key, which only its
+//! client was told, changes or ends that one with no more than the right to subscribe.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,10 +16,10 @@ use tokio::sync::oneshot;
 use super::params;
 use super::subscribe::selection;
 use crate::app::App;
-use crate::dates::{connection_name, connection_number};
+use crate::connection_name::{Shown, connection_name};
 use crate::error::ApiError;
 use crate::reply::Reply;
-use crate::socket::mail::{Listed, Mail, Mailbox};
+use crate::socket::mail::{Changed, Listed, Mail, Mailbox};
 
 /// Connections in one answer.
 const LISTED_MAX: usize = 10_000;
@@ -88,14 +91,13 @@ fn lag(app: &App, listed: &Listed, visible: u64) -> u64 {
 
 /// `PATCH /connections/{id}`.
 pub(super) async fn change(app: &Arc<App>, id: &str, body: &[u8]) -> Result<Reply, ApiError> {
-    app.may_administrate()?;
-    let number = number(id)?;
+    let number = may_change(app, id)?;
     let next = next(app, body)?;
     for mailbox in holders(app) {
         let (done, changed) = oneshot::channel();
         let (refuse, refused) = oneshot::channel();
-        let (next, app) = (next.clone(), app.clone());
-        let change = Box::new(move |present: &Selection| match next.of(&app, present) {
+        let (next, judge) = (next.clone(), app.clone());
+        let change = Box::new(move |present: &Selection| match next.of(&judge, present) {
             Ok(next) => Some(next),
             Err(error) => {
                 // Whoever asked may have gone.
@@ -108,9 +110,11 @@ pub(super) async fn change(app: &Arc<App>, id: &str, body: &[u8]) -> Result<Repl
         if let Ok(error) = refused.await {
             return Err(error);
         }
-        if let Some(selection) = changed {
+        if let Some(Changed { selection, after }) = changed {
             let (topics, patterns) = (topics(&selection), patterns(&selection));
-            let answer = json!({"id": id, "topics": topics, "patterns": patterns});
+            let (id, epoch) = (connection_name(number), app.hub.epoch());
+            let after = Position { epoch, sequence: after };
+            let answer = json!({"id": id, "topics": topics, "patterns": patterns, "after": after});
             return Ok(Reply::json(200, &answer));
         }
     }
@@ -175,8 +179,7 @@ fn merged(present: Vec<&str>, add: Vec<String>, remove: &[String]) -> Vec<Cow<'s
 
 /// `DELETE /connections/{id}`.
 pub(super) async fn close(app: &App, id: &str) -> Result<Reply, ApiError> {
-    app.may_administrate()?;
-    let number = number(id)?;
+    let number = may_change(app, id)?;
     for mailbox in holders(app) {
         let (done, closed) = oneshot::channel();
         mailbox.send(Mail::Close { id: number, done });
@@ -187,8 +190,14 @@ pub(super) async fn close(app: &App, id: &str) -> Result<Reply, ApiError> {
     Err(not_found())
 }
 
-fn number(id: &str) -> Result<u64, ApiError> {
-    connection_number(id).ok_or_else(not_found)
+/// The number behind a name, if whoever shows it may change that connection. A key that is wrong
+/// and a connection that is not there are told alike.
+fn may_change(app: &App, id: &str) -> Result<u64, ApiError> {
+    match app.names.read(id) {
+        Some(Shown::Own(number)) => app.may_subscribe().map(|()| number),
+        Some(Shown::Number(number)) => app.may_administrate().map(|()| number),
+        None => Err(not_found()),
+    }
 }
 
 fn not_found() -> ApiError {

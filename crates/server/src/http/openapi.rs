@@ -196,6 +196,10 @@ fn schemas() -> Value {
             ("patterns", "[string]"), ("state", "string"), ("after", "string"),
             ("lag", "integer"), ("events", "integer"),
         ]),
+        "ConnectionTopics": object(&["id", "topics", "patterns", "after"], &[
+            ("id", "string"), ("topics", "[string]"), ("patterns", "[string]"),
+            ("after", "string"),
+        ]),
         "ConnectionPage": object(&["connections", "total"], &[
             ("connections", "[Connection]"), ("total", "integer"),
         ]),

@@ -153,7 +153,7 @@ pub(crate) const ROUTES: &[Route] = &[
     },
     Route {
         body: Some((JSON, "ConnectionChange")),
-        answers: &[(200, JSON, "Connection")],
+        answers: &[(200, JSON, "ConnectionTopics")],
         ..route("PATCH", "/connections/{id}", Action::ChangeConnection, "Change its topics")
     },
     Route {

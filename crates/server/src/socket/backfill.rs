@@ -17,7 +17,7 @@ use tidings_hub::{Backlog, Framing};
 use tidings_relay::merged;
 
 use super::conn::{Subscriber, Wrote};
-use super::mail::{Listed, Mail, Mailbox};
+use super::mail::{Changed, Listed, Mail, Mailbox};
 use super::slots::{Key, Slots};
 use crate::app::App;
 use crate::dates::Dates;
@@ -149,7 +149,7 @@ impl Backfill {
                     let next = change(&laggard.subscriber.selection)?;
                     laggard.subscriber.selection = next.clone();
                     laggard.backlog = Backlog::new(next.clone());
-                    Some(next)
+                    Some(Changed { selection: next, after: laggard.subscriber.after })
                 });
                 let _ = done.send(changed);
             }
@@ -193,7 +193,8 @@ impl Backfill {
             out
         } else {
             let position = Position { epoch: hub.epoch(), sequence: started.after };
-            let mut out = self.dates.stream(subscriber.id, position, &asked, self.now_ms);
+            let name = self.app.names.own(subscriber.id);
+            let mut out = self.dates.stream(&name, position, &asked, self.now_ms);
             if let Some(gap) = &started.gap {
                 self.app.metrics.gap();
                 encode_gap(&notice(gap), &mut out);

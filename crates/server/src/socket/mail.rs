@@ -26,13 +26,21 @@ pub(crate) enum Mail {
     /// List the connections.
     List(oneshot::Sender<Vec<Listed>>),
     /// Change what a connection is subscribed to. Answered with whether it is here.
-    Change { id: u64, change: Change, done: oneshot::Sender<Option<Arc<Selection>>> },
+    Change { id: u64, change: Change, done: oneshot::Sender<Option<Changed>> },
     /// End a connection. Answered with whether it was here.
     Close { id: u64, done: oneshot::Sender<bool> },
 }
 
 /// A change of a subscription: gets the present one, gives the next.
 pub(crate) type Change = Box<dyn FnOnce(&Selection) -> Option<Arc<Selection>> + Send>;
+
+/// What a change has made of a subscription.
+#[derive(Clone, Debug)]
+pub(crate) struct Changed {
+    pub(crate) selection: Arc<Selection>,
+    /// The position from which it holds: every matching event after it will be sent.
+    pub(crate) after: u64,
+}
 
 /// A connection in the list.
 #[derive(Clone, Debug)]

@@ -3,14 +3,13 @@
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 
 use rustix::event::epoll;
 use tidings_frame::Position;
 use tidings_hub::{Reach, Start, View};
 
 use super::conn::{Requester, Subscriber, Wrote};
-use super::mail::{Change, Mail};
+use super::mail::{Change, Changed, Mail};
 use super::shard::{Conn, Seat, Shard};
 use super::slots::Key;
 use crate::error::ApiError;
@@ -83,7 +82,8 @@ impl Shard {
         };
         seat.subscriber.after = after;
         let position = Position { epoch: self.app.hub.epoch(), sequence: after };
-        let head = self.dates.stream(seat.subscriber.id, position, asked, now_ms);
+        let name = self.app.names.own(seat.subscriber.id);
+        let head = self.dates.stream(&name, position, asked, now_ms);
         match seat.subscriber.write(&head.into(), now_ms) {
             Wrote::Gone => self.close(key),
             wrote => {
@@ -230,11 +230,7 @@ impl Shard {
     }
 
     /// Changes what a connection is subscribed to; it goes on from its position, by way of the log.
-    pub(super) fn change(
-        &mut self,
-        key: Key,
-        change: Change,
-    ) -> Option<Arc<tidings_hub::Selection>> {
+    pub(super) fn change(&mut self, key: Key, change: Change) -> Option<Changed> {
         // All that is visible now is in the lines, also of topics that nobody here follows.
         let visible = self.app.hub.rung();
         let mut topics = Vec::new();
@@ -262,7 +258,8 @@ impl Shard {
         let mut subscriber = self.unseat(key)?;
         let _ = epoll::delete(&self.poll, &subscriber.fd);
         subscriber.selection = next.clone();
+        let after = subscriber.after;
         self.app.backfills[self.number].send(Mail::Subscriber(Box::new(subscriber)));
-        Some(next)
+        Some(Changed { selection: next, after })
     }
 }

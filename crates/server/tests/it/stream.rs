@@ -45,8 +45,14 @@ impl Stream {
         stream
     }
 
-    /// The connection's name.
+    /// The connection's name, as the list of connections says it.
     pub(crate) fn name(&self) -> String {
+        let own = self.own_name();
+        own.split_once('.').unwrap().0.to_owned()
+    }
+
+    /// The connection's name with its key, which only its client is told.
+    pub(crate) fn own_name(&self) -> String {
         self.head.header("tidings-connection").unwrap().to_owned()
     }
 
