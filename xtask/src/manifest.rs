@@ -13,7 +13,7 @@ pub const MAY_KNOW: [(&str, &[&str]); 11] = [
     ("tidings-access", &["tidings-frame"]),
     ("tidings-hub", &["tidings-frame", "tidings-log"]),
     ("tidings-relay", &["tidings-frame", "tidings-hub"]),
-    ("tidings-server", &["tidings-frame", "tidings-hub", "tidings-relay"]),
+    ("tidings-server", &["tidings-access", "tidings-frame", "tidings-hub", "tidings-relay"]),
     ("tidings-client", &["tidings-frame"]),
     // Everything else that it knows goes through the client and the server; `bench` measures the
     // decoder and the log by themselves, which is why these two are here.

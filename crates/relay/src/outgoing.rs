@@ -11,7 +11,7 @@ use crate::dialect::Dialect;
 
 /// Fields that concern one connection (RFC 9110, section 7.6.1), that hyper writes itself, or that
 /// are between the client and this server.
-const KEPT_BACK: [&str; 17] = [
+const KEPT_BACK: [&str; 18] = [
     "connection",
     "keep-alive",
     "proxy-authenticate",
@@ -30,6 +30,8 @@ const KEPT_BACK: [&str; 17] = [
     "referer",
     "last-event-id",
     "expect",
+    // Says who the client is to this server.
+    "tidings-token",
 ];
 
 /// Fields of an upstream's answer that are not the client's business, besides those of a

@@ -13,6 +13,7 @@
 //! hub's round → its answer; a subscription goes `http/subscribe` → `socket/shard`, and from then
 //! on is a place in a table that `socket/deliver` writes to.
 
+mod access;
 mod app;
 pub mod config;
 mod connection_name;
@@ -27,4 +28,5 @@ mod socket;
 #[doc(hidden)]
 pub mod testing;
 
+pub use access::keys::KeysError;
 pub use run::{Ready, RunError, run};

@@ -20,6 +20,7 @@ use tidings_hub::{Hub, OpenError, Options, PolicyRules, StoreError, TopicPolicy}
 use tidings_relay::{Relays, SharedRelays, StartError, shared};
 use tokio::sync::mpsc;
 
+use crate::access::keys::{self, KeysError};
 use crate::app::{App, HANDED_MAX};
 use crate::config::Config;
 use crate::http::general;
@@ -58,6 +59,9 @@ pub enum RunError {
         /// Why not.
         source: OpenError,
     },
+    /// An issuer's keys cannot be had.
+    #[error("the keys of an issuer: {0}")]
+    Keys(#[from] KeysError),
     /// A relay cannot start.
     #[error(transparent)]
     Relay(#[from] StartError),
@@ -91,6 +95,7 @@ pub(crate) fn run_until(
 ) -> Result<(), RunError> {
     raise_descriptor_limit();
     let folder = config.data_dir.display().to_string();
+    let verifier = keys::load(&config.issuers)?;
     let hub = open_hub(&config).map_err(|source| RunError::Open { folder, source })?;
     let address = config.listen;
     let listener =
@@ -98,7 +103,7 @@ pub(crate) fn run_until(
     let (hyper, handed) = mpsc::channel(HANDED_MAX);
     let relays = start_relays(&hub, &config)?;
     let shared = start_shared(&hub, &config)?;
-    let app = Arc::new(App::new(hub.clone(), config, relays, shared, hyper)?);
+    let app = Arc::new(App::new(hub.clone(), config, verifier, relays, shared, hyper)?);
     let threads = start_threads(&app, &listener)?;
     let bound = TcpListener::from(listener.try_clone()?).local_addr()?;
     drop(listener);

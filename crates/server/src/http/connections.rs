@@ -15,11 +15,12 @@ use tokio::sync::oneshot;
 
 use super::params;
 use super::subscribe::selection;
+use crate::access::Who;
 use crate::app::App;
 use crate::connection_name::{Shown, connection_name};
 use crate::error::ApiError;
 use crate::reply::Reply;
-use crate::socket::mail::{Changed, Listed, Mail, Mailbox};
+use crate::socket::mail::{Change, Changed, Listed, Mail, Mailbox};
 
 /// Connections in one answer.
 const LISTED_MAX: usize = 10_000;
@@ -31,8 +32,8 @@ fn holders(app: &App) -> impl Iterator<Item = &Arc<Mailbox>> {
 }
 
 /// `GET /connections`: the first so many, in the order in which they came.
-pub(super) async fn list(app: &App) -> Result<Reply, ApiError> {
-    app.may_administrate()?;
+pub(super) async fn list(app: &App, who: &Who) -> Result<Reply, ApiError> {
+    who.may_operate()?;
     let mut all: Vec<Listed> = Vec::new();
     for mailbox in holders(app) {
         let (reply, list) = oneshot::channel();
@@ -90,14 +91,21 @@ fn lag(app: &App, listed: &Listed, visible: u64) -> u64 {
 }
 
 /// `PATCH /connections/{id}`.
-pub(super) async fn change(app: &Arc<App>, id: &str, body: &[u8]) -> Result<Reply, ApiError> {
-    let number = may_change(app, id)?;
-    let next = next(app, body)?;
+pub(super) async fn change(
+    app: &Arc<App>,
+    who: Who,
+    id: &str,
+    body: &[u8],
+) -> Result<Reply, ApiError> {
+    let (number, shows_key) = may_change(app, &who, id)?;
+    // An operator's change leaves the connection to its own client's token.
+    let renewed = who.caller().filter(|_| shows_key).cloned();
+    let next = next(app, &who, body)?;
     for mailbox in holders(app) {
         let (done, changed) = oneshot::channel();
         let (refuse, refused) = oneshot::channel();
-        let (next, judge) = (next.clone(), app.clone());
-        let change = Box::new(move |present: &Selection| match next.of(&judge, present) {
+        let (next, judge, who) = (next.clone(), app.clone(), who.clone());
+        let next = Box::new(move |present: &Selection| match next.of(&judge, &who, present) {
             Ok(next) => Some(next),
             Err(error) => {
                 // Whoever asked may have gone.
@@ -105,6 +113,7 @@ pub(super) async fn change(app: &Arc<App>, id: &str, body: &[u8]) -> Result<Repl
                 None
             }
         });
+        let change = Change { next, renewed: renewed.clone() };
         mailbox.send(Mail::Change { id: number, change, done });
         let changed = changed.await.map_err(|_| ApiError::draining())?;
         if let Ok(error) = refused.await {
@@ -121,7 +130,7 @@ pub(super) async fn change(app: &Arc<App>, id: &str, body: &[u8]) -> Result<Repl
     Err(not_found())
 }
 
-fn next(app: &App, body: &[u8]) -> Result<Next, ApiError> {
+fn next(app: &App, who: &Who, body: &[u8]) -> Result<Next, ApiError> {
     let body: ConnectionChange<'_> = params::object(body)?;
     let whole = body.topics.is_some() || body.patterns.is_some();
     if whole == (body.add.is_some() || body.remove.is_some()) {
@@ -131,7 +140,7 @@ fn next(app: &App, body: &[u8]) -> Result<Next, ApiError> {
     if whole {
         let topics = body.topics.unwrap_or_default();
         let patterns = body.patterns.unwrap_or_default();
-        return Ok(Next::Whole(Arc::new(selection(app, &topics, &patterns)?)));
+        return Ok(Next::Whole(Arc::new(selection(app, who, &topics, &patterns)?)));
     }
     Ok(Next::Part { add: Names::of(body.add), remove: Names::of(body.remove) })
 }
@@ -161,14 +170,14 @@ enum Next {
 }
 
 impl Next {
-    fn of(self, app: &App, present: &Selection) -> Result<Arc<Selection>, ApiError> {
+    fn of(self, app: &App, who: &Who, present: &Selection) -> Result<Arc<Selection>, ApiError> {
         let (add, remove) = match self {
             Self::Whole(selection) => return Ok(selection),
             Self::Part { add, remove } => (add, remove),
         };
         let topics = merged(topics(present), add.topics, &remove.topics);
         let patterns = merged(patterns(present), add.patterns, &remove.patterns);
-        Ok(Arc::new(selection(app, &topics, &patterns)?))
+        Ok(Arc::new(selection(app, who, &topics, &patterns)?))
     }
 }
 
@@ -178,8 +187,8 @@ fn merged(present: Vec<&str>, add: Vec<String>, remove: &[String]) -> Vec<Cow<'s
 }
 
 /// `DELETE /connections/{id}`.
-pub(super) async fn close(app: &App, id: &str) -> Result<Reply, ApiError> {
-    let number = may_change(app, id)?;
+pub(super) async fn close(app: &App, who: &Who, id: &str) -> Result<Reply, ApiError> {
+    let (number, _) = may_change(app, who, id)?;
     for mailbox in holders(app) {
         let (done, closed) = oneshot::channel();
         mailbox.send(Mail::Close { id: number, done });
@@ -190,12 +199,13 @@ pub(super) async fn close(app: &App, id: &str) -> Result<Reply, ApiError> {
     Err(not_found())
 }
 
-/// The number behind a name, if whoever shows it may change that connection. A key that is wrong
+/// The number behind a name, if whoever shows it may change that connection, and whether they have
+/// shown its key. A key that is wrong
 /// and a connection that is not there are told alike.
-fn may_change(app: &App, id: &str) -> Result<u64, ApiError> {
+fn may_change(app: &App, who: &Who, id: &str) -> Result<(u64, bool), ApiError> {
     match app.names.read(id) {
-        Some(Shown::Own(number)) => app.may_subscribe().map(|()| number),
-        Some(Shown::Number(number)) => app.may_administrate().map(|()| number),
+        Some(Shown::Own(number)) => Ok((number, true)),
+        Some(Shown::Number(number)) => who.may_operate().map(|()| (number, false)),
         None => Err(not_found()),
     }
 }

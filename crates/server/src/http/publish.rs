@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use base64::Engine as _;
+use tidings_access::Action;
 use tidings_frame::api::{EventToPublish, PublishRequest};
 use tidings_frame::limits::{EVENT_TOPICS_MAX, SCHEDULE_AHEAD_MAX, TTL_MAX};
 use tidings_frame::time::Time;
@@ -10,6 +11,7 @@ use tidings_frame::{End, ErrorCode, Position};
 use tidings_hub::{Accepted, Hub, NewEvent, Producer, Publish, Published};
 
 use super::params;
+use crate::access::Who;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::head::Head;
@@ -46,6 +48,22 @@ pub(crate) struct Request<'a> {
 }
 
 impl Request<'_> {
+    fn topics(&self) -> impl Iterator<Item = &str> {
+        self.events.iter().flat_map(|event| {
+            std::iter::once(&*event.topic).chain(event.alternates.iter().map(|topic| &**topic))
+        })
+    }
+
+    /// Refuses what the caller may not publish to.
+    pub(crate) fn judge(&self, who: &Who) -> Result<(), ApiError> {
+        self.topics().try_for_each(|topic| who.may(Action::Publish, topic))
+    }
+
+    /// Whether the caller administrates all that it publishes to.
+    pub(crate) fn is_operators(&self, who: &Who) -> bool {
+        self.topics().all(|topic| who.can(Action::Admin, topic))
+    }
+
     /// What the hub is asked.
     pub(crate) fn publish(&self, operator: bool) -> Publish<'_> {
         Publish {
@@ -340,11 +358,15 @@ pub(crate) fn status(accepted: &Accepted) -> u16 {
 }
 
 /// Publishes and waits until it is as durable as its topics ask.
-pub(crate) async fn publish(app: &App, request: &Request<'_>) -> Result<Reply, ApiError> {
-    app.may_publish()?;
+pub(crate) async fn publish(
+    app: &App,
+    who: &Who,
+    request: &Request<'_>,
+) -> Result<Reply, ApiError> {
+    request.judge(who)?;
     let outcome = {
         let mut round = app.hub.round();
-        round.publish(&request.publish(app.config.anonymous.admin));
+        round.publish(&request.publish(request.is_operators(who)));
         round.commit().pop()
     };
     let accepted = outcome

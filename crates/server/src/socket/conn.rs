@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
+use tidings_access::Caller;
 use tidings_hub::{Selection, View};
 use tidings_relay::Lease;
 use tidings_relay::merged::Merge;
@@ -53,6 +54,8 @@ pub(crate) struct Subscriber {
     pub(crate) events: u64,
     /// How what it is behind is merged, if it is.
     pub(crate) merge: Option<Merge>,
+    /// Whose token it stands on.
+    pub(crate) caller: Option<Arc<Caller>>,
     /// Counts it among the readers of a relayed stream.
     _lease: Option<Lease>,
 }
@@ -93,6 +96,7 @@ impl Subscriber {
             last_write_ms: now_ms,
             events: 0,
             merge: asked.opening.as_ref().and_then(|opening| opening.merge),
+            caller: asked.caller.clone(),
             _lease: asked.opening.as_ref().and_then(|opening| opening.lease.clone()),
         }
     }
@@ -119,6 +123,11 @@ impl Subscriber {
             }
         }
         Wrote::All
+    }
+
+    /// Whether its token does not count any more: its time is over, or it was revoked.
+    pub(crate) fn is_over(&self, app: &App, now_ms: u64) -> bool {
+        self.caller.as_ref().is_some_and(|caller| app.access.is_over(caller, now_ms))
     }
 
     /// Writes what was left.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rustix::event::EventfdFlags;
+use tidings_access::Caller;
 use tidings_hub::{Bell, Selection, StoreError};
 use tokio::sync::oneshot;
 
@@ -31,8 +32,24 @@ pub(crate) enum Mail {
     Close { id: u64, done: oneshot::Sender<bool> },
 }
 
-/// A change of a subscription: gets the present one, gives the next.
-pub(crate) type Change = Box<dyn FnOnce(&Selection) -> Option<Arc<Selection>> + Send>;
+/// A change of a subscription.
+pub(crate) struct Change {
+    /// Gets the present selection, gives the next.
+    pub(crate) next: Box<dyn FnOnce(&Selection) -> Option<Arc<Selection>> + Send>,
+    /// The token that the connection's own client has shown: it stands on this one from now on.
+    pub(crate) renewed: Option<Arc<Caller>>,
+}
+
+impl Change {
+    /// Makes the change; `None` if it is refused.
+    pub(super) fn make(self, subscriber: &mut Subscriber) -> Option<Arc<Selection>> {
+        let next = (self.next)(&subscriber.selection)?;
+        if self.renewed.is_some() {
+            subscriber.caller = self.renewed;
+        }
+        Some(next)
+    }
+}
 
 /// What a change has made of a subscription.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use tidings_relay::dialect::ui::chat_request;
 use tidings_relay::dialect::{Asked, Dialect};
 use tidings_relay::{Ask, Chat};
 
-use super::llm::{self, Request, begin, on_disconnect};
+use super::llm::{self, Request, begin, may_ask, on_disconnect};
 use super::{after, headers};
 use crate::error::ApiError;
 use crate::http::{Outcome, topic_of};
@@ -27,7 +27,7 @@ pub(super) async fn answer(
     let owner = || relays.owner(relay, &headers(head));
     match (head.method, rest.rsplit_once('/')) {
         ("POST", None) if rest.is_empty() => {
-            app.may_publish()?;
+            may_ask(request)?;
             let model = relays.model(relay, chat).await.ok_or_else(no_model)?;
             let wanted = chat_request(body, &model)
                 .map_err(|error| ApiError::new(ErrorCode::InvalidJson, error.to_string()))?;
@@ -46,7 +46,7 @@ pub(super) async fn answer(
             begin(request, ask).await
         }
         ("GET", Some((id, "stream"))) => {
-            app.may_subscribe()?;
+            may_ask(request)?;
             let answer = relays.by_chat(relay, &owner(), &topic_of(id)?);
             match answer.filter(|answer| answer.is_running()) {
                 None => Ok(Reply::empty(204).into()),
@@ -63,7 +63,7 @@ pub(super) async fn answer(
             }
         }
         ("POST", Some((id, "stop"))) | ("DELETE", Some((id, "stream"))) => {
-            app.may_publish()?;
+            may_ask(request)?;
             if let Some(answer) = relays.by_chat(relay, &owner(), &topic_of(id)?) {
                 llm::stop(&answer).await;
             }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use serde_json::json;
+use tidings_access::Action;
 use tidings_frame::ErrorCode;
 use tidings_hub::Start;
 use tidings_relay::config::OnDisconnect;
@@ -40,7 +41,7 @@ pub(super) struct Request<'a> {
 
 /// Answers a request to a path below the relay's mount.
 pub(super) async fn answer(request: &Request<'_>, rest: &str) -> Result<Outcome, ApiError> {
-    let Request { app, relays, relay, head, body } = *request;
+    let Request { relays, relay, head, body, .. } = *request;
     let config = &relays.configs()[relay];
     if !config.allows(rest) {
         let detail = format!("the relay {} does not pass this path on", config.name);
@@ -65,7 +66,7 @@ pub(super) async fn answer(request: &Request<'_>, rest: &str) -> Result<Outcome,
             return Err(ApiError::new(ErrorCode::NotFound, "there is no such response"));
         }
     }
-    app.may_publish()?;
+    may_ask(request)?;
     let dialect = Dialect::of_path(rest).filter(|_| head.method == "POST");
     if let Some(dialect) = dialect {
         // What is not a request is the upstream's to refuse.
@@ -81,6 +82,16 @@ pub(super) async fn answer(request: &Request<'_>, rest: &str) -> Result<Outcome,
         }
     }
     pass(request, rest).await
+}
+
+/// Refuses who may not ask this relay: that takes the right to publish to `relay/` and its name.
+pub(super) fn may_ask(request: &Request<'_>) -> Result<(), ApiError> {
+    let Request { app, relays, relay, head, .. } = *request;
+    let config = &relays.configs()[relay];
+    // Where the client brings the key of the API, `Authorization` is not for us.
+    let own_key = config.upstreams.iter().any(|upstream| upstream.api_key.is_some());
+    let who = if own_key { app.who(head) } else { app.who_besides(head) }?;
+    who.may(Action::Publish, &format!("relay/{}", config.name))
 }
 
 /// Passes a request on that is not for a streamed answer.
@@ -177,7 +188,7 @@ fn is_owner(request: &Request<'_>, id: &str) -> bool {
 /// `GET responses/{id}`: the stream after an event, or the response as it is now.
 async fn retrieve(request: &Request<'_>, answer: Arc<Answer>) -> Result<Outcome, ApiError> {
     let Request { app, relays, head, .. } = *request;
-    app.may_subscribe()?;
+    may_ask(request)?;
     let (mut streams, mut starting_after) = (false, None);
     for (name, value) in head.query()? {
         match &*name {

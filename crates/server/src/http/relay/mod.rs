@@ -101,6 +101,8 @@ fn subscribe(
         start,
         view,
         origin: cors::allowed(app, head),
+        // A capability has let them in.
+        caller: None,
         opening: Some(Box::new(opening)),
     })
 }
