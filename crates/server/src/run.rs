@@ -21,6 +21,7 @@ use tidings_relay::{Relays, SharedRelays, StartError, shared};
 use tokio::sync::mpsc;
 
 use crate::access::keys::{self, KeysError};
+use crate::access::revocations;
 use crate::app::{App, HANDED_MAX};
 use crate::config::Config;
 use crate::http::general;
@@ -104,6 +105,7 @@ pub(crate) fn run_until(
     let relays = start_relays(&hub, &config)?;
     let shared = start_shared(&hub, &config)?;
     let app = Arc::new(App::new(hub.clone(), config, verifier, relays, shared, hyper)?);
+    revocations::load(&hub, &app.access)?;
     let threads = start_threads(&app, &listener)?;
     let bound = TcpListener::from(listener.try_clone()?).local_addr()?;
     drop(listener);
@@ -158,6 +160,7 @@ pub(crate) fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
     let default = TopicPolicy { durability: config.durability, ..TopicPolicy::default() };
     let mut rules = tidings_relay::policies(&config.llm_relays, config.durability);
     rules.extend(shared::policies(&config.shared_relays, config.durability));
+    rules.push(revocations::policy());
     rules.extend_from_slice(&config.policies);
     let options = Options {
         rules: PolicyRules { rules, default },

@@ -7,6 +7,8 @@
 mod believed;
 pub(crate) mod keys;
 mod present;
+pub(crate) mod revocations;
+pub(crate) mod tickets;
 
 use std::sync::Arc;
 
@@ -20,8 +22,9 @@ use crate::config::{Config, Mode};
 use crate::error::ApiError;
 use crate::head::Head;
 use believed::Believed;
-pub(crate) use present::Authorization;
+pub(crate) use present::{Authorization, OWN_HEADER};
 use present::{Presented, presented};
+use tickets::Tickets;
 
 /// Judges requests.
 pub(crate) struct Access {
@@ -32,6 +35,7 @@ pub(crate) struct Access {
     origins: Vec<String>,
     believed: Mutex<Believed>,
     revoked: RwLock<Revoked>,
+    tickets: Tickets,
 }
 
 /// Who asks.
@@ -55,6 +59,7 @@ impl Access {
             },
             believed: Mutex::default(),
             revoked: RwLock::default(),
+            tickets: Tickets::default(),
         }
     }
 
@@ -74,7 +79,7 @@ impl Access {
             return Ok(nobody);
         }
         let token = match presented(head, authorization, self.cookie.as_deref())? {
-            None => return Ok(nobody),
+            None => return self.with_ticket(nobody, head, now_ms),
             Some(Presented::Header(token)) => token,
             Some(Presented::Cookie(token)) => {
                 present::check_origin(head, &self.origins)?;
@@ -84,13 +89,33 @@ impl Access {
         Ok(Who { token: Some(self.believe(token, now_ms)?), ..nobody })
     }
 
+    /// Who shows a ticket, on a request that only reads.
+    fn with_ticket(&self, nobody: Who, head: &Head<'_>, now_ms: u64) -> Result<Who, ApiError> {
+        if !head.query.contains(tickets::PARAMETER) || head.method != "GET" {
+            return Ok(nobody);
+        }
+        let query = head.query()?;
+        let Some((_, ticket)) = query.iter().find(|(name, _)| name == tickets::PARAMETER) else {
+            return Ok(nobody);
+        };
+        match self.tickets.take(ticket, now_ms).filter(|caller| !self.is_over(caller, now_ms)) {
+            Some(caller) => Ok(Who { token: Some(caller), ..nobody }),
+            None => {
+                let detail = "the ticket was used, or its time is over";
+                Err(ApiError::new(ErrorCode::Unauthorized, detail))
+            }
+        }
+    }
+
     /// The bearer of this token.
     ///
     /// # Errors
     /// When it does not count.
     pub(crate) fn believe(&self, token: &str, now_ms: u64) -> Result<Arc<Caller>, ApiError> {
         let now = now_ms / 1_000;
-        let caller = match self.believed.lock().get(token, now) {
+        // Not in the match itself, which would hold the lock while it verifies.
+        let known = self.believed.lock().get(token, now);
+        let caller = match known {
             Some(caller) => caller,
             None => {
                 let caller = Arc::new(self.verifier.verify(token, now).map_err(unauthorized)?);
@@ -203,6 +228,11 @@ impl Who {
     /// The token's bearer, if there is a token.
     pub(crate) fn caller(&self) -> Option<&Arc<Caller>> {
         self.token.as_ref()
+    }
+
+    /// What the caller is called in the audit log.
+    pub(crate) fn name(&self) -> &str {
+        self.token.as_ref().map_or("anybody", |caller| caller.subject.as_deref().unwrap_or("-"))
     }
 
     fn refused(&self, action: Action, what: &str) -> ApiError {

@@ -9,7 +9,7 @@ use crate::error::ApiError;
 use crate::head::Head;
 
 /// The header that holds a token where `Authorization` is somebody else's: the key of an LLM's API.
-const OWN_HEADER: &str = "tidings-token";
+pub(crate) const OWN_HEADER: &str = "tidings-token";
 
 /// A token as it was shown.
 #[derive(Debug, PartialEq, Eq)]

@@ -13,13 +13,14 @@ mod json;
 mod linger;
 mod meta;
 mod openapi;
-mod params;
+pub(crate) mod params;
 pub(crate) mod publish;
 pub(crate) mod relay;
 pub(crate) mod routes;
 pub(crate) mod subscribe;
 mod topics;
 
+use crate::access::{revocations, tickets};
 use crate::app::App;
 use crate::config::Mode;
 use crate::error::ApiError;
@@ -152,6 +153,8 @@ async fn act(
         Action::ListConnections => connections::list(app, &app.who(head)?).await?,
         Action::ChangeConnection => connections::change(app, app.who(head)?, rest, body).await?,
         Action::CloseConnection => connections::close(app, &app.who(head)?, rest).await?,
+        Action::Revoke => revocations::revoke(app, &app.who(head)?, body).await?,
+        Action::MakeTicket => tickets::make(app, &app.who(head)?)?,
         Action::Unschedule => meta::unschedule(app, &app.who(head)?, rest)?,
         Action::DescribeAnswer => relay::answers::describe(app, head, rest)?,
         Action::StopAnswer => relay::answers::stop(app, head, rest).await?,

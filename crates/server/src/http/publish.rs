@@ -11,7 +11,7 @@ use tidings_frame::{End, ErrorCode, Position};
 use tidings_hub::{Accepted, Hub, NewEvent, Producer, Publish, Published};
 
 use super::params;
-use crate::access::Who;
+use crate::access::{OWN_HEADER, Who};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::head::Head;
@@ -142,7 +142,9 @@ pub(crate) fn topic_request<'a>(
                 ApiError::new(ErrorCode::InvalidUtf8, format!("the header {name} is not UTF-8"))
             })
         };
-        if name.len() > name_len && name[..name_len].eq_ignore_ascii_case(HEADER_PREFIX) {
+        if name.eq_ignore_ascii_case(OWN_HEADER) {
+            // Read by whoever asked who this is.
+        } else if name.len() > name_len && name[..name_len].eq_ignore_ascii_case(HEADER_PREFIX) {
             let option = name[name_len..].to_ascii_lowercase();
             options.set(app, &option, Cow::Borrowed(text(value)?))?;
         } else if name.eq_ignore_ascii_case("idempotency-key") {
@@ -357,6 +359,15 @@ pub(crate) fn status(accepted: &Accepted) -> u16 {
     }
 }
 
+/// Waits until the disk has this batch, if there is one to wait for.
+pub(crate) async fn until_synced(app: &App, batch: Option<u64>) -> Result<(), ApiError> {
+    let Some(batch) = batch else { return Ok(()) };
+    let (done, synced) = tokio::sync::oneshot::channel();
+    // The receiver is gone when the client is; nobody is left to be told.
+    app.hub.when_synced(batch, Box::new(move |result| drop(done.send(result))));
+    Ok(synced.await.map_err(|_| ApiError::draining())??)
+}
+
 /// Publishes and waits until it is as durable as its topics ask.
 pub(crate) async fn publish(
     app: &App,
@@ -372,12 +383,7 @@ pub(crate) async fn publish(
     let accepted = outcome
         .ok_or_else(|| ApiError::new(ErrorCode::Internal, "a round without an outcome"))?
         .map_err(|error| crate::error::publish(&app.hub, error))?;
-    if let Some(batch) = accepted.wait {
-        let (done, synced) = tokio::sync::oneshot::channel();
-        // The receiver is gone when the client is; nobody is left to be told.
-        app.hub.when_synced(batch, Box::new(move |result| drop(done.send(result))));
-        synced.await.map_err(|_| ApiError::draining())??;
-    }
+    until_synced(app, accepted.wait).await?;
     app.metrics.published(request.events.len());
     let mut body = Vec::new();
     let topics = request.events.iter().map(|event| &*event.topic);

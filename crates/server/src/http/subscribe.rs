@@ -13,7 +13,7 @@ use tidings_relay::Lease;
 use tidings_relay::merged::Merge;
 
 use super::{cors, params};
-use crate::access::Who;
+use crate::access::{Who, tickets};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::head::Head;
@@ -65,7 +65,7 @@ pub(crate) struct Asked<'a> {
 }
 
 /// The parameters of a subscription; those of history are refused by whoever cannot use them.
-pub(crate) const PARAMETERS: [&str; 17] = [
+pub(crate) const PARAMETERS: [&str; 18] = [
     "topic",
     "pattern",
     "lastEventId",
@@ -83,6 +83,7 @@ pub(crate) const PARAMETERS: [&str; 17] = [
     "from",
     params::TOKEN,
     params::DELTAS,
+    tickets::PARAMETER,
 ];
 
 impl<'a> Asked<'a> {
@@ -122,7 +123,7 @@ impl<'a> Asked<'a> {
                 "after" => asked.after = Some(value),
                 "before" => asked.before = Some(value),
                 // Read where it is asked for.
-                params::TOKEN | params::DELTAS => {}
+                params::TOKEN | params::DELTAS | tickets::PARAMETER => {}
                 _ if name.starts_with('_') => {}
                 _ => return Err(params::unknown(&name, &PARAMETERS)),
             }
