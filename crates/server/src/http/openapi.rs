@@ -196,6 +196,15 @@ fn schemas() -> Value {
             ("patterns", "[string]"), ("state", "string"), ("after", "string"),
             ("lag", "integer"), ("events", "integer"),
         ]),
+        "Revocation": object(&[], &[
+            ("token_id", "string"),
+            ("expires", "integer"),
+            ("subject", "string"),
+        ]),
+        "Ticket": object(&["ticket", "expires_in"], &[
+            ("ticket", "string"),
+            ("expires_in", "integer"),
+        ]),
         "ConnectionTopics": object(&["id", "topics", "patterns", "after"], &[
             ("id", "string"), ("topics", "[string]"), ("patterns", "[string]"),
             ("after", "string"),

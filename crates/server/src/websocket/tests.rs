@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use tidings_access::Verifier;
 use tidings_frame::TopicName;
 use tidings_hub::{Framing, NewEvent, Publish, Selection, Start, View};
 use tokio::sync::mpsc;
@@ -31,7 +32,7 @@ fn base(config: impl FnOnce(&mut Config)) -> Base {
     config(&mut all);
     let hub = crate::run::open_hub(&all).unwrap();
     let (hyper, _) = mpsc::channel(1);
-    let app = Arc::new(App::new(hub, all, None, None, hyper).unwrap());
+    let app = Arc::new(App::new(hub, all, Verifier::default(), None, None, hyper).unwrap());
     Base { app, _folder: folder }
 }
 
@@ -46,6 +47,7 @@ fn subscription(app: &Arc<App>, name: &str, start: Start) -> Subscription {
         start,
         view: View { framing: Framing::Objects, private: false, conflate: false },
         origin: None,
+        caller: None,
         opening: None,
     };
     Subscription::new(app, PEER.into(), name.to_owned(), None, asked)
@@ -94,7 +96,7 @@ fn a_receipt_that_waits_for_the_disk_is_not_given_at_once() {
             batch: false,
             events: vec![event("t", &data)],
         };
-        let mut staged = vec![Staged { reference: None, request }];
+        let mut staged = vec![Staged { reference: None, request, operator: false }];
         publish(&base.app, &mut staged, &receipts, |_| panic!("before it was on disk"));
         let receipt = to_come.blocking_recv().unwrap();
         assert!(receipt.starts_with(b"{\"op\":\"published\""));
