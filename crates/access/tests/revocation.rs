@@ -6,6 +6,7 @@ use tidings_access::{Caller, Grants};
 
 fn caller(subject: &str, token: &str, issued: Option<u64>) -> Caller {
     Caller {
+        identity: subject.into(),
         subject: Some(subject.into()),
         token_id: Some(token.into()),
         tenant: None,

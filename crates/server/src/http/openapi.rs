@@ -143,6 +143,10 @@ fn member(kind: &str) -> Value {
     }
 }
 
+fn revocation() -> Value {
+    object(&[], &[("token_id", "string"), ("expires", "integer"), ("subject", "string")])
+}
+
 fn schemas() -> Value {
     json!({
         "Event": object(&["id", "topic", "time"], &[
@@ -196,15 +200,8 @@ fn schemas() -> Value {
             ("patterns", "[string]"), ("state", "string"), ("after", "string"),
             ("lag", "integer"), ("events", "integer"),
         ]),
-        "Revocation": object(&[], &[
-            ("token_id", "string"),
-            ("expires", "integer"),
-            ("subject", "string"),
-        ]),
-        "Ticket": object(&["ticket", "expires_in"], &[
-            ("ticket", "string"),
-            ("expires_in", "integer"),
-        ]),
+        "Revocation": revocation(),
+        "Ticket": object(&["ticket", "expires_in"], &[("ticket", "string"), ("expires_in", "integer")]),
         "ConnectionTopics": object(&["id", "topics", "patterns", "after"], &[
             ("id", "string"), ("topics", "[string]"), ("patterns", "[string]"),
             ("after", "string"),

@@ -34,11 +34,13 @@ pub(crate) enum Mail {
 
 /// A change of a subscription.
 pub(crate) struct Change {
-    /// Gets the present selection, gives the next.
-    pub(crate) next: Box<dyn FnOnce(&Selection) -> Option<Permitted> + Send>,
+    pub(crate) next: Next,
     /// The token that the connection's own client has shown: it stands on this one from now on.
     pub(crate) renewed: Option<Arc<Caller>>,
 }
+
+/// From the present selection to the next; `None` if it is refused.
+type Next = Box<dyn FnOnce(&Selection) -> Option<Permitted> + Send>;
 
 /// A selection that was judged.
 pub(crate) struct Permitted {

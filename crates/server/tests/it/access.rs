@@ -78,8 +78,10 @@ fn closed(change: impl FnOnce(&mut Config)) -> Closed {
     Closed { server, folder }
 }
 
+type Way = (&'static str, fn(&str) -> String);
+
 /// The ways to show a token, as header lines.
-const WAYS: [(&str, fn(&str) -> String); 4] = [
+const WAYS: [Way; 4] = [
     ("bearer", |token| format!("Authorization: Bearer {token}\r\n")),
     ("own header", |token| format!("Tidings-Token: {token}\r\nAuthorization: Bearer sk-x\r\n")),
     ("cookie", |token| format!("Cookie: a=b; tidings={token}\r\nOrigin: {ORIGIN}\r\n")),

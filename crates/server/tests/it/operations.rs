@@ -89,6 +89,8 @@ const ROUTES: [(&str, &[&str]); 19] = [
     ("/connections", &["get"]),
     ("/connections/{id}", &["patch", "delete"]),
     ("/schedules/{id}", &["delete"]),
+    ("/revocations", &["post"]),
+    ("/tickets", &["post"]),
     ("/answers/{id}", &["get"]),
     ("/answers/{id}/stop", &["post"]),
     ("/healthz", &["get"]),
