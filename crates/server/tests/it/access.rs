@@ -13,29 +13,29 @@ use tidings_server::config::{Config, IssuerConfig, KeySource, Mode};
 
 use crate::support::{DOORS, Door, Reply, Server, until};
 
-const SECRET: &str = "a secret of forty letters, for tests only";
-const ORIGIN: &str = "https://app.example";
+pub(crate) const SECRET: &str = "a secret of forty letters, for tests only";
+pub(crate) const ORIGIN: &str = "https://app.example";
 
 static KEY: LazyLock<SigningKey> =
     LazyLock::new(|| SigningKey::from_secret(SECRET.as_bytes()).unwrap());
 
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-fn token(claims: &Value) -> String {
+pub(crate) fn token(claims: &Value) -> String {
     KEY.sign(br#"{"alg":"HS256"}"#, claims.to_string().as_bytes()).unwrap()
 }
 
 /// Claims that count, with these grants.
-fn claims(subject: &str, grants: Value) -> Value {
+pub(crate) fn claims(subject: &str, grants: Value) -> Value {
     json!({"sub": subject, "aud": "hub", "exp": now() + 3_600, "iat": now() - 10,
         "jti": format!("token of {subject}"), "tidings": grants})
 }
 
 /// A server that is told in a file whose tokens count.
-struct Closed {
-    server: Server,
+pub(crate) struct Closed {
+    pub(crate) server: Server,
     /// Gone after the server, which reads it when it starts again.
     folder: TempDir,
 }
@@ -49,12 +49,12 @@ impl Deref for Closed {
 }
 
 impl Closed {
-    fn restart(self) -> Self {
+    pub(crate) fn restart(self) -> Self {
         Self { server: self.server.restart(), folder: self.folder }
     }
 }
 
-fn closed(change: impl FnOnce(&mut Config)) -> Closed {
+pub(crate) fn closed(change: impl FnOnce(&mut Config)) -> Closed {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("secret");
     std::fs::write(&file, format!("{SECRET}\n")).unwrap();
@@ -148,7 +148,7 @@ const TABLE: &[Asks] = &[
     asks("GET", "/nothing", "", [404; 5]),
 ];
 
-fn people() -> [Option<String>; 5] {
+pub(crate) fn people() -> [Option<String>; 5] {
     [
         None,
         Some(token(&claims("reader", json!({"subscribe": ["chat/*"]})))),

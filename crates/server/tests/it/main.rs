@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod access;
+mod access_relay;
+mod access_ws;
 mod bad_input;
 mod connections;
 mod deleted;
