@@ -23,7 +23,8 @@ use crate::reply::Reply;
 /// Where they are kept.
 const TOPIC: &str = "$access/revoked";
 
-/// How long a revoked subject is remembered, in seconds: no token should count for longer. 400 days.
+/// How long a revoked subject is remembered, in seconds: 400 days, and no token should count for
+/// longer.
 const SUBJECT_SECONDS: u64 = 400 * 86_400;
 
 /// Entries read from the log at a time.

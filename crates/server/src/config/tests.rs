@@ -67,7 +67,17 @@ fn every_default_passes_the_check_of_its_kind() {
 fn serve_does_not_start_without_being_told_who_may_do_what() {
     let error = problems("");
     assert!(error.starts_with("anonymous: it must be given"), "{error}");
-    assert!(error.contains("anonymous = [\"subscribe\"]"), "{error}");
+    for way in ["anonymous = [\"subscribe\"]", "[[issuer]]", "[public]", "tidings token keys"] {
+        assert!(error.contains(way), "{error}");
+    }
+    for enough in [
+        "[public]\nsubscribe = [\"news/*\"]",
+        "[[issuer]]\nalgorithms = [\"HS256\"]\nsecret_env = \"SECRET\"",
+        "[[issuer]]\nalgorithms = [\"EdDSA\"]\njwks_url = \"https://id.example/keys\"",
+    ] {
+        let config = serve(enough).expect("somebody may come in").config;
+        assert!(!config.anonymous.is_operator());
+    }
     let config = serve("anonymous = []").expect("nothing is an answer too").config;
     assert_eq!(config.anonymous, Grants::default());
 }

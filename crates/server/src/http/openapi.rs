@@ -143,6 +143,10 @@ fn member(kind: &str) -> Value {
     }
 }
 
+fn ticket() -> Value {
+    object(&["ticket", "expires_in"], &[("ticket", "string"), ("expires_in", "integer")])
+}
+
 fn revocation() -> Value {
     object(&[], &[("token_id", "string"), ("expires", "integer"), ("subject", "string")])
 }
@@ -201,7 +205,7 @@ fn schemas() -> Value {
             ("lag", "integer"), ("events", "integer"),
         ]),
         "Revocation": revocation(),
-        "Ticket": object(&["ticket", "expires_in"], &[("ticket", "string"), ("expires_in", "integer")]),
+        "Ticket": ticket(),
         "ConnectionTopics": object(&["id", "topics", "patterns", "after"], &[
             ("id", "string"), ("topics", "[string]"), ("patterns", "[string]"),
             ("after", "string"),

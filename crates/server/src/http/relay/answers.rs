@@ -112,8 +112,8 @@ fn snapshot(relays: &Relays, answer: &Answer) -> Result<(Value, u64), ApiError> 
 }
 
 /// The relays, for somebody who has a capability; for the one who asked, where a token says who
-/// that is; and for an operator. Whoever else asks learns nothing, not even whether there is such an
-/// answer.
+/// that is; and for an operator. Whoever else asks learns nothing, not even whether there is such
+/// an answer.
 fn allowed<'a>(
     app: &'a App,
     head: &Head<'_>,
