@@ -5,15 +5,17 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use tidings_frame::ErrorCode;
+use tidings_access::Verifier;
 use tidings_hub::Hub;
 use tidings_relay::{Relays, SharedRelays};
 use tokio::sync::{Notify, mpsc};
 
+use crate::access::{Access, Authorization, Who};
 use crate::config::Config;
 use crate::connection_name::ConnectionNames;
 use crate::error::ApiError;
 use crate::follower::{Board, LogReader};
+use crate::head::Head;
 use crate::metrics::Metrics;
 use crate::socket::mail::Mailbox;
 use crate::websocket::WebSockets;
@@ -25,6 +27,7 @@ pub(crate) const HANDED_MAX: usize = 1_024;
 pub(crate) struct App {
     pub(crate) hub: Arc<Hub>,
     pub(crate) config: Config,
+    pub(crate) access: Access,
     pub(crate) metrics: Metrics,
     /// The LLM relays, if there are any.
     pub(crate) relays: Option<Arc<Relays>>,
@@ -64,6 +67,7 @@ impl App {
     pub(crate) fn new(
         hub: Arc<Hub>,
         config: Config,
+        verifier: Verifier,
         relays: Option<Arc<Relays>>,
         shared: Option<Arc<SharedRelays>>,
         hyper: mpsc::Sender<Handed>,
@@ -72,6 +76,7 @@ impl App {
             (0..config.io_threads).map(|_| Mailbox::new(hub.visible())).collect()
         };
         Ok(Self {
+            access: Access::new(&config, verifier),
             shards: letterboxes()?,
             backfills: letterboxes()?,
             board: Arc::new(Board::new(hub.clone())),
@@ -93,25 +98,14 @@ impl App {
         })
     }
 
-    /// Whether the caller, who is anybody, may publish.
-    pub(crate) fn may_publish(&self) -> Result<(), ApiError> {
-        allowed(self.config.anonymous.publish, "publish")
+    /// Who makes this request.
+    pub(crate) fn who(&self, head: &Head<'_>) -> Result<Who, ApiError> {
+        self.access.who(head, self.hub.now_ms(), Authorization::Ours)
     }
 
-    /// Whether the caller may subscribe and read.
-    pub(crate) fn may_subscribe(&self) -> Result<(), ApiError> {
-        allowed(self.config.anonymous.subscribe, "subscribe")
-    }
-
-    /// Whether the caller may administrate.
-    pub(crate) fn may_administrate(&self) -> Result<(), ApiError> {
-        allowed(self.config.anonymous.admin, "admin")
-    }
-
-    /// Whether the caller may go on with this token, in place of the one it came with. Until there
-    /// is access control every token is accepted, and gives nothing.
-    pub(crate) fn renew(&self, _token: &str) -> Result<(), ApiError> {
-        Ok(())
+    /// Who makes this request, whose `Authorization` is meant for somebody else.
+    pub(crate) fn who_besides(&self, head: &Head<'_>) -> Result<Who, ApiError> {
+        self.access.who(head, self.hub.now_ms(), Authorization::Theirs)
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -164,17 +158,6 @@ impl App {
     fn wake_all(&self) {
         self.shards.iter().chain(&self.backfills).for_each(|mailbox| mailbox.bell.wake());
     }
-}
-
-fn allowed(open: bool, door: &str) -> Result<(), ApiError> {
-    if open {
-        return Ok(());
-    }
-    let detail = format!(
-        "this server is not open for this; its operator can add {door:?} to the \
-        setting `anonymous`"
-    );
-    Err(ApiError::new(ErrorCode::Forbidden, detail))
 }
 
 /// Spreads consecutive numbers over all of u64, for times at which connections end.
