@@ -18,6 +18,7 @@
 mod app;
 pub mod config;
 mod connection_name;
+mod dashboard;
 mod dates;
 mod error;
 mod follower;

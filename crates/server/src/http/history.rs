@@ -1,5 +1,6 @@
 //! Reading a topic as JSON: a page of history, or a long-poll that waits for the next event.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use tidings_frame::limits::{HISTORY_PAGE_BYTES_MAX, HISTORY_PAGE_EVENTS_DEFAULT}
 use tidings_frame::{ErrorCode, EventObject, GapNotice, Position};
 use tidings_hub::{Backlog, Bell, Gap, ReadLimit, Selection, Start, Started};
 
+use super::long_polls::Waiting;
 use super::params;
 use super::subscribe::{Asked, selection};
 use crate::app::App;
@@ -70,7 +72,12 @@ pub(crate) fn notice(gap: &Gap) -> GapNotice<'_> {
 }
 
 /// Answers a request for JSON: at once, or when there is an event if `poll` was given.
-pub(crate) async fn read(app: &App, asked: Asked<'_>, lines: bool) -> Result<Reply, ApiError> {
+pub(crate) async fn read(
+    app: &App,
+    peer: Option<SocketAddr>,
+    asked: Asked<'_>,
+    lines: bool,
+) -> Result<Reply, ApiError> {
     app.may_subscribe()?;
     let selection = Arc::new(selection(app, &asked.topics, &asked.patterns)?);
     let single = selection.single().is_some();
@@ -96,7 +103,7 @@ pub(crate) async fn read(app: &App, asked: Asked<'_>, lines: bool) -> Result<Rep
     };
     match waits {
         None => page(app, &mut backlog, started, through, limit, lines).map(|page| page.reply),
-        Some(waits) => poll(app, backlog, started, limit, lines, waits).await,
+        Some(waits) => poll(app, peer, backlog, started, (limit, lines), waits).await,
     }
 }
 
@@ -151,8 +158,8 @@ fn page(
             Some(earlier) => earlier.and(gap),
         });
     }
-    if started.gap.is_some() {
-        app.metrics.gap();
+    if let Some(gap) = &started.gap {
+        app.told_gap(backlog.selection(), gap, None, None);
     }
     let tells = page.events > 0 || started.gap.is_some();
     // The end of what was asked for, when all of it was read: nothing is shown twice.
@@ -186,10 +193,10 @@ const FRAMING: tidings_hub::Framing = tidings_hub::Framing::Plain;
 
 async fn poll(
     app: &App,
+    peer: Option<SocketAddr>,
     mut backlog: Backlog,
     mut started: Started,
-    limit: ReadLimit,
-    lines: bool,
+    (limit, lines): (ReadLimit, bool),
     (wait, selection): (Duration, Arc<Selection>),
 ) -> Result<Reply, ApiError> {
     let deadline = tokio::time::Instant::now() + wait;
@@ -203,9 +210,11 @@ async fn poll(
     for pattern in following.selection.patterns() {
         app.hub.attach_pattern(&bell, pattern.clone(), FRAMING);
     }
+    let waiting = Waiting::new(app, peer, &following.selection, started.after);
+    let mut ended = false;
     loop {
         let read = page(app, &mut backlog, started, u64::MAX, limit, lines)?;
-        let over = tokio::time::Instant::now() >= deadline || app.is_draining();
+        let over = tokio::time::Instant::now() >= deadline || app.is_draining() || ended;
         if read.tells || over {
             return Ok(read.reply);
         }
@@ -216,6 +225,7 @@ async fn poll(
                 () = notify.notified() => {}
                 () = tokio::time::sleep_until(deadline) => {}
                 () = app.drained() => {}
+                () = waiting.ended() => ended = true,
             }
             bell.awake();
         }

@@ -11,6 +11,7 @@ pub(crate) mod general;
 pub(crate) mod history;
 mod json;
 mod linger;
+pub(crate) mod long_polls;
 mod meta;
 mod openapi;
 pub(crate) mod params;
@@ -23,6 +24,7 @@ mod web;
 
 use crate::app::App;
 use crate::config::Mode;
+use crate::dashboard;
 use crate::error::ApiError;
 use crate::head::Head;
 use crate::reply::Reply;
@@ -136,10 +138,10 @@ async fn act(
     let reply = match action {
         Action::Publish => {
             let request = publish::topic_request(app, head, topic_of(rest)?, body)?;
-            publish::publish(app, &request).await?
+            publish::publish(app, head.peer, &request).await?
         }
         Action::PublishMany => {
-            publish::publish(app, &publish::many_request(app, head, body)?).await?
+            publish::publish(app, head.peer, &publish::many_request(app, head, body)?).await?
         }
         Action::ReadTopic => return read(app, head, Some(topic_of(rest)?)).await,
         Action::StreamAlias => {
@@ -159,7 +161,7 @@ async fn act(
         Action::DescribeTopic => topics::describe(app, &topic_name(rest)?)?,
         Action::SetTopic => topics::set(app, &topic_name(rest)?, body)?,
         Action::RemoveTopic => topics::remove(app, &topic_name(rest)?)?,
-        Action::ListConnections => connections::list(app).await?,
+        Action::ListConnections => connections::list(app, head).await?,
         Action::ChangeConnection => connections::change(app, rest, body).await?,
         Action::CloseConnection => connections::close(app, rest).await?,
         Action::Unschedule => meta::unschedule(app, rest)?,
@@ -169,6 +171,11 @@ async fn act(
         Action::Ready => meta::ready(app)?,
         Action::Metrics => meta::metrics(app),
         Action::OpenApi => openapi::document(app.config.mode == Mode::Dev),
+        Action::ListAnswers => dashboard::answers::list(app)?,
+        Action::BeginTrace => dashboard::trace::begin(app, body)?,
+        Action::EndTrace => dashboard::trace::end(app, rest)?,
+        Action::ShowConfiguration => dashboard::configuration::show(app)?,
+        Action::Dashboard => web::page(head, "dashboard"),
         Action::Demo => web::page(head, "demo"),
         Action::WebFile => web::file(head, rest)?,
     };
@@ -204,7 +211,7 @@ async fn read(
         }
         return stream(app, asked);
     }
-    Ok(history::read(app, asked, wanted == Wanted::Lines).await?.into())
+    Ok(history::read(app, head.peer, asked, wanted == Wanted::Lines).await?.into())
 }
 
 /// A stream unless something else is asked for. A browser's address bar (`text/html`) gets a page

@@ -134,7 +134,8 @@ fn object(required: &[&str], members: &[(&str, &str)]) -> Value {
 /// A member's schema: a JSON type, `[X]` for a list, or the name of another document.
 fn member(kind: &str) -> Value {
     match kind {
-        "string" | "integer" | "boolean" | "object" => json!({"type": kind}),
+        "any" => json!({}),
+        "string" | "integer" | "number" | "boolean" | "object" => json!({"type": kind}),
         "time" => json!({"type": "string", "format": "date-time"}),
         _ => match kind.strip_prefix('[').and_then(|kind| kind.strip_suffix(']')) {
             Some(item) => json!({"type": "array", "items": member(item)}),
@@ -191,10 +192,28 @@ fn schemas() -> Value {
             ("response", "string"), ("model", "string"), ("readers", "integer"),
             ("usage", "object"), ("snapshot", "object"),
         ]),
+        "AnswerList": object(&["answers"], &[("answers", "[ListedAnswer]")]),
+        "ListedAnswer": object(&["id"], &[
+            ("id", "string"), ("topic", "string"), ("route", "string"), ("state", "string"),
+            ("model", "string"), ("tokens", "integer"), ("tokens_s", "number"),
+            ("bytes", "integer"), ("readers", "integer"), ("started", "time"),
+            ("ended", "time"),
+        ]),
+        "TraceRequest": object(&[], &[("topic", "string"), ("subject", "string")]),
+        "Trace": object(&["id", "topic", "until"], &[
+            ("id", "string"), ("topic", "string"), ("until", "time"),
+        ]),
+        "Settings": object(&["settings"], &[("settings", "[Setting]")]),
+        "Setting": object(&["name", "source", "secret", "help"], &[
+            ("name", "string"), ("value", "any"), ("source", "string"), ("where", "string"),
+            ("secret", "boolean"), ("help", "string"),
+        ]),
         "Connection": object(&["id"], &[
             ("id", "string"), ("peer", "string"), ("since", "time"), ("topics", "[string]"),
             ("patterns", "[string]"), ("state", "string"), ("after", "string"),
             ("lag", "integer"), ("events", "integer"),
+            ("bytes", "integer"), ("transport", "string"), ("protocol", "string"),
+            ("tls", "boolean"), ("subject", "string"),
         ]),
         "ConnectionTopics": object(&["id", "topics", "patterns", "after"], &[
             ("id", "string"), ("topics", "[string]"), ("patterns", "[string]"),

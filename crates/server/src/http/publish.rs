@@ -1,6 +1,7 @@
 //! `POST /topics/{topic}` and `POST /publish`: from a request to a publish of the hub.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 
 use base64::Engine as _;
 use tidings_frame::api::{EventToPublish, PublishRequest};
@@ -340,7 +341,11 @@ pub(crate) fn status(accepted: &Accepted) -> u16 {
 }
 
 /// Publishes and waits until it is as durable as its topics ask.
-pub(crate) async fn publish(app: &App, request: &Request<'_>) -> Result<Reply, ApiError> {
+pub(crate) async fn publish(
+    app: &App,
+    peer: Option<SocketAddr>,
+    request: &Request<'_>,
+) -> Result<Reply, ApiError> {
     app.may_publish()?;
     let outcome = {
         let mut round = app.hub.round();
@@ -357,6 +362,8 @@ pub(crate) async fn publish(app: &App, request: &Request<'_>) -> Result<Reply, A
         synced.await.map_err(|_| ApiError::draining())??;
     }
     app.metrics.published(request.events.len());
+    let traces = &app.dashboard.traces;
+    traces.published(app, traces.traced(request).as_deref(), &accepted, peer);
     let mut body = Vec::new();
     let topics = request.events.iter().map(|event| &*event.topic);
     write_answer(&app.hub, &accepted, request.batch, topics, &mut body);

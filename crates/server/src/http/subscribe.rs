@@ -13,6 +13,7 @@ use tidings_relay::merged::Merge;
 
 use super::{cors, params};
 use crate::app::App;
+use crate::dashboard;
 use crate::error::ApiError;
 use crate::head::Head;
 
@@ -231,7 +232,11 @@ pub(crate) fn selection(
         let what = "topics";
         return Err(tidings_hub::SubscribeError::TooMany { what, limit }.into());
     }
-    let internal = |name: &&Cow<'_, str>| is_internal(name);
+    if topics.iter().chain(patterns).any(|name| dashboard::is_own(name)) {
+        // The dashboard's are the operator's.
+        app.may_administrate()?;
+    }
+    let internal = |name: &&Cow<'_, str>| is_internal(name) && !dashboard::is_own(name);
     if let Some(name) = topics.iter().chain(patterns).find(internal) {
         let detail = format!("{name}: names that begin with $ are the server's own");
         return Err(ApiError::new(ErrorCode::Forbidden, detail));
