@@ -66,10 +66,14 @@ fn add(
                     None => Value::Null,
                 };
                 let source = leaf.map_or(Source::Default, |leaf| leaf.source.clone());
-                all.push(Setting { name, value, source, secret, help: field.doc.join(" ") });
+                all.push(Setting { name, value, source, secret, help: help(field) });
             }
         }
     }
+}
+
+fn help(field: &Field) -> String {
+    field.doc.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
 }
 
 /// Whether a key may hold a secret, by its name: a new one is hidden unless its name says that it

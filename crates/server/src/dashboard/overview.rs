@@ -106,7 +106,7 @@ impl Overview {
             "version": env!("CARGO_PKG_VERSION"),
             "uptime_s": now_ms.saturating_sub(app.dashboard.began_ms) / 1_000,
             "connections": connections(app),
-            "topics": log.topics,
+            "topics": app.hub.topics_of_others(),
             "events": {
                 "in_s": rate(|sample| sample.events_in),
                 "out_s": rate(|sample| sample.events_out),

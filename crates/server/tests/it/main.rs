@@ -7,6 +7,8 @@
 
 mod bad_input;
 mod connections;
+mod dashboard;
+mod dashboard_trace;
 mod deleted;
 mod drain;
 mod forks;
