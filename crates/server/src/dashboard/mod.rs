@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`standing`] | how many subscriptions there are, of which kind, and which are behind |
+//! | [`delays`] | how long deliveries took, for percentiles |
 //! | `overview` | one event a second with the figures of the whole server |
 //! | `answers` | the LLM answers, as a list and as a topic |
 //! | [`trace`] | what happens to some topics, for as long as somebody wants to know |
@@ -13,6 +14,7 @@
 
 pub(crate) mod answers;
 pub(crate) mod configuration;
+pub(crate) mod delays;
 mod overview;
 pub(crate) mod standing;
 pub(crate) mod trace;

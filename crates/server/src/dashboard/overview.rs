@@ -13,8 +13,8 @@ use tidings_frame::time::Time;
 use tidings_hub::{LogState, NewEvent};
 
 use super::OVERVIEW;
+use super::delays::{self, Delays};
 use crate::app::App;
-use crate::metrics::delays::{self, Delays};
 
 /// Seconds over which delays are looked at.
 const DELAYS_OVER: usize = 10;

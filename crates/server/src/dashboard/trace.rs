@@ -408,5 +408,5 @@ pub(crate) fn end(app: &App, id: &str) -> Result<Reply, ApiError> {
     if app.dashboard.traces.end(app, id) {
         return Ok(Reply::empty(204));
     }
-    Err(ApiError::new(ErrorCode::NotFound, "there is no such trace"))
+    Err(ApiError::new(ErrorCode::TopicNotFound, "there is no such trace"))
 }

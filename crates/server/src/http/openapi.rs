@@ -145,6 +145,54 @@ fn member(kind: &str) -> Value {
 }
 
 fn schemas() -> Value {
+    let mut all = of_clients();
+    if let (Value::Object(all), Value::Object(more)) = (&mut all, of_operators()) {
+        all.extend(more);
+    }
+    all
+}
+
+/// The documents that operators read and write.
+fn of_operators() -> Value {
+    json!({
+        "AnswerList": object(&["answers"], &[("answers", "[ListedAnswer]")]),
+        "ListedAnswer": object(&["id"], &[
+            ("id", "string"), ("topic", "string"), ("route", "string"), ("state", "string"),
+            ("model", "string"), ("tokens", "integer"), ("tokens_s", "number"),
+            ("bytes", "integer"), ("readers", "integer"), ("started", "time"),
+            ("ended", "time"),
+        ]),
+        "TraceRequest": object(&[], &[("topic", "string"), ("subject", "string")]),
+        "Trace": object(&["id", "topic", "until"], &[
+            ("id", "string"), ("topic", "string"), ("until", "time"),
+        ]),
+        "Settings": object(&["settings"], &[("settings", "[Setting]")]),
+        "Setting": object(&["name", "source", "secret", "help"], &[
+            ("name", "string"), ("value", "any"), ("source", "string"), ("where", "string"),
+            ("secret", "boolean"), ("help", "string"),
+        ]),
+        "Connection": object(&["id"], &[
+            ("id", "string"), ("peer", "string"), ("since", "time"), ("topics", "[string]"),
+            ("patterns", "[string]"), ("state", "string"), ("after", "string"),
+            ("lag", "integer"), ("events", "integer"),
+            ("bytes", "integer"), ("transport", "string"), ("protocol", "string"),
+            ("tls", "boolean"), ("subject", "string"),
+        ]),
+        "ConnectionTopics": object(&["id", "topics", "patterns", "after"], &[
+            ("id", "string"), ("topics", "[string]"), ("patterns", "[string]"),
+            ("after", "string"),
+        ]),
+        "ConnectionPage": object(&["connections", "total"], &[
+            ("connections", "[Connection]"), ("total", "integer"),
+        ]),
+        "ConnectionChange": object(&[], &[
+            ("topics", "[string]"), ("patterns", "[string]"), ("add", "SubscribeRequest"),
+            ("remove", "SubscribeRequest"),
+        ]),
+    })
+}
+
+fn of_clients() -> Value {
     json!({
         "Event": object(&["id", "topic", "time"], &[
             ("id", "string"), ("topic", "string"), ("alternates", "[string]"), ("time", "time"),
@@ -191,40 +239,6 @@ fn schemas() -> Value {
             ("answer", "string"), ("topic", "string"), ("dialect", "string"), ("state", "string"),
             ("response", "string"), ("model", "string"), ("readers", "integer"),
             ("usage", "object"), ("snapshot", "object"),
-        ]),
-        "AnswerList": object(&["answers"], &[("answers", "[ListedAnswer]")]),
-        "ListedAnswer": object(&["id"], &[
-            ("id", "string"), ("topic", "string"), ("route", "string"), ("state", "string"),
-            ("model", "string"), ("tokens", "integer"), ("tokens_s", "number"),
-            ("bytes", "integer"), ("readers", "integer"), ("started", "time"),
-            ("ended", "time"),
-        ]),
-        "TraceRequest": object(&[], &[("topic", "string"), ("subject", "string")]),
-        "Trace": object(&["id", "topic", "until"], &[
-            ("id", "string"), ("topic", "string"), ("until", "time"),
-        ]),
-        "Settings": object(&["settings"], &[("settings", "[Setting]")]),
-        "Setting": object(&["name", "source", "secret", "help"], &[
-            ("name", "string"), ("value", "any"), ("source", "string"), ("where", "string"),
-            ("secret", "boolean"), ("help", "string"),
-        ]),
-        "Connection": object(&["id"], &[
-            ("id", "string"), ("peer", "string"), ("since", "time"), ("topics", "[string]"),
-            ("patterns", "[string]"), ("state", "string"), ("after", "string"),
-            ("lag", "integer"), ("events", "integer"),
-            ("bytes", "integer"), ("transport", "string"), ("protocol", "string"),
-            ("tls", "boolean"), ("subject", "string"),
-        ]),
-        "ConnectionTopics": object(&["id", "topics", "patterns", "after"], &[
-            ("id", "string"), ("topics", "[string]"), ("patterns", "[string]"),
-            ("after", "string"),
-        ]),
-        "ConnectionPage": object(&["connections", "total"], &[
-            ("connections", "[Connection]"), ("total", "integer"),
-        ]),
-        "ConnectionChange": object(&[], &[
-            ("topics", "[string]"), ("patterns", "[string]"), ("add", "SubscribeRequest"),
-            ("remove", "SubscribeRequest"),
         ]),
         "Problem": object(&["type", "title", "status", "code", "retryable"], &[
             ("type", "string"), ("title", "string"), ("status", "integer"), ("detail", "string"),

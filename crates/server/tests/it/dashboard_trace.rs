@@ -170,7 +170,7 @@ fn traces_are_few_and_end() {
     assert_eq!(record(&mut trace).0, "published");
     let target = format!("/traces/{}", ids[0]);
     assert_eq!(server.request("DELETE", &target, "", b"").status, 204);
-    server.request("DELETE", &target, "", b"").problem(404, "not-found");
+    server.request("DELETE", &target, "", b"").problem(404, "topic-not-found");
     assert_eq!(trace.next().kind, "end");
     assert_eq!(trace.try_next(), None, "its topic has ended");
     begin(&server, &json!({"subject": "somebody"}));

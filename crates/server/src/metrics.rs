@@ -3,8 +3,6 @@
 //! Shards count in plain integers and bring the sums here once per turn, so that a delivery costs
 //! no atomic operation.
 
-pub(crate) mod delays;
-
 use std::sync::atomic::Ordering;
 
 use prometheus_client::encoding::text::encode;
@@ -16,7 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tidings_relay::{Relays, SharedRelays};
 
 use crate::app::App;
-use delays::Delays;
+use crate::dashboard::delays::Delays;
 
 /// What a shard has done since it last told.
 #[derive(Default)]
