@@ -27,7 +27,7 @@ use tidings_frame::Pattern;
 use tidings_hub::{
     Durability, Hub, NewEvent, PolicyRule, Publish, Retain, TopicPolicy, TopicTtl, TtlMode,
 };
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::app::App;
 use overview::Overview;
@@ -135,7 +135,7 @@ pub(crate) fn policies() -> Vec<PolicyRule> {
 pub(crate) async fn run(app: Arc<App>) {
     let mut overview = Overview::new(&app);
     let mut answers = answers::Told::default();
-    let mut ticks = tokio::time::interval(EVERY);
+    let mut ticks = tokio::time::interval_at(Instant::now() + EVERY, EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {

@@ -199,18 +199,19 @@ impl Traces {
         for id in ids {
             let topic = topic(&id);
             if app.hub.is_followed(&topic) {
-                let records = self.take(&id, app.hub.now_ms());
+                let records = self.take(&id, app.hub.now_ms(), false);
                 write(app, &topic, &records, None);
             }
         }
     }
 
-    fn take(&self, id: &str, now_ms: u64) -> Vec<(&'static str, String)> {
+    /// What waits. How many were left out is said once the second is over that it is the count
+    /// of, or at the end.
+    fn take(&self, id: &str, now_ms: u64, at_end: bool) -> Vec<(&'static str, String)> {
         let mut all = self.all.lock();
         let Some(trace) = all.iter_mut().find(|trace| trace.id == id) else { return Vec::new() };
         let mut records: Vec<_> = trace.waiting.drain(..).collect();
-        // Said once the second is over that it is the count of.
-        if trace.left_out > 0 && trace.second != now_ms / 1_000 {
+        if trace.left_out > 0 && (at_end || trace.second != now_ms / 1_000) {
             let records_left = std::mem::take(&mut trace.left_out);
             let text = json!({"at": Time(now_ms), "records": records_left}).to_string();
             records.push(("left-out", text));
@@ -238,7 +239,8 @@ impl Traces {
     fn end(&self, app: &App, id: &str) -> bool {
         let topic = topic(id);
         let followed = app.hub.is_followed(&topic);
-        let records = if followed { self.take(id, u64::MAX) } else { Vec::new() };
+        let now_ms = app.hub.now_ms();
+        let records = if followed { self.take(id, now_ms, true) } else { Vec::new() };
         let trace = {
             let mut all = self.all.lock();
             let at = all.iter().position(|trace| trace.id == id);

@@ -47,6 +47,7 @@ pub(super) fn publish(
             Ok(accepted) => accepted,
             Err(error) => {
                 let error = crate::error::publish(&app.hub, error);
+                app.metrics.answered(error.problem.status);
                 let now_ms = app.hub.now_ms();
                 traces.publish_refused(now_ms, traced.as_deref(), &error, Some(peer));
                 answer(message::error(reference.as_ref(), &error));

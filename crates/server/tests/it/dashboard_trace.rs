@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use tidings_scripted::{At, Fault, Script};
 
+use crate::relay::{Answered, Relay, chat};
 use crate::stream::Stream;
 use crate::support::{DOORS, Server, until};
 use crate::websocket::Ws;
@@ -136,6 +138,27 @@ fn no_more_than_so_many_records_a_second_and_the_rest_is_counted() {
     assert_eq!(told.values().sum::<u64>() + left_out, 900);
     assert!(told.values().all(|&count| count <= 200), "{told:?}");
     assert!(left_out > 0);
+}
+
+#[test]
+fn answers_that_change_are_told() {
+    let relay = Relay::start();
+    let server = &relay.server;
+    let id = begin(server, &json!({"topic": "$answers/*"}));
+    let mut trace = read(server, &id);
+    // Who has had a second figure knows that the answers were looked at.
+    let mut overview = server.subscribe("/topics/$tidings/overview");
+    (0..2).for_each(|_| drop(overview.next()));
+    relay.play(Script::text("one two").fault(Fault::hang(At::Token(1))));
+    let answered = Answered::read(relay.ask("/v1/chat/completions", "", &chat("hello")), 200);
+    let said = of_type(&mut trace, "answer");
+    assert_eq!(
+        (&said["detail"], &said["topic"]),
+        (&json!("streaming"), &json!(answered.header("tidings-topic")))
+    );
+    relay.stop(&answered);
+    let said = of_type(&mut trace, "answer");
+    assert_eq!(said["detail"], "stopped");
 }
 
 /// Nothing is written for nobody; whoever comes is told the newest of what happened.
