@@ -47,6 +47,8 @@ pub struct Counters {
     /// Frames that were encoded: one for each event and framing that somebody follows, however many
     /// do, and those read from the log for subscribers that catch up.
     pub frames_encoded: AtomicU64,
+    /// Bytes of data in events that were appended.
+    pub bytes_appended: AtomicU64,
 }
 
 /// The hub.
@@ -259,6 +261,15 @@ impl Hub {
             state.patterns.swap_remove(at);
             state.patterns_version += 1;
         }
+    }
+
+    /// Whether somebody follows the topic of this name, by itself or by a pattern. Who reads the
+    /// log to catch up is not counted yet.
+    #[must_use]
+    pub fn is_followed(&self, name: &str) -> bool {
+        let state = self.state.lock();
+        state.lives.contains_key(name)
+            || state.patterns.iter().any(|follower| follower.pattern.matches(name))
     }
 
     /// Lets go of frames that everybody who reads has had.

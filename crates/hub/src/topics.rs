@@ -62,6 +62,14 @@ impl Hub {
         infos.into_iter().map(|info| self.description(info)).collect()
     }
 
+    /// How many topics there are, without the server's own.
+    #[must_use]
+    pub fn topics_of_others(&self) -> u64 {
+        // `%` is the character after `$`, with which the server's own begin.
+        let own = self.log.count_named("$", "%") as u64;
+        self.log.status().topics.saturating_sub(own)
+    }
+
     fn description(&self, info: log::TopicInfo) -> TopicDescription {
         let (policy, own_policy) = policy::from_log(&info.policy);
         let fork = info.forked_from;

@@ -62,6 +62,12 @@ impl Shared {
         ids.into_iter().filter_map(|id| self.describe(id)).collect()
     }
 
+    /// See [`crate::Log::count_named`].
+    pub(crate) fn count_named(&self, from: &str, before: &str) -> usize {
+        let range = (Bound::Included(from), Bound::Excluded(before));
+        self.read().names.range::<str, _>(range).count()
+    }
+
     /// See [`crate::Log::status`].
     pub(crate) fn status(&self) -> Status {
         let state = match self.failed() {

@@ -182,6 +182,12 @@ impl Log {
         self.shared.topics(after_name, limit)
     }
 
+    /// How many live topics have names from `from` on and before `before`, in the order of names.
+    /// `from` must not be after `before`.
+    pub fn count_named(&self, from: &str, before: &str) -> usize {
+        self.shared.count_named(from, before)
+    }
+
     /// The numbers of all live topics, ascending.
     pub fn topic_ids(&self) -> Vec<TopicId> {
         let mut ids: Vec<TopicId> = self.shared.read().topics.keys().copied().collect();

@@ -53,6 +53,19 @@ pub struct Known {
     pub usage: Usage,
 }
 
+/// How far an answer has come, for whoever watches; what it cost in the end is in [`Known`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Tokens written so far, as the upstream counts them or, until it does, parts that have come.
+    pub tokens: u64,
+    /// Bytes of the events so far.
+    pub bytes: u64,
+    /// When the first part of the answer came, milliseconds since 1970.
+    pub first_ms: Option<u64>,
+    /// When it ended, milliseconds since 1970; not known of those that an earlier process had.
+    pub ended_ms: Option<u64>,
+}
+
 /// An answer.
 #[derive(Debug)]
 pub struct Answer {
@@ -83,6 +96,7 @@ pub struct Answer {
     /// Who reads it.
     pub readers: Arc<Readers>,
     pub(crate) known: Mutex<Known>,
+    pub(crate) progress: Mutex<Progress>,
     phase: watch::Sender<Phase>,
     /// The upstream's header fields, until whoever asked has taken them: a short answer is over
     /// before that one looks.
@@ -128,6 +142,10 @@ impl Answer {
             until_ms,
             background,
             readers: Arc::default(),
+            progress: Mutex::new(Progress {
+                tokens: known.usage.output_tokens.unwrap_or(0),
+                ..Progress::default()
+            }),
             known: Mutex::new(known),
             phase: watch::Sender::new(phase),
             upstream: Mutex::default(),
@@ -159,6 +177,12 @@ impl Answer {
     #[must_use]
     pub fn known(&self) -> Known {
         self.known.lock().clone()
+    }
+
+    /// How far it has come.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        *self.progress.lock()
     }
 
     /// How it ended, if it has.

@@ -187,6 +187,16 @@ impl Answers {
         self.unlink(&answer.name);
     }
 
+    /// The newest so many, newest first.
+    pub(crate) fn newest(&self, limit: usize) -> Vec<Arc<Answer>> {
+        let names = self.order.iter().rev().take(limit);
+        let mut newest: Vec<Arc<Answer>> =
+            names.filter_map(|name| self.get(name)).cloned().collect();
+        // Those that run are put behind when older ones are forgotten.
+        newest.sort_by_key(|answer| std::cmp::Reverse(answer.began_ms));
+        newest
+    }
+
     /// The answers that run.
     pub(crate) fn running(&self) -> Vec<Arc<Answer>> {
         self.by_name.values().filter(|answer| answer.is_running()).cloned().collect()

@@ -46,7 +46,7 @@ mod store;
 mod upstream;
 mod work;
 
-pub use answer::{Answer, Known, Phase, Plain};
+pub use answer::{Answer, Known, Phase, Plain, Progress};
 pub use capability::Right;
 pub use policies::policies;
 pub use readers::{Lease, Readers};

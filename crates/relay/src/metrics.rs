@@ -96,6 +96,18 @@ impl Metrics {
         self.resumed_events.inc_by(events);
     }
 
+    /// Readers who came back, since the process began.
+    #[must_use]
+    pub fn resumes(&self) -> u64 {
+        self.resumed.get()
+    }
+
+    /// Answers that ended since the process began: complete or stopped, and broken off.
+    #[must_use]
+    pub fn ended(&self) -> (u64, u64) {
+        (self.done.get() + self.cancelled.get(), self.failed.get())
+    }
+
     pub(crate) fn began(&self) {
         self.began.inc();
     }

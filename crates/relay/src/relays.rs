@@ -360,6 +360,12 @@ impl Relays {
         self.answers.lock().running()
     }
 
+    /// The newest so many answers, newest first.
+    #[must_use]
+    pub fn newest(&self, limit: usize) -> Vec<Arc<Answer>> {
+        self.answers.lock().newest(limit)
+    }
+
     /// A capability for an answer, for as long as its relay keeps it.
     #[must_use]
     pub fn capability(&self, answer: &Answer, right: Right) -> String {
@@ -451,6 +457,11 @@ impl Relays {
     ) {
         let usage = reader.usage();
         answer.known.lock().usage = usage;
+        {
+            let mut progress = answer.progress.lock();
+            progress.tokens = usage.output_tokens.unwrap_or(0);
+            progress.ended_ms = Some(self.hub.now_ms());
+        }
         if stored {
             self.note(answer, &entry(answer, Some(end), &usage));
         }

@@ -6,16 +6,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tidings_access::Verifier;
-use tidings_hub::Hub;
+use tidings_hub::{Gap, Hub, Selection, Start};
 use tidings_relay::{Relays, SharedRelays};
 use tokio::sync::{Notify, mpsc};
 
 use crate::access::{Access, Authorization, Who};
 use crate::config::Config;
 use crate::connection_name::ConnectionNames;
+use crate::dashboard::Dashboard;
+use crate::dashboard::trace::{self, Of, Record};
 use crate::error::ApiError;
 use crate::follower::{Board, LogReader};
 use crate::head::Head;
+use crate::http::long_polls::LongPolls;
 use crate::metrics::Metrics;
 use crate::socket::mail::Mailbox;
 use crate::websocket::WebSockets;
@@ -41,6 +44,10 @@ pub(crate) struct App {
     pub(crate) log_reader: Arc<LogReader>,
     /// Those of WebSocket connections.
     pub(crate) websockets: WebSockets,
+    /// The requests that wait for an event.
+    pub(crate) long_polls: LongPolls,
+    /// What operators are shown.
+    pub(crate) dashboard: Dashboard,
     /// What connections are called.
     pub(crate) names: ConnectionNames,
     /// The next subscription's number.
@@ -82,9 +89,11 @@ impl App {
             board: Arc::new(Board::new(hub.clone())),
             log_reader: Arc::default(),
             websockets: WebSockets::default(),
+            long_polls: LongPolls::default(),
             metrics: Metrics::new(relays.as_deref(), shared.as_deref()),
             relays,
             shared,
+            dashboard: Dashboard::new(hub.now_ms()),
             names: ConnectionNames::new()
                 .map_err(|_| std::io::Error::other("the system has no randomness"))?,
             next_connection: AtomicU64::new(1),
@@ -106,6 +115,48 @@ impl App {
     /// Who makes this request, whose `Authorization` is meant for somebody else.
     pub(crate) fn who_besides(&self, head: &Head<'_>) -> Result<Who, ApiError> {
         self.access.who(head, self.hub.now_ms(), Authorization::Theirs)
+    }
+
+    /// Counts a subscription that goes on after an id; says what it is told as.
+    pub(crate) fn subscribed(&self, selection: &Selection, start: &Start) -> &'static str {
+        if !matches!(start, Start::After(_)) {
+            return "subscribed";
+        }
+        // Readers of answers always begin after something; the relay counts those who come back.
+        let single = selection.single().map(tidings_frame::TopicName::as_str);
+        if !single.is_some_and(|topic| topic.starts_with(tidings_relay::answer::ANSWERS)) {
+            self.metrics.resumed();
+        }
+        "resumed"
+    }
+
+    /// Counts a gap that a subscriber is told of.
+    pub(crate) fn told_gap(
+        &self,
+        selection: &Selection,
+        gap: &Gap,
+        peer: Option<SocketAddr>,
+        connection: Option<u64>,
+    ) {
+        self.metrics.gap();
+        if self.dashboard.traces.on() {
+            let (id, detail) = (Some(gap.requested.as_str()), Some(gap.reason.as_str()));
+            let record = Record { peer, connection, id, detail, ..Record::of("gap") };
+            self.dashboard.traces.note(self.hub.now_ms(), Of::Selection(selection), &record);
+        }
+    }
+
+    /// Counts a request that was refused. `path` is that of the request, for what it was about.
+    pub(crate) fn refused(&self, path: &str, error: &ApiError, peer: Option<SocketAddr>) {
+        self.metrics.answered(error.problem.status);
+        if self.dashboard.traces.on() {
+            let topic = path.strip_prefix("/topics/").map(crate::http::topic_of);
+            let of = match &topic {
+                Some(Ok(topic)) => Of::Topic(topic),
+                _ => Of::Nothing,
+            };
+            self.dashboard.traces.note(self.hub.now_ms(), of, &trace::refusal(error, peer));
+        }
     }
 
     pub(crate) fn connections(&self) -> usize {

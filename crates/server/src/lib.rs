@@ -19,6 +19,7 @@ mod access;
 mod app;
 pub mod config;
 mod connection_name;
+mod dashboard;
 mod dates;
 mod error;
 mod follower;

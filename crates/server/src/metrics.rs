@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tidings_relay::{Relays, SharedRelays};
 
 use crate::app::App;
+use crate::dashboard::delays::Delays;
 
 /// What a shard has done since it last told.
 #[derive(Default)]
@@ -21,6 +22,17 @@ pub(crate) struct ShardCounts {
     pub(crate) events: u64,
     pub(crate) bytes: u64,
     pub(crate) writes: u64,
+}
+
+/// Counters since the process began, for who shows them.
+pub(crate) struct Totals {
+    /// Events and bytes written to subscribers, as they happened and from the log.
+    pub(crate) events_out: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) resumes: u64,
+    pub(crate) gaps: u64,
+    /// Connections that could not be taken, and requests that were refused.
+    pub(crate) refused: u64,
 }
 
 /// The counters.
@@ -45,7 +57,10 @@ pub(crate) struct Metrics {
     log_healthy: Gauge,
     tails_bytes: Gauge,
     gaps: Counter,
+    resumes: Counter,
+    refused_requests: Counter,
     scheduled: Gauge,
+    pub(crate) delays: Delays,
 }
 
 impl Metrics {
@@ -71,6 +86,9 @@ impl Metrics {
             log_healthy: Gauge::default(),
             tails_bytes: Gauge::default(),
             gaps: Counter::default(),
+            resumes: Counter::default(),
+            refused_requests: Counter::default(),
+            delays: Delays::default(),
             scheduled: Gauge::default(),
             registry: Registry::default(),
         }
@@ -96,6 +114,12 @@ impl Metrics {
             ("caught_up_events", "Events written to subscribers from the log", &metrics.caught_up),
             ("caught_up_bytes", "Bytes of them", &metrics.caught_up_bytes),
             ("gaps", "Gaps that subscribers were told of", &metrics.gaps),
+            ("resumes", "Subscriptions that went on after an id", &metrics.resumes),
+            (
+                "refused_requests",
+                "Requests for want of a right or over a limit (401, 403, 429, 503)",
+                &metrics.refused_requests,
+            ),
             ("refused_connections", "Connections that could not be taken", &metrics.refused),
             ("requests", "Requests answered by the general HTTP path", &metrics.requests),
         ] {
@@ -150,9 +174,38 @@ impl Metrics {
         self.refused.inc();
     }
 
+    /// A subscription goes on after an id.
+    pub(crate) fn resumed(&self) {
+        self.resumes.inc();
+    }
+
+    /// A request has ended with this status; counts those for want of a right or over a limit.
+    pub(crate) fn answered(&self, status: u16) {
+        if matches!(status, 401 | 403 | 429 | 503) {
+            self.refused_requests.inc();
+        }
+    }
+
+    /// WebSockets that are open.
+    pub(crate) fn websockets(&self) -> i64 {
+        self.websockets.get()
+    }
+
+    /// What was counted since the process began.
+    pub(crate) fn totals(&self) -> Totals {
+        Totals {
+            events_out: self.delivered.get() + self.caught_up.get(),
+            bytes_out: self.delivered_bytes.get() + self.caught_up_bytes.get(),
+            resumes: self.resumes.get(),
+            gaps: self.gaps.get(),
+            refused: self.refused.get() + self.refused_requests.get(),
+        }
+    }
+
     pub(crate) fn delivered_after(&self, ms: u64) {
         // Milliseconds of hours fit into a float exactly.
         self.delivery.observe(ms as f64 / 1_000.0);
+        self.delays.note(ms);
     }
 
     pub(crate) fn caught_up(&self, events: u64, bytes: u64) {

@@ -113,6 +113,7 @@ pub(crate) fn run_until(
         let served = tokio::spawn(general::serve(app.clone(), handed));
         let board = app.board.clone();
         let told = tokio::spawn(async move { board.run().await });
+        let shown = tokio::spawn(crate::dashboard::run(app.clone()));
         let mut stop = std::pin::pin!(stop);
         // Before anybody is told: a signal that comes at once ends it in order too.
         let early = poll_fn(|context| Poll::Ready(stop.as_mut().poll(context))).await;
@@ -125,6 +126,7 @@ pub(crate) fn run_until(
         drain(&app).await;
         served.abort();
         told.abort();
+        shown.abort();
         Ok::<(), std::io::Error>(())
     })?;
     app.stop();
@@ -156,7 +158,8 @@ fn start_relays(hub: &Arc<Hub>, config: &Config) -> Result<Started, RunError> {
 
 pub(crate) fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
     let default = TopicPolicy { durability: config.durability, ..TopicPolicy::default() };
-    let mut rules = tidings_relay::policies(&config.llm_relays, config.durability);
+    let mut rules = crate::dashboard::policies();
+    rules.extend(tidings_relay::policies(&config.llm_relays, config.durability));
     rules.extend(shared::policies(&config.shared_relays, config.durability));
     rules.push(revocations::policy());
     rules.extend_from_slice(&config.policies);

@@ -77,6 +77,12 @@ impl Backlog {
         hub.missed(&self.selection, &topics, after, &mut self.told)
     }
 
+    /// What it was made for.
+    #[must_use]
+    pub fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
     /// The topics of the selection that exist.
     pub fn topics(&mut self, hub: &Hub) -> &[TopicId] {
         let version = hub.topics_version.load(Ordering::Acquire);

@@ -50,6 +50,8 @@ pub struct Round<'h> {
     /// Events in the batch.
     pub(super) events: u64,
     pub(super) bytes: usize,
+    /// Bytes of data of the events in the batch.
+    pub(super) data_bytes: u64,
     pub(super) durability: Durability,
     pub(super) release: Release,
     /// Topics that end with this batch.
@@ -72,6 +74,7 @@ impl<'h> Round<'h> {
             highest_made: None,
             events: 0,
             bytes: 0,
+            data_bytes: 0,
             durability: Durability::Memory,
             release: Release::default(),
             ended: Vec::new(),
@@ -146,6 +149,7 @@ impl<'h> Round<'h> {
         self.highest_made = None;
         self.events = 0;
         self.bytes = 0;
+        self.data_bytes = 0;
         self.durability = Durability::Memory;
     }
 
@@ -159,6 +163,7 @@ impl<'h> Round<'h> {
             Ok(appended) => appended,
             Err(error) => return self.fail(&error.into()),
         };
+        self.hub.counters.bytes_appended.fetch_add(self.data_bytes, Ordering::Relaxed);
         let unsynced = self.durability == Durability::Synced;
         if self.staged.iter().any(|staged| matches!(staged.what, StagedWhat::Schedule { .. })) {
             self.hub.keeper.timer_changed();

@@ -101,6 +101,7 @@ impl Round<'_> {
         }
         self.events += 1;
         self.bytes += event.data.len() + 64;
+        self.data_bytes += event.data.len() as u64;
         self.touched.extend_from_slice(topics);
         let key = event.key.as_deref().map_or(0, |key| self.hub.key_hash(topics[0], key));
         let info = FrameInfo {

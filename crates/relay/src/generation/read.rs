@@ -123,6 +123,7 @@ impl Generation {
             if progress == Progress::Token {
                 self.token(coming.heard);
             }
+            self.note_progress();
             let held = hold && self.last_token.is_none() && over.is_none();
             if held {
                 self.held.append(&mut records);
@@ -220,6 +221,16 @@ impl Generation {
         match self.last_token.replace(now) {
             None => metrics.first_token(now - self.begun),
             Some(last) => metrics.next_token(now - last),
+        }
+    }
+
+    /// Notes for whoever watches how far the answer has come.
+    fn note_progress(&self) {
+        let mut progress = self.answer.progress.lock();
+        progress.tokens = self.reader.usage().output_tokens.unwrap_or(0);
+        progress.bytes = self.bytes as u64;
+        if progress.first_ms.is_none() && self.last_token.is_some() {
+            progress.first_ms = Some(self.relays.hub.now_ms());
         }
     }
 

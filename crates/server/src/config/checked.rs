@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -16,6 +17,7 @@ use super::access::{self, IssuerConfig};
 use super::layers::Layers;
 use super::raw::{Raw, Retain as RawRetain, Topics};
 use super::relay;
+use super::settings::Setting;
 
 /// How the server was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +124,8 @@ pub struct Config {
     pub llm_relays: Vec<LlmConfig>,
     /// Relays of streams that many share.
     pub shared_relays: Vec<SharedConfig>,
+    /// All of it once more, as it was written and where.
+    pub settings: Arc<[Setting]>,
 }
 
 /// What to add when `tidings serve` is started without a word about who may do what.
@@ -189,6 +193,7 @@ pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
         cors_origins: raw.server.cors_origins,
         llm_relays: relays.llm,
         shared_relays: relays.shared,
+        settings: Arc::default(),
     }
 }
 

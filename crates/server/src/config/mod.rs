@@ -16,6 +16,7 @@ mod raw;
 mod reference;
 mod relay;
 mod schema;
+mod settings;
 mod source;
 mod units;
 
@@ -33,6 +34,7 @@ pub use checked::{Config, Drain, Limits, LogConfig, Mode};
 pub use layers::ENVIRONMENT_PREFIX;
 pub(crate) use relay::on_disconnect;
 pub use relay::{LLM_FLAG, SHARED_FLAG};
+pub use settings::Setting;
 pub use source::{ConfigError, Problem, Source};
 pub use tidings_hub::policy::{
     Durability, EndBy, PolicyRule, Retain, TopicPolicy, TopicTtl, TtlMode,
@@ -141,7 +143,8 @@ pub fn load(
         }
     };
     match config {
-        Some(config) if layers.problems.is_empty() => {
+        Some(mut config) if layers.problems.is_empty() => {
+            config.settings = settings::list(&layers, Raw::FIELDS).into();
             let mut values = Vec::new();
             list(&layers, Raw::FIELDS, "", &mut values);
             Ok(Loaded { config, values })

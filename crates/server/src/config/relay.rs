@@ -29,13 +29,15 @@ const LLM_PATH: &str = "/v1";
 const CHAT_PATH: &str = "/api/chat";
 
 /// Paths of the server's own, which a relay cannot stand in for.
-const TAKEN: [&str; 11] = [
+const TAKEN: [&str; 13] = [
     "/topics",
     "/publish",
     "/events",
     "/connections",
     "/schedules",
     "/answers",
+    "/traces",
+    "/configuration",
     "/healthz",
     "/readyz",
     "/metrics",

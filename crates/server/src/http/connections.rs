@@ -19,6 +19,7 @@ use crate::access::Who;
 use crate::app::App;
 use crate::connection_name::{Shown, connection_name};
 use crate::error::ApiError;
+use crate::head::Head;
 use crate::reply::Reply;
 use crate::socket::mail::{Change, Changed, Listed, Mail, Mailbox, Permitted};
 
@@ -31,9 +32,21 @@ fn holders(app: &App) -> impl Iterator<Item = &Arc<Mailbox>> {
     app.shards.iter().chain(&app.backfills).chain(&app.shards)
 }
 
-/// `GET /connections`: the first so many, in the order in which they came.
-pub(super) async fn list(app: &App, who: &Who) -> Result<Reply, ApiError> {
+/// `GET /connections`: the first so many, in the order in which they came; those that follow a
+/// topic, by name or by pattern, if one is asked for.
+pub(super) async fn list(app: &App, who: &Who, head: &Head<'_>) -> Result<Reply, ApiError> {
     who.may_operate()?;
+    let (mut topic, mut limit) = (None, LISTED_MAX);
+    for (name, value) in head.query()? {
+        match &*name {
+            "topic" => topic = Some(value),
+            "limit" => {
+                let wanted = params::number("limit", &value, (1, LISTED_MAX as u64))?;
+                limit = usize::try_from(wanted).unwrap_or(LISTED_MAX);
+            }
+            _ => return Err(params::unknown(&name, &["topic", "limit"])),
+        }
+    }
     let mut all: Vec<Listed> = Vec::new();
     for mailbox in holders(app) {
         let (reply, list) = oneshot::channel();
@@ -41,14 +54,24 @@ pub(super) async fn list(app: &App, who: &Who) -> Result<Reply, ApiError> {
         all.extend(list.await.map_err(|_| ApiError::draining())?);
     }
     all.extend(app.websockets.list());
+    all.extend(app.long_polls.list());
     all.sort_by_key(|listed| listed.id);
     all.dedup_by_key(|listed| listed.id);
+    if let Some(topic) = topic {
+        all.retain(|listed| follows(&listed.selection, &topic));
+    }
     let total = all.len();
     let visible = app.hub.visible();
     let connections: Vec<Value> =
-        all.iter().take(LISTED_MAX).map(|listed| object(app, listed, visible)).collect();
+        all.iter().take(limit).map(|listed| object(app, listed, visible)).collect();
     Ok(Reply::json(200, &json!({"connections": connections, "total": total}))
         .with("cache-control", "no-store"))
+}
+
+/// Whether a subscription follows the topic of this name.
+fn follows(selection: &Selection, topic: &str) -> bool {
+    selection.topics().iter().any(|name| name.as_str() == topic)
+        || selection.patterns().iter().any(|pattern| pattern.matches(topic))
 }
 
 fn object(app: &App, listed: &Listed, visible: u64) -> Value {
@@ -67,6 +90,12 @@ fn object(app: &App, listed: &Listed, visible: u64) -> Value {
         "after": Position { epoch: app.hub.epoch(), sequence: listed.after },
         "lag": lag(app, listed, visible),
         "events": listed.events,
+        "bytes": listed.bytes,
+        "transport": listed.transport.as_str(),
+        "protocol": if listed.http2 { "h2" } else { "http/1.1" },
+        "tls": listed.tls,
+        // Until there is access control nobody is anybody.
+        "subject": null,
     })
 }
 
@@ -227,7 +256,7 @@ fn merged(present: Vec<&str>, add: Vec<String>, remove: &[String]) -> Vec<Cow<'s
 /// `DELETE /connections/{id}`.
 pub(super) async fn close(app: &App, who: &Who, id: &str) -> Result<Reply, ApiError> {
     let (number, _) = may_change(app, who, id)?;
-    if app.websockets.close(number).await {
+    if app.websockets.close(number).await || app.long_polls.close(number) {
         return Ok(Reply::empty(204));
     }
     for mailbox in holders(app) {

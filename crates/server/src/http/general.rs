@@ -182,7 +182,8 @@ async fn respond(
     app.metrics.request();
     let (parts, body) = request.into_parts();
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-    let head = Head::new(parts.method.as_str(), target, Headers::Map(&parts.headers));
+    let mut head = Head::new(parts.method.as_str(), target, Headers::Map(&parts.headers));
+    head.peer = Some(peer);
     let origin = cors::allowed(app, &head);
     let outcome = match checked(&parts, target) {
         Err(error) => Err(error),
@@ -211,6 +212,7 @@ async fn respond(
         Ok(Outcome::Reply(reply)) => reply,
         Err(error) => {
             tracing::debug!(%peer, code = %error.problem.code, "a request was refused");
+            app.refused(head.path, &error, Some(peer));
             let reply = Reply::from(error);
             // Where the next request would begin is not known.
             if body_unread.load(Ordering::Relaxed) {

@@ -1,5 +1,6 @@
 //! Reading a topic as JSON: a page of history, or a long-poll that waits for the next event.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use tidings_frame::limits::{HISTORY_PAGE_BYTES_MAX, HISTORY_PAGE_EVENTS_DEFAULT}
 use tidings_frame::{ErrorCode, EventObject, GapNotice, Position};
 use tidings_hub::{Backlog, Bell, Gap, ReadLimit, Selection, Start, Started};
 
+use super::long_polls::Waiting;
 use super::params;
 use super::subscribe::{Asked, sees_private, selection};
 use crate::app::App;
@@ -79,7 +81,12 @@ pub(crate) fn notice(gap: &Gap) -> GapNotice<'_> {
 }
 
 /// Answers a request for JSON: at once, or when there is an event if `poll` was given.
-pub(crate) async fn read(app: &App, asked: Asked<'_>, lines: bool) -> Result<Reply, ApiError> {
+pub(crate) async fn read(
+    app: &App,
+    peer: Option<SocketAddr>,
+    asked: Asked<'_>,
+    lines: bool,
+) -> Result<Reply, ApiError> {
     let selection = Arc::new(selection(app, &asked.who, &asked.topics, &asked.patterns)?);
     let form = Form { lines, private: sees_private(&asked.who, &selection) };
     let single = selection.single().is_some();
@@ -105,7 +112,7 @@ pub(crate) async fn read(app: &App, asked: Asked<'_>, lines: bool) -> Result<Rep
     };
     match waits {
         None => page(app, &mut backlog, started, through, limit, form).map(|page| page.reply),
-        Some(waits) => poll(app, backlog, started, limit, form, waits).await,
+        Some(waits) => poll(app, peer, backlog, started, (limit, form), waits).await,
     }
 }
 
@@ -159,8 +166,8 @@ fn page(
             Some(earlier) => earlier.and(gap),
         });
     }
-    if started.gap.is_some() {
-        app.metrics.gap();
+    if let Some(gap) = &started.gap {
+        app.told_gap(backlog.selection(), gap, None, None);
     }
     let tells = page.events > 0 || started.gap.is_some();
     // The end of what was asked for, when all of it was read: nothing is shown twice.
@@ -194,10 +201,10 @@ const FRAMING: tidings_hub::Framing = tidings_hub::Framing::Plain;
 
 async fn poll(
     app: &App,
+    peer: Option<SocketAddr>,
     mut backlog: Backlog,
     mut started: Started,
-    limit: ReadLimit,
-    form: Form,
+    (limit, form): (ReadLimit, Form),
     (wait, selection): (Duration, Arc<Selection>),
 ) -> Result<Reply, ApiError> {
     let deadline = tokio::time::Instant::now() + wait;
@@ -211,9 +218,11 @@ async fn poll(
     for pattern in following.selection.patterns() {
         app.hub.attach_pattern(&bell, pattern.clone(), FRAMING);
     }
+    let waiting = Waiting::new(app, peer, &following.selection, started.after);
+    let mut ended = false;
     loop {
         let read = page(app, &mut backlog, started, u64::MAX, limit, form)?;
-        let over = tokio::time::Instant::now() >= deadline || app.is_draining();
+        let over = tokio::time::Instant::now() >= deadline || app.is_draining() || ended;
         if read.tells || over {
             return Ok(read.reply);
         }
@@ -224,6 +233,7 @@ async fn poll(
                 () = notify.notified() => {}
                 () = tokio::time::sleep_until(deadline) => {}
                 () = app.drained() => {}
+                () = waiting.ended() => ended = true,
             }
             bell.awake();
         }

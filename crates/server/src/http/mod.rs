@@ -11,6 +11,7 @@ pub(crate) mod general;
 pub(crate) mod history;
 mod json;
 mod linger;
+pub(crate) mod long_polls;
 mod meta;
 mod openapi;
 pub(crate) mod params;
@@ -24,6 +25,7 @@ mod web;
 use crate::access::{revocations, tickets};
 use crate::app::App;
 use crate::config::Mode;
+use crate::dashboard;
 use crate::error::ApiError;
 use crate::head::Head;
 use crate::reply::Reply;
@@ -137,11 +139,12 @@ async fn act(
     let reply = match action {
         Action::Publish => {
             let request = publish::topic_request(app, head, topic_of(rest)?, body)?;
-            publish::publish(app, &app.who(head)?, &request).await?
+            publish::publish(app, &app.who(head)?, head.peer, &request).await?
         }
         Action::PublishMany => {
             let who = app.who(head)?;
-            publish::publish(app, &who, &publish::many_request(app, head, body)?).await?
+            let request = publish::many_request(app, head, body)?;
+            publish::publish(app, &who, head.peer, &request).await?
         }
         Action::ReadTopic => return read(app, head, Some(topic_of(rest)?)).await,
         Action::StreamAlias => {
@@ -160,7 +163,7 @@ async fn act(
         Action::DescribeTopic => topics::describe(app, &app.who(head)?, &topic_name(rest)?)?,
         Action::SetTopic => topics::set(app, &app.who(head)?, &topic_name(rest)?, body)?,
         Action::RemoveTopic => topics::remove(app, &app.who(head)?, &topic_name(rest)?)?,
-        Action::ListConnections => connections::list(app, &app.who(head)?).await?,
+        Action::ListConnections => connections::list(app, &app.who(head)?, head).await?,
         Action::ChangeConnection => connections::change(app, &app.who(head)?, rest, body).await?,
         Action::CloseConnection => connections::close(app, &app.who(head)?, rest).await?,
         Action::Revoke => revocations::revoke(app, &app.who(head)?, body).await?,
@@ -172,6 +175,11 @@ async fn act(
         Action::Ready => meta::ready(app)?,
         Action::Metrics => meta::metrics(app),
         Action::OpenApi => openapi::document(app.config.mode == Mode::Dev),
+        Action::ListAnswers => dashboard::answers::list(app, &app.who(head)?)?,
+        Action::BeginTrace => dashboard::trace::begin(app, &app.who(head)?, body)?,
+        Action::EndTrace => dashboard::trace::end(app, &app.who(head)?, rest)?,
+        Action::ShowConfiguration => dashboard::configuration::show(app, &app.who(head)?)?,
+        Action::Dashboard => web::page(head, "dashboard"),
         Action::Demo => web::page(head, "demo"),
         Action::WebFile => web::file(head, rest)?,
     };
@@ -206,7 +214,7 @@ async fn read(
         }
         return stream(app, asked);
     }
-    Ok(history::read(app, asked, wanted == Wanted::Lines).await?.into())
+    Ok(history::read(app, head.peer, asked, wanted == Wanted::Lines).await?.into())
 }
 
 /// A stream unless something else is asked for. A browser's address bar (`text/html`) gets a page

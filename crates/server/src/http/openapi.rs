@@ -134,7 +134,8 @@ fn object(required: &[&str], members: &[(&str, &str)]) -> Value {
 /// A member's schema: a JSON type, `[X]` for a list, or the name of another document.
 fn member(kind: &str) -> Value {
     match kind {
-        "string" | "integer" | "boolean" | "object" => json!({"type": kind}),
+        "any" => json!({}),
+        "string" | "integer" | "number" | "boolean" | "object" => json!({"type": kind}),
         "time" => json!({"type": "string", "format": "date-time"}),
         _ => match kind.strip_prefix('[').and_then(|kind| kind.strip_suffix(']')) {
             Some(item) => json!({"type": "array", "items": member(item)}),
@@ -152,6 +153,54 @@ fn revocation() -> Value {
 }
 
 fn schemas() -> Value {
+    let mut all = of_clients();
+    if let (Value::Object(all), Value::Object(more)) = (&mut all, of_operators()) {
+        all.extend(more);
+    }
+    all
+}
+
+/// The documents that operators read and write.
+fn of_operators() -> Value {
+    json!({
+        "AnswerList": object(&["answers"], &[("answers", "[ListedAnswer]")]),
+        "ListedAnswer": object(&["id"], &[
+            ("id", "string"), ("topic", "string"), ("route", "string"), ("state", "string"),
+            ("model", "string"), ("tokens", "integer"), ("tokens_s", "number"),
+            ("bytes", "integer"), ("readers", "integer"), ("started", "time"),
+            ("ended", "time"),
+        ]),
+        "TraceRequest": object(&[], &[("topic", "string"), ("subject", "string")]),
+        "Trace": object(&["id", "topic", "until"], &[
+            ("id", "string"), ("topic", "string"), ("until", "time"),
+        ]),
+        "Settings": object(&["settings"], &[("settings", "[Setting]")]),
+        "Setting": object(&["name", "source", "secret", "help"], &[
+            ("name", "string"), ("value", "any"), ("source", "string"), ("where", "string"),
+            ("secret", "boolean"), ("help", "string"),
+        ]),
+        "Connection": object(&["id"], &[
+            ("id", "string"), ("peer", "string"), ("since", "time"), ("topics", "[string]"),
+            ("patterns", "[string]"), ("state", "string"), ("after", "string"),
+            ("lag", "integer"), ("events", "integer"),
+            ("bytes", "integer"), ("transport", "string"), ("protocol", "string"),
+            ("tls", "boolean"), ("subject", "string"),
+        ]),
+        "ConnectionTopics": object(&["id", "topics", "patterns", "after"], &[
+            ("id", "string"), ("topics", "[string]"), ("patterns", "[string]"),
+            ("after", "string"),
+        ]),
+        "ConnectionPage": object(&["connections", "total"], &[
+            ("connections", "[Connection]"), ("total", "integer"),
+        ]),
+        "ConnectionChange": object(&[], &[
+            ("topics", "[string]"), ("patterns", "[string]"), ("add", "SubscribeRequest"),
+            ("remove", "SubscribeRequest"),
+        ]),
+    })
+}
+
+fn of_clients() -> Value {
     json!({
         "Event": object(&["id", "topic", "time"], &[
             ("id", "string"), ("topic", "string"), ("alternates", "[string]"), ("time", "time"),
@@ -199,24 +248,8 @@ fn schemas() -> Value {
             ("response", "string"), ("model", "string"), ("readers", "integer"),
             ("usage", "object"), ("snapshot", "object"),
         ]),
-        "Connection": object(&["id"], &[
-            ("id", "string"), ("peer", "string"), ("since", "time"), ("topics", "[string]"),
-            ("patterns", "[string]"), ("state", "string"), ("after", "string"),
-            ("lag", "integer"), ("events", "integer"),
-        ]),
         "Revocation": revocation(),
         "Ticket": ticket(),
-        "ConnectionTopics": object(&["id", "topics", "patterns", "after"], &[
-            ("id", "string"), ("topics", "[string]"), ("patterns", "[string]"),
-            ("after", "string"),
-        ]),
-        "ConnectionPage": object(&["connections", "total"], &[
-            ("connections", "[Connection]"), ("total", "integer"),
-        ]),
-        "ConnectionChange": object(&[], &[
-            ("topics", "[string]"), ("patterns", "[string]"), ("add", "SubscribeRequest"),
-            ("remove", "SubscribeRequest"),
-        ]),
         "Problem": object(&["type", "title", "status", "code", "retryable"], &[
             ("type", "string"), ("title", "string"), ("status", "integer"), ("detail", "string"),
             ("code", "string"), ("retryable", "boolean"),

@@ -1,6 +1,7 @@
 //! `POST /topics/{topic}` and `POST /publish`: from a request to a publish of the hub.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 
 use base64::Engine as _;
 use tidings_access::Action;
@@ -372,6 +373,7 @@ pub(crate) async fn until_synced(app: &App, batch: Option<u64>) -> Result<(), Ap
 pub(crate) async fn publish(
     app: &App,
     who: &Who,
+    peer: Option<SocketAddr>,
     request: &Request<'_>,
 ) -> Result<Reply, ApiError> {
     request.judge(who)?;
@@ -385,6 +387,8 @@ pub(crate) async fn publish(
         .map_err(|error| crate::error::publish(&app.hub, error))?;
     until_synced(app, accepted.wait).await?;
     app.metrics.published(request.events.len());
+    let traces = &app.dashboard.traces;
+    traces.published(app, traces.traced(request).as_deref(), &accepted, peer);
     let mut body = Vec::new();
     let topics = request.events.iter().map(|event| &*event.topic);
     write_answer(&app.hub, &accepted, request.batch, topics, &mut body);

@@ -21,12 +21,17 @@ pub(crate) enum Action {
     Unschedule,
     Revoke,
     MakeTicket,
+    ListAnswers,
     DescribeAnswer,
     StopAnswer,
+    BeginTrace,
+    EndTrace,
+    ShowConfiguration,
     Health,
     Ready,
     Metrics,
     OpenApi,
+    Dashboard,
     Demo,
     WebFile,
 }
@@ -156,6 +161,7 @@ pub(crate) const ROUTES: &[Route] = &[
         ..route("DELETE", "/topics/{topic}", Action::RemoveTopic, "Remove a topic and its events")
     },
     Route {
+        query: &["topic", "limit"],
         answers: &[(200, JSON, "ConnectionPage")],
         ..route("GET", "/connections", Action::ListConnections, "List subscriptions with their lag")
     },
@@ -182,12 +188,34 @@ pub(crate) const ROUTES: &[Route] = &[
         ..route("POST", "/tickets", Action::MakeTicket, "Exchange a token for a ticket, good once")
     },
     Route {
+        answers: &[(200, JSON, "AnswerList")],
+        ..route("GET", "/answers", Action::ListAnswers, "List the newest LLM answers")
+    },
+    Route {
         answers: &[(200, JSON, "Answer")],
         ..route("GET", "/answers/{id}", Action::DescribeAnswer, "An LLM's answer so far")
     },
     Route {
         answers: &[(200, JSON, "Answer")],
         ..route("POST", "/answers/{id}/stop", Action::StopAnswer, "Stop an LLM's answer")
+    },
+    Route {
+        body: Some((JSON, "TraceRequest")),
+        answers: &[(201, JSON, "Trace")],
+        ..route("POST", "/traces", Action::BeginTrace, "Trace what happens to topics")
+    },
+    Route {
+        answers: &[(204, "", "")],
+        ..route("DELETE", "/traces/{id}", Action::EndTrace, "End a trace")
+    },
+    Route {
+        answers: &[(200, JSON, "Settings")],
+        ..route(
+            "GET",
+            "/configuration",
+            Action::ShowConfiguration,
+            "Every setting and where it was set",
+        )
     },
     Route {
         answers: &[(200, JSON, "")],
@@ -216,8 +244,11 @@ pub(crate) const ROUTES: &[Route] = &[
         ..route("GET", "/demo/{page}", Action::Demo, "The demo, opened at one of its pages")
     },
     Route {
+        answers: &[(200, "text/html", "")],
+        ..route("GET", "/_/", Action::Dashboard, "The dashboard")
+    },
+    Route {
         answers: &[(200, "*/*", ""), (304, "", "")],
-        dev: true,
         ..route("GET", "/_/{file}", Action::WebFile, "What the pages are made of")
     },
 ];
@@ -287,7 +318,9 @@ mod tests {
             ("DELETE", "/connections/a", "CloseConnection a"),
             ("GET", "/stream", "nothing"),
             ("GET", "/", "nothing"),
-            ("GET", "/_/theme.js", "nothing"),
+            ("GET", "/_/theme.js", "WebFile theme.js"),
+            ("GET", "/_/", "Dashboard "),
+            ("GET", "/answers", "ListAnswers "),
             ("GET", "/answers/a", "DescribeAnswer a"),
             ("POST", "/answers/a/stop", "StopAnswer a"),
             ("POST", "/answers//stop", "nothing"),

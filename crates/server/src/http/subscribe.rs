@@ -15,6 +15,7 @@ use tidings_relay::merged::Merge;
 use super::{cors, params};
 use crate::access::{Who, tickets};
 use crate::app::App;
+use crate::dashboard;
 use crate::error::ApiError;
 use crate::head::Head;
 
@@ -248,7 +249,7 @@ pub(crate) fn selection(
         let what = "topics";
         return Err(tidings_hub::SubscribeError::TooMany { what, limit }.into());
     }
-    let internal = |name: &&Cow<'_, str>| is_internal(name);
+    let internal = |name: &&Cow<'_, str>| is_internal(name) && !dashboard::is_own(name);
     if let Some(name) = topics.iter().chain(patterns).find(internal) {
         let detail = format!("{name}: names that begin with $ are the server's own");
         return Err(ApiError::new(ErrorCode::Forbidden, detail));
@@ -269,8 +270,18 @@ pub(crate) fn may_follow(who: &Who, selection: &Selection) -> Result<(), ApiErro
 }
 
 fn may_follow_all(who: &Who, topics: &[TopicName], patterns: &[Pattern]) -> Result<(), ApiError> {
-    topics.iter().try_for_each(|topic| who.may(Action::Subscribe, topic.as_str()))?;
-    patterns.iter().try_for_each(|pattern| who.may_all(Action::Subscribe, pattern))
+    for topic in topics.iter().map(TopicName::as_str) {
+        // The dashboard's are the operator's.
+        if dashboard::is_own(topic) {
+            who.may_operate()
+        } else {
+            who.may(Action::Subscribe, topic)
+        }?;
+    }
+    patterns.iter().try_for_each(|pattern| {
+        let own = dashboard::is_own(pattern.as_str());
+        if own { who.may_operate() } else { who.may_all(Action::Subscribe, pattern) }
+    })
 }
 
 /// Reads the list of `POST /events`; the other parameters are in the query as for `GET`.

@@ -196,7 +196,8 @@ impl Backfill {
             let name = self.app.names.own(subscriber.id);
             let mut out = self.dates.stream(&name, position, &asked, self.now_ms);
             if let Some(gap) = &started.gap {
-                self.app.metrics.gap();
+                let (peer, number) = (Some(subscriber.peer), Some(subscriber.id));
+                self.app.told_gap(&asked.selection, gap, peer, number);
                 encode_gap(&notice(gap), &mut out);
             }
             out
@@ -216,6 +217,7 @@ impl Backfill {
     }
 
     fn take_in(&mut self, subscriber: Subscriber, backlog: Backlog) {
+        subscriber.standing.catching_up(true);
         let laggard = Laggard { subscriber, backlog, queued: false };
         let key = self.laggards.insert(laggard);
         let flags = epoll::EventFlags::IN
@@ -267,7 +269,8 @@ impl Backfill {
         }
         if let Some(gap) = &step.gap {
             // Overtaken by retention while it was behind.
-            self.app.metrics.gap();
+            let (peer, number) = (Some(subscriber.peer), Some(subscriber.id));
+            self.app.told_gap(&subscriber.selection, gap, peer, number);
             let mut bytes = Vec::new();
             encode_gap(&notice(gap), &mut bytes);
             bytes.extend_from_slice(&span.bytes);
@@ -291,6 +294,7 @@ impl Backfill {
     fn send_to_shard(&mut self, key: Key) {
         if let Some(laggard) = self.laggards.remove(key) {
             let subscriber = laggard.subscriber;
+            subscriber.standing.catching_up(false);
             let _ = epoll::delete(&self.poll, &subscriber.fd);
             self.app.shards[self.number].send(Mail::Subscriber(Box::new(subscriber)));
         }

@@ -15,6 +15,8 @@ use tidings_relay::merged::Merge;
 
 use super::mail::Change;
 use crate::app::App;
+use crate::dashboard::standing::Standing;
+use crate::dashboard::trace::{Of, Record};
 use crate::http::subscribe::Subscribe;
 
 /// A connection that makes requests. While it makes none it holds no buffer.
@@ -56,6 +58,11 @@ pub(crate) struct Subscriber {
     pub(crate) last_write_ms: u64,
     /// Events written to it.
     pub(crate) events: u64,
+    /// Bytes that its socket took.
+    pub(crate) bytes: u64,
+    /// Whether it is behind, for those who count.
+    pub(crate) standing: Standing,
+    app: Arc<App>,
     /// How what it is behind is merged, if it is.
     pub(crate) merge: Option<Merge>,
     /// Whose token it stands on.
@@ -79,13 +86,13 @@ pub(crate) enum Wrote {
 impl Subscriber {
     /// A subscriber whose position is yet to be found.
     pub(crate) fn new(
-        app: &App,
+        app: &Arc<App>,
         fd: OwnedFd,
         peer: SocketAddr,
         asked: &Subscribe,
         now_ms: u64,
     ) -> Self {
-        Self {
+        let subscriber = Self {
             fd,
             peer,
             id: app.next_connection.fetch_add(1, Ordering::Relaxed),
@@ -97,9 +104,27 @@ impl Subscriber {
             closing: false,
             last_write_ms: now_ms,
             events: 0,
+            bytes: 0,
+            standing: Standing::new(&app.dashboard.counts, true),
+            app: app.clone(),
             merge: asked.opening.as_ref().and_then(|opening| opening.merge),
             caller: asked.caller.clone(),
             _lease: asked.opening.as_ref().and_then(|opening| opening.lease.clone()),
+        };
+        subscriber.tell(app.subscribed(&asked.selection, &asked.start));
+        subscriber
+    }
+
+    /// Tells the traces what becomes of it.
+    fn tell(&self, kind: &'static str) {
+        if self.app.dashboard.traces.on() {
+            let (peer, connection) = (Some(self.peer), Some(self.id));
+            let record = Record { peer, connection, ..Record::of(kind) };
+            self.app.dashboard.traces.note(
+                self.app.hub.now_ms(),
+                Of::Selection(&self.selection),
+                &record,
+            );
         }
     }
 
@@ -110,7 +135,10 @@ impl Subscriber {
         let mut sent = 0;
         while sent < bytes.len() {
             match send(&self.fd, &bytes[sent..], FLAGS) {
-                Ok(count) => sent += count,
+                Ok(count) => {
+                    sent += count;
+                    self.bytes += count as u64;
+                }
                 Err(Errno::AGAIN) => {
                     let rest = bytes.slice(sent..);
                     self.rest = if rest.len() <= REST_COPIED_BYTES {
@@ -118,6 +146,9 @@ impl Subscriber {
                     } else {
                         rest
                     };
+                    if self.standing.blocked(true) {
+                        self.tell("blocked");
+                    }
                     return Wrote::Part;
                 }
                 Err(Errno::INTR) => {}
@@ -143,7 +174,17 @@ impl Subscriber {
             return Wrote::All;
         }
         let rest = std::mem::take(&mut self.rest);
-        self.write(&rest, now_ms)
+        let wrote = self.write(&rest, now_ms);
+        if wrote == Wrote::All {
+            self.standing.blocked(false);
+        }
+        wrote
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        self.tell("unsubscribed");
     }
 }
 

@@ -89,6 +89,31 @@ pub(crate) struct Listed {
     /// Whether it is reading the log.
     pub(crate) catching_up: bool,
     pub(crate) events: u64,
+    /// Bytes sent.
+    pub(crate) bytes: u64,
+    pub(crate) transport: Transport,
+    /// Whether it came over HTTP/2.
+    pub(crate) http2: bool,
+    /// Whether it is encrypted.
+    pub(crate) tls: bool,
+}
+
+/// How a subscription is told its events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Sse,
+    WebSocket,
+    LongPoll,
+}
+
+impl Transport {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Sse => "sse",
+            Self::WebSocket => "websocket",
+            Self::LongPoll => "long-poll",
+        }
+    }
 }
 
 impl Listed {
@@ -102,6 +127,10 @@ impl Listed {
             blocked: !subscriber.rest.is_empty(),
             catching_up,
             events: subscriber.events,
+            bytes: subscriber.bytes,
+            transport: Transport::Sse,
+            http2: false,
+            tls: false,
         }
     }
 }

@@ -14,6 +14,7 @@ use super::mail::Mail;
 use super::shard::{Conn, Shard};
 use super::slots::Key;
 use crate::app::Handed;
+use crate::dashboard::trace::Traced;
 use crate::error::ApiError;
 use crate::head::Head;
 use crate::http::publish::{status, topic_request, write_answer};
@@ -35,6 +36,8 @@ struct Asking {
     topics: std::ops::Range<usize>,
     batch: bool,
     origin: Option<String>,
+    /// What traces are told of it.
+    traced: Option<Box<Traced>>,
 }
 
 /// An answer that waits for the disk.
@@ -269,6 +272,7 @@ impl Shard {
             topics: first..intake.topics.len(),
             batch: request.batch,
             origin: cors::allowed(&self.app, head),
+            traced: self.app.dashboard.traces.traced(&request),
         });
         self.in_round.insert(key);
         Ok(())
@@ -325,13 +329,19 @@ impl Shard {
         let accepted = match outcome {
             Some(Ok(accepted)) => accepted,
             Some(Err(error)) => {
-                let reply = Reply::from(crate::error::publish(hub, error));
+                let error = crate::error::publish(hub, error);
+                self.refused(asking, &error);
+                let reply = Reply::from(error);
                 self.reply_in_turn(asking, reply);
                 return None;
             }
             None => return None,
         };
         self.app.metrics.published(asking.events);
+        if asking.traced.is_some() {
+            let (peer, traced) = (self.peer(asking.key), asking.traced.as_deref());
+            self.app.dashboard.traces.published(&self.app, traced, &accepted, peer);
+        }
         let topics = topics[asking.topics.clone()].iter().map(String::as_str);
         let Some(Conn::Requester(requester)) = self.conns.get_mut(asking.key) else {
             return None;
@@ -369,6 +379,19 @@ impl Shard {
                 Some(batch)
             }
         }
+    }
+
+    fn peer(&self, key: Key) -> Option<std::net::SocketAddr> {
+        match self.conns.get(key) {
+            Some(Conn::Requester(requester)) => Some(requester.peer),
+            _ => None,
+        }
+    }
+
+    fn refused(&self, asking: &Asking, error: &ApiError) {
+        self.app.metrics.answered(error.problem.status);
+        let (peer, traced) = (self.peer(asking.key), asking.traced.as_deref());
+        self.app.dashboard.traces.publish_refused(self.now_ms, traced, error, peer);
     }
 
     /// Answers, or lets the answer wait behind those of the same connection that wait.
@@ -419,6 +442,7 @@ impl Shard {
     }
 
     pub(super) fn answer_error(&mut self, key: Key, head: &Head<'_>, error: ApiError) {
+        self.app.refused(head.path, &error, self.peer(key));
         let origin = cors::allowed(&self.app, head);
         self.reply(key, &origin, &Reply::from(error));
         self.flush(key);

@@ -376,17 +376,21 @@ impl Connection {
                 let reference = subscription.reference.as_ref();
                 self.output.text(&message::message("subscribed", reference, &members));
                 if let Some(gap) = &gap {
-                    self.app.metrics.gap();
+                    let (peer, number) = (Some(self.peer), Some(subscription.number));
+                    let selection = subscription.follower.selection();
+                    self.app.told_gap(selection, gap, peer, number);
                     self.output.text(&message::gap(&name, gap));
                 }
                 over
             }
             Ok(News::Span { gap, span, from_log }) => {
                 if let Some(gap) = &gap {
-                    self.app.metrics.gap();
+                    let (peer, number) = (Some(self.peer), Some(subscription.number));
+                    let selection = subscription.follower.selection();
+                    self.app.told_gap(selection, gap, peer, number);
                     self.output.text(&message::gap(&name, gap));
                 }
-                subscription.note(span.events);
+                subscription.note(span.events, span.bytes.len());
                 let (events, length) = (u64::from(span.events), span.bytes.len());
                 if from_log {
                     self.app.metrics.caught_up(events, length as u64);

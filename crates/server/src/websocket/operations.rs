@@ -39,6 +39,7 @@ impl Connection {
                 Err(error) => Err(error),
             };
             if let Err(error) = done {
+                app.refused("", &error, Some(self.peer));
                 self.output.text(&message::error(reference.as_ref(), &error));
             }
         }
@@ -47,7 +48,7 @@ impl Connection {
 
     fn publish(&mut self, staged: &mut Vec<Staged<'_>>) {
         let output = &mut self.output;
-        publish(&self.app, staged, &self.receipts, |answer| output.text(&answer));
+        publish(&self.app, self.peer, staged, &self.receipts, |answer| output.text(&answer));
     }
 
     fn do_one(

@@ -1,6 +1,8 @@
 //! Publishes over a connection: those that have come together share one append, and each is
 //! answered when it is as durable as its topics ask.
 
+use std::net::SocketAddr;
+
 use tidings_hub::{Accepted, Published};
 use tokio::sync::mpsc;
 
@@ -25,6 +27,7 @@ pub(super) type Receipt = Vec<u8>;
 /// there is a place in `receipts`, which the caller has made sure of.
 pub(super) fn publish(
     app: &App,
+    peer: SocketAddr,
     staged: &mut Vec<Staged<'_>>,
     receipts: &mpsc::Sender<Receipt>,
     mut answer: impl FnMut(Vec<u8>),
@@ -40,14 +43,20 @@ pub(super) fn publish(
         round.commit()
     };
     for (Staged { reference, request, .. }, outcome) in staged.drain(..).zip(outcomes) {
+        let traces = &app.dashboard.traces;
+        let traced = traces.traced(&request);
         let accepted = match outcome {
             Ok(accepted) => accepted,
             Err(error) => {
                 let error = crate::error::publish(&app.hub, error);
+                app.metrics.answered(error.problem.status);
+                let now_ms = app.hub.now_ms();
+                traces.publish_refused(now_ms, traced.as_deref(), &error, Some(peer));
                 answer(message::error(reference.as_ref(), &error));
                 continue;
             }
         };
+        traces.published(app, traced.as_deref(), &accepted, Some(peer));
         let receipt = receipt(app, &accepted, reference.as_ref(), &request);
         let Some(batch) = accepted.wait else {
             app.metrics.published(request.events.len());

@@ -14,9 +14,11 @@ use tokio::sync::mpsc;
 use super::request::Reference;
 use super::{Control, message};
 use crate::app::App;
+use crate::dashboard::standing::Standing;
+use crate::dashboard::trace::{Of, Record};
 use crate::follower::Follower;
 use crate::http::subscribe::Subscribe;
-use crate::socket::mail::{Change, Changed, Listed};
+use crate::socket::mail::{Change, Changed, Listed, Transport};
 
 /// A subscription.
 pub(super) struct Subscription {
@@ -31,6 +33,8 @@ pub(super) struct Subscription {
     pub(super) number: u64,
     /// The token that a change over HTTP was made with; what it added ends with it.
     pub(super) caller: Option<Arc<Caller>>,
+    peer: SocketAddr,
+    standing: Standing,
     listed: Arc<Mutex<Listed>>,
 }
 
@@ -43,6 +47,7 @@ impl Subscription {
         asked: Subscribe,
     ) -> Self {
         let Subscribe { selection, start, view, .. } = asked;
+        let kind = app.subscribed(&selection, &start);
         let (board, reader) = (app.board.clone(), app.log_reader.clone());
         let follower = Follower::new(board, reader, selection.clone(), start, view);
         let number = app.next_connection.fetch_add(1, Ordering::Relaxed);
@@ -55,15 +60,34 @@ impl Subscription {
             blocked: false,
             catching_up: true,
             events: 0,
+            bytes: 0,
+            transport: Transport::WebSocket,
+            http2: false,
+            tls: false,
         };
         let (app, before) = (app.clone(), message::before_events(&name));
         let listed = Arc::new(Mutex::new(listed));
-        Self { app, name, reference, before, follower, number, caller: None, listed }
+        let standing = Standing::new(&app.dashboard.counts, false);
+        let caller = None;
+        let one =
+            Self { app, name, reference, before, follower, number, caller, peer, standing, listed };
+        one.tell(kind);
+        one
+    }
+
+    /// Tells the traces what becomes of it.
+    fn tell(&self, kind: &'static str) {
+        if self.app.dashboard.traces.on() {
+            let (peer, connection) = (Some(self.peer), Some(self.number));
+            let record = Record { peer, connection, ..Record::of(kind) };
+            let of = Of::Selection(self.follower.selection());
+            self.app.dashboard.traces.note(self.app.hub.now_ms(), of, &record);
+        }
     }
 
     /// Has it listed: it has begun.
     pub(super) fn register(&self, task: mpsc::Sender<Control>) {
-        self.note(0);
+        self.note(0, 0);
         self.app.websockets.insert(self.number, self.listed.clone(), task);
     }
 
@@ -77,16 +101,21 @@ impl Subscription {
         Position { epoch: self.app.hub.epoch(), sequence: self.follower.after() }
     }
 
-    /// Notes for the list where it stands, and that it has had so many events more.
-    pub(super) fn note(&self, events: u32) {
+    /// Notes for the list where it stands, and that it has had so many events and bytes more.
+    pub(super) fn note(&self, events: u32, bytes: usize) {
+        self.standing.catching_up(self.follower.is_catching_up());
         let mut listed = self.listed.lock();
         listed.after = self.follower.after();
         listed.catching_up = self.follower.is_catching_up();
         listed.events += u64::from(events);
+        listed.bytes += bytes as u64;
     }
 
     /// Notes for the list whether its connection takes nothing more.
     pub(super) fn note_blocked(&self, blocked: bool) {
+        if self.standing.blocked(blocked) && blocked {
+            self.tell("blocked");
+        }
         self.listed.lock().blocked = blocked;
     }
 
@@ -102,7 +131,7 @@ impl Subscription {
     pub(super) fn change(&mut self, next: Arc<Selection>) -> Changed {
         let after = self.follower.change(next.clone());
         self.listed.lock().selection = next.clone();
-        self.note(0);
+        self.note(0, 0);
         Changed { selection: next, after }
     }
 }
@@ -110,5 +139,6 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         self.app.websockets.remove(self.number);
+        self.tell("unsubscribed");
     }
 }

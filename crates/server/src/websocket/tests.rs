@@ -101,7 +101,8 @@ fn a_receipt_that_waits_for_the_disk_is_not_given_at_once() {
             events: vec![event("t", &data)],
         };
         let mut staged = vec![Staged { reference: None, request, operator: false }];
-        publish(&base.app, &mut staged, &receipts, |_| panic!("before it was on disk"));
+        let peer = ([127, 0, 0, 1], 1).into();
+        publish(&base.app, peer, &mut staged, &receipts, |_| panic!("before it was on disk"));
         let receipt = to_come.blocking_recv().unwrap();
         assert!(receipt.starts_with(b"{\"op\":\"published\""));
     }

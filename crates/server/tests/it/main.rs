@@ -10,6 +10,8 @@ mod access_relay;
 mod access_ws;
 mod bad_input;
 mod connections;
+mod dashboard;
+mod dashboard_trace;
 mod deleted;
 mod drain;
 mod forks;

@@ -79,7 +79,7 @@ fn counters_count() {
 }
 
 /// Every route that the tests of this suite speak to.
-const ROUTES: [(&str, &[&str]); 21] = [
+const ROUTES: [(&str, &[&str]); 26] = [
     ("/topics/{topic}", &["post", "get", "head", "put", "delete"]),
     ("/topics", &["get"]),
     ("/publish", &["post"]),
@@ -91,14 +91,19 @@ const ROUTES: [(&str, &[&str]); 21] = [
     ("/schedules/{id}", &["delete"]),
     ("/revocations", &["post"]),
     ("/tickets", &["post"]),
+    ("/answers", &["get"]),
     ("/answers/{id}", &["get"]),
     ("/answers/{id}/stop", &["post"]),
+    ("/traces", &["post"]),
+    ("/traces/{id}", &["delete"]),
+    ("/configuration", &["get"]),
     ("/healthz", &["get"]),
     ("/readyz", &["get"]),
     ("/metrics", &["get"]),
     ("/openapi.json", &["get"]),
     ("/", &["get"]),
     ("/demo/{page}", &["get"]),
+    ("/_/", &["get"]),
     ("/_/{file}", &["get"]),
     ("/nothing-of-the-kind", &[]),
 ];

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tidings_frame::sse_decode::{Decoder, Limits};
 use tidings_relay::config::{ChatRoutes, LlmConfig};
 use tidings_scripted::{Script, Seen, Upstream};
+use tidings_server::config::Config;
 
 use crate::support::{Conn, PATIENCE, Server};
 
@@ -41,6 +42,17 @@ impl Relay {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut LlmConfig)) -> Self {
+        Self::with_both(change, |_| {})
+    }
+
+    pub(crate) fn with_config(change: impl FnOnce(&mut Config)) -> Self {
+        Self::with_both(|_| {}, change)
+    }
+
+    fn with_both(
+        change: impl FnOnce(&mut LlmConfig),
+        change_config: impl FnOnce(&mut Config),
+    ) -> Self {
         let upstream = Upstream::start().unwrap();
         let mut llm = LlmConfig::new("llm", "/v1", upstream.url().parse().unwrap());
         llm.chat = Some(ChatRoutes { path: "/api/chat".into(), model: Some("scripted".into()) });
@@ -49,6 +61,7 @@ impl Relay {
             // How long a stop waits for answers that run.
             config.drain.grace = Duration::from_millis(500);
             config.llm_relays.push(llm);
+            change_config(config);
         });
         Self { upstream, server }
     }

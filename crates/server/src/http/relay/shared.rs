@@ -62,7 +62,7 @@ pub(super) async fn answer(
         wanted => {
             // Whoever waits for an event reads the stream as well.
             let _lease = asked.poll_ms.map(|_| shared.lease());
-            Ok(history::read(app, asked, wanted == Wanted::Lines).await?.into())
+            Ok(history::read(app, head.peer, asked, wanted == Wanted::Lines).await?.into())
         }
     }
 }
