@@ -146,16 +146,25 @@ impl App {
         }
     }
 
-    /// Counts a request that was refused. `path` is that of the request, for what it was about.
-    pub(crate) fn refused(&self, path: &str, error: &ApiError, peer: Option<SocketAddr>) {
+    /// Counts a request that was refused: this one, or one of a WebSocket.
+    pub(crate) fn refused(
+        &self,
+        head: Option<&Head<'_>>,
+        error: &ApiError,
+        peer: Option<SocketAddr>,
+    ) {
         self.metrics.answered(error.problem.status);
         if self.dashboard.traces.on() {
-            let topic = path.strip_prefix("/topics/").map(crate::http::topic_of);
+            let path = head.and_then(|head| head.path.strip_prefix("/topics/"));
+            let topic = path.map(crate::http::topic_of);
+            let who = head.and_then(|head| self.who(head).ok());
+            let subject = who.as_ref().and_then(Who::subject);
+            let record = Record { subject, ..trace::refusal(error, peer) };
             let of = match &topic {
                 Some(Ok(topic)) => Of::Topic(topic),
                 _ => Of::Nothing,
             };
-            self.dashboard.traces.note(self.hub.now_ms(), of, &trace::refusal(error, peer));
+            self.dashboard.traces.note(self.hub.now_ms(), of, &record);
         }
     }
 

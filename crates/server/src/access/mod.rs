@@ -274,6 +274,11 @@ impl Who {
         self.doors.allow_all(Action::Admin, pattern) || self.token.as_ref().is_some_and(token)
     }
 
+    /// Who the token says that the caller is, as applications know them.
+    pub(crate) fn subject(&self) -> Option<&str> {
+        self.token.as_ref().and_then(|caller| caller.subject.as_deref())
+    }
+
     /// The token's bearer, if there is a token.
     pub(crate) fn caller(&self) -> Option<&Arc<Caller>> {
         self.token.as_ref()

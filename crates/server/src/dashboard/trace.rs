@@ -98,7 +98,11 @@ pub(crate) enum Of<'a> {
 }
 
 /// What a publish is told about once it is known what became of it.
-pub(crate) struct Traced(Vec<(String, Option<String>, usize)>);
+pub(crate) struct Traced {
+    subject: Option<String>,
+    /// Topic, type and bytes of each.
+    events: Vec<(String, Option<String>, usize)>,
+}
 
 impl Traces {
     /// Whether any trace runs: what everybody asks before telling anything.
@@ -136,7 +140,7 @@ impl Traces {
 
     /// What a publish is remembered as until its outcome is known; nothing while no trace runs.
     #[inline]
-    pub(crate) fn traced(&self, request: &publish::Request<'_>) -> Option<Box<Traced>> {
+    pub(crate) fn traced(&self, request: &publish::Request<'_>, who: &Who) -> Option<Box<Traced>> {
         if !self.on() {
             return None;
         }
@@ -144,7 +148,8 @@ impl Traces {
             let event_type = event.event_type.as_deref().map(str::to_owned);
             (event.topic.to_string(), event_type, event.data.len())
         });
-        Some(Box::new(Traced(events.collect())))
+        let subject = who.subject().map(str::to_owned);
+        Some(Box::new(Traced { subject, events: events.collect() }))
     }
 
     /// A publish was accepted.
@@ -155,8 +160,9 @@ impl Traces {
         accepted: &Accepted,
         peer: Option<SocketAddr>,
     ) {
-        for (number, (topic, event_type, bytes)) in (0..).zip(traced.into_iter().flat_map(|t| &t.0))
-        {
+        let Some(Traced { subject, events }) = traced else { return };
+        let subject = subject.as_deref();
+        for (number, (topic, event_type, bytes)) in (0..).zip(events) {
             let (kind, id) = match accepted.result {
                 Published::Stored { first, .. } => {
                     let (epoch, sequence) = (app.hub.epoch(), first + number);
@@ -170,7 +176,8 @@ impl Traces {
             };
             let status = Some(publish::status(accepted));
             let (id, event_type, bytes) = (Some(&*id), event_type.as_deref(), Some(*bytes));
-            let record = Record { peer, id, event_type, bytes, status, detail, ..Record::of(kind) };
+            let happened = Record { id, event_type, bytes, status, detail, ..Record::of(kind) };
+            let record = Record { subject, peer, ..happened };
             self.note(app.hub.now_ms(), Of::Topic(topic), &record);
         }
     }
@@ -183,9 +190,11 @@ impl Traces {
         error: &ApiError,
         peer: Option<SocketAddr>,
     ) {
-        for (topic, event_type, bytes) in traced.into_iter().flat_map(|traced| &traced.0) {
+        let Some(Traced { subject, events }) = traced else { return };
+        let subject = subject.as_deref();
+        for (topic, event_type, bytes) in events {
             let (event_type, bytes) = (event_type.as_deref(), Some(*bytes));
-            let record = Record { event_type, bytes, ..refusal(error, peer) };
+            let record = Record { subject, event_type, bytes, ..refusal(error, peer) };
             self.note(now_ms, Of::Topic(topic), &record);
         }
     }

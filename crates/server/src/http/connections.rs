@@ -95,7 +95,7 @@ fn object(app: &App, listed: &Listed, visible: u64) -> Value {
         "protocol": if listed.http2 { "h2" } else { "http/1.1" },
         "tls": listed.tls,
         // Until there is access control nobody is anybody.
-        "subject": null,
+        "subject": listed.subject,
     })
 }
 

@@ -212,7 +212,7 @@ async fn respond(
         Ok(Outcome::Reply(reply)) => reply,
         Err(error) => {
             tracing::debug!(%peer, code = %error.problem.code, "a request was refused");
-            app.refused(head.path, &error, Some(peer));
+            app.refused(Some(&head), &error, Some(peer));
             let reply = Reply::from(error);
             // Where the next request would begin is not known.
             if body_unread.load(Ordering::Relaxed) {

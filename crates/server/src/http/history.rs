@@ -112,7 +112,9 @@ pub(crate) async fn read(
     };
     match waits {
         None => page(app, &mut backlog, started, through, limit, form).map(|page| page.reply),
-        Some(waits) => poll(app, peer, backlog, started, (limit, form), waits).await,
+        Some(waits) => {
+            poll(app, (peer, asked.who.subject()), backlog, started, (limit, form), waits).await
+        }
     }
 }
 
@@ -201,7 +203,7 @@ const FRAMING: tidings_hub::Framing = tidings_hub::Framing::Plain;
 
 async fn poll(
     app: &App,
-    peer: Option<SocketAddr>,
+    asker: (Option<SocketAddr>, Option<&str>),
     mut backlog: Backlog,
     mut started: Started,
     (limit, form): (ReadLimit, Form),
@@ -218,7 +220,7 @@ async fn poll(
     for pattern in following.selection.patterns() {
         app.hub.attach_pattern(&bell, pattern.clone(), FRAMING);
     }
-    let waiting = Waiting::new(app, peer, &following.selection, started.after);
+    let waiting = Waiting::new(app, asker, &following.selection, started.after);
     let mut ended = false;
     loop {
         let read = page(app, &mut backlog, started, u64::MAX, limit, form)?;

@@ -44,7 +44,7 @@ pub(super) struct Waiting<'a> {
 impl<'a> Waiting<'a> {
     pub(super) fn new(
         app: &'a App,
-        peer: Option<SocketAddr>,
+        (peer, subject): (Option<SocketAddr>, Option<&str>),
         selection: &Arc<Selection>,
         after: u64,
     ) -> Self {
@@ -60,6 +60,7 @@ impl<'a> Waiting<'a> {
             events: 0,
             bytes: 0,
             transport: Transport::LongPoll,
+            subject: subject.map(str::to_owned),
             http2: false,
             tls: false,
         };

@@ -388,7 +388,7 @@ pub(crate) async fn publish(
     until_synced(app, accepted.wait).await?;
     app.metrics.published(request.events.len());
     let traces = &app.dashboard.traces;
-    traces.published(app, traces.traced(request).as_deref(), &accepted, peer);
+    traces.published(app, traces.traced(request, who).as_deref(), &accepted, peer);
     let mut body = Vec::new();
     let topics = request.events.iter().map(|event| &*event.topic);
     write_answer(&app.hub, &accepted, request.batch, topics, &mut body);

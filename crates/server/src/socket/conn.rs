@@ -119,7 +119,8 @@ impl Subscriber {
     fn tell(&self, kind: &'static str) {
         if self.app.dashboard.traces.on() {
             let (peer, connection) = (Some(self.peer), Some(self.id));
-            let record = Record { peer, connection, ..Record::of(kind) };
+            let subject = self.subject();
+            let record = Record { subject, peer, connection, ..Record::of(kind) };
             self.app.dashboard.traces.note(
                 self.app.hub.now_ms(),
                 Of::Selection(&self.selection),
@@ -156,6 +157,11 @@ impl Subscriber {
             }
         }
         Wrote::All
+    }
+
+    /// Whom its token names.
+    pub(crate) fn subject(&self) -> Option<&str> {
+        self.caller.as_ref().and_then(|caller| caller.subject.as_deref())
     }
 
     /// Whether its token does not count any more: its time is over, or it was revoked.

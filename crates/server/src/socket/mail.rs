@@ -92,6 +92,8 @@ pub(crate) struct Listed {
     /// Bytes sent.
     pub(crate) bytes: u64,
     pub(crate) transport: Transport,
+    /// Whom its token names.
+    pub(crate) subject: Option<String>,
     /// Whether it came over HTTP/2.
     pub(crate) http2: bool,
     /// Whether it is encrypted.
@@ -129,6 +131,7 @@ impl Listed {
             events: subscriber.events,
             bytes: subscriber.bytes,
             transport: Transport::Sse,
+            subject: subscriber.subject().map(str::to_owned),
             http2: false,
             tls: false,
         }

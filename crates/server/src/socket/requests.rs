@@ -272,7 +272,7 @@ impl Shard {
             topics: first..intake.topics.len(),
             batch: request.batch,
             origin: cors::allowed(&self.app, head),
-            traced: self.app.dashboard.traces.traced(&request),
+            traced: self.app.dashboard.traces.traced(&request, &who),
         });
         self.in_round.insert(key);
         Ok(())
@@ -442,7 +442,7 @@ impl Shard {
     }
 
     pub(super) fn answer_error(&mut self, key: Key, head: &Head<'_>, error: ApiError) {
-        self.app.refused(head.path, &error, self.peer(key));
+        self.app.refused(Some(head), &error, self.peer(key));
         let origin = cors::allowed(&self.app, head);
         self.reply(key, &origin, &Reply::from(error));
         self.flush(key);

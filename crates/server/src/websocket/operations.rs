@@ -39,7 +39,7 @@ impl Connection {
                 Err(error) => Err(error),
             };
             if let Err(error) = done {
-                app.refused("", &error, Some(self.peer));
+                app.refused(None, &error, Some(self.peer));
                 self.output.text(&message::error(reference.as_ref(), &error));
             }
         }
@@ -48,7 +48,9 @@ impl Connection {
 
     fn publish(&mut self, staged: &mut Vec<Staged<'_>>) {
         let output = &mut self.output;
-        publish(&self.app, self.peer, staged, &self.receipts, |answer| output.text(&answer));
+        publish(&self.app, (self.peer, &self.who), staged, &self.receipts, |answer| {
+            output.text(&answer)
+        });
     }
 
     fn do_one(

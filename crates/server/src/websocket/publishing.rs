@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::message;
 use super::request::Reference;
+use crate::access::Who;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::http::publish::{Request, write_answer};
@@ -27,7 +28,7 @@ pub(super) type Receipt = Vec<u8>;
 /// there is a place in `receipts`, which the caller has made sure of.
 pub(super) fn publish(
     app: &App,
-    peer: SocketAddr,
+    (peer, who): (SocketAddr, &Who),
     staged: &mut Vec<Staged<'_>>,
     receipts: &mpsc::Sender<Receipt>,
     mut answer: impl FnMut(Vec<u8>),
@@ -44,7 +45,7 @@ pub(super) fn publish(
     };
     for (Staged { reference, request, .. }, outcome) in staged.drain(..).zip(outcomes) {
         let traces = &app.dashboard.traces;
-        let traced = traces.traced(&request);
+        let traced = traces.traced(&request, who);
         let accepted = match outcome {
             Ok(accepted) => accepted,
             Err(error) => {

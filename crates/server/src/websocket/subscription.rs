@@ -46,7 +46,8 @@ impl Subscription {
         reference: Option<Reference>,
         asked: Subscribe,
     ) -> Self {
-        let Subscribe { selection, start, view, .. } = asked;
+        let Subscribe { selection, start, view, caller: token, .. } = asked;
+        let subject = token.and_then(|caller| caller.subject.clone());
         let kind = app.subscribed(&selection, &start);
         let (board, reader) = (app.board.clone(), app.log_reader.clone());
         let follower = Follower::new(board, reader, selection.clone(), start, view);
@@ -62,6 +63,7 @@ impl Subscription {
             events: 0,
             bytes: 0,
             transport: Transport::WebSocket,
+            subject,
             http2: false,
             tls: false,
         };
@@ -79,7 +81,9 @@ impl Subscription {
     fn tell(&self, kind: &'static str) {
         if self.app.dashboard.traces.on() {
             let (peer, connection) = (Some(self.peer), Some(self.number));
-            let record = Record { peer, connection, ..Record::of(kind) };
+            let subject = self.listed.lock().subject.clone();
+            let subject = subject.as_deref();
+            let record = Record { subject, peer, connection, ..Record::of(kind) };
             let of = Of::Selection(self.follower.selection());
             self.app.dashboard.traces.note(self.app.hub.now_ms(), of, &record);
         }

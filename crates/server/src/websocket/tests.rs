@@ -15,6 +15,7 @@ use super::subscription::Subscription;
 use crate::app::App;
 use crate::config::Config;
 use crate::follower::News;
+use crate::head::{Head, Headers};
 use crate::http::publish::Request;
 use crate::http::subscribe::Subscribe;
 
@@ -101,8 +102,10 @@ fn a_receipt_that_waits_for_the_disk_is_not_given_at_once() {
             events: vec![event("t", &data)],
         };
         let mut staged = vec![Staged { reference: None, request, operator: false }];
-        let peer = ([127, 0, 0, 1], 1).into();
-        publish(&base.app, peer, &mut staged, &receipts, |_| panic!("before it was on disk"));
+        let headers = http::HeaderMap::new();
+        let who = base.app.who(&Head::new("GET", "/ws", Headers::Map(&headers))).unwrap();
+        let publisher = (([127, 0, 0, 1], 1).into(), &who);
+        publish(&base.app, publisher, &mut staged, &receipts, |_| panic!("before it was on disk"));
         let receipt = to_come.blocking_recv().unwrap();
         assert!(receipt.starts_with(b"{\"op\":\"published\""));
     }
