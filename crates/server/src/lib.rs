@@ -24,11 +24,13 @@ mod follower;
 mod head;
 mod http;
 mod metrics;
+mod outgoing;
 mod reply;
 mod run;
 mod socket;
 #[doc(hidden)]
 pub mod testing;
+mod webhooks;
 mod websocket;
 
 pub use run::{Ready, RunError, run};

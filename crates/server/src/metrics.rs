@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tidings_relay::{Relays, SharedRelays};
 
 use crate::app::App;
+use crate::webhooks::Webhooks;
 
 /// What a shard has done since it last told.
 #[derive(Default)]
@@ -76,7 +77,11 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn new(relays: Option<&Relays>, shared: Option<&SharedRelays>) -> Self {
+    pub(crate) fn new(
+        relays: Option<&Relays>,
+        shared: Option<&SharedRelays>,
+        webhooks: Option<&Webhooks>,
+    ) -> Self {
         let mut registry = Registry::with_prefix("tidings");
         let metrics = Self::zero();
         for (name, help, counter) in [
@@ -126,6 +131,7 @@ impl Metrics {
         registry.register_with_unit("delivery", help, Unit::Seconds, metrics.delivery.clone());
         relays.iter().for_each(|relays| relays.metrics.register(&mut registry));
         shared.iter().for_each(|shared| shared.register(&mut registry));
+        webhooks.iter().for_each(|webhooks| webhooks.metrics.register(&mut registry));
         Self { registry, ..metrics }
     }
 

@@ -14,6 +14,7 @@ use tidings_relay::config::{LlmConfig, SharedConfig};
 use super::layers::Layers;
 use super::raw::{Raw, Retain as RawRetain, Topics};
 use super::relay;
+use super::webhook::{self, HookConfig, WebhookConfig};
 
 /// How the server was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +117,12 @@ pub struct Config {
     pub llm_relays: Vec<LlmConfig>,
     /// Relays of streams that many share.
     pub shared_relays: Vec<SharedConfig>,
+    /// How long a topic stays occupied after its last subscriber has gone.
+    pub vacancy_grace: Duration,
+    /// Who is told what happens.
+    pub webhooks: Vec<WebhookConfig>,
+    /// Who decides who may subscribe and publish, besides.
+    pub hook: Option<HookConfig>,
 }
 
 /// What to add when `tidings serve` is started without a word about who may do what.
@@ -147,6 +154,8 @@ pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
         .filter_map(|(index, topics)| policy(topics, index, raw.server.durability, layers))
         .collect();
     let relays = relay::check(raw.relay, mode, layers);
+    let webhooks = webhook::check(raw.webhook, layers);
+    let hook = webhook::check_hook(raw.hook, layers);
     let doors = raw.anonymous.unwrap_or_default();
     Config {
         mode,
@@ -178,6 +187,9 @@ pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
         cors_origins: raw.server.cors_origins,
         llm_relays: relays.llm,
         shared_relays: relays.shared,
+        vacancy_grace: raw.server.vacancy_grace.0,
+        webhooks,
+        hook,
     }
 }
 
