@@ -19,6 +19,8 @@ mod queue;
 mod sender;
 mod story;
 mod teller;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -33,6 +33,8 @@ pub(super) struct Entry {
     pub(super) count: u32,
     /// Whether it was told that it is here.
     pub(super) told: bool,
+    /// Whether it has come since the teller looked, however short its stay was.
+    pub(super) came: bool,
     /// Whether it is in [`Table::changed`].
     changed: bool,
     /// When it is told to have gone, unless it comes back, and the departure's number.
@@ -72,6 +74,7 @@ impl Table {
         let entry = self.entries.entry(thing.clone()).or_default();
         entry.count += 1;
         if entry.count == 1 {
+            entry.came = true;
             self.change(thing);
         }
     }

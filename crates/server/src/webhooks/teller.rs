@@ -118,7 +118,8 @@ impl Teller {
         let mut told = Vec::new();
         for thing in table.take_changed() {
             let Some(entry) = table.entries.get_mut(&thing) else { continue };
-            match (entry.count > 0, entry.told) {
+            let came = std::mem::take(&mut entry.came);
+            match (entry.count > 0 || (came && !entry.told), entry.told) {
                 (true, false) => told.push((thing, true)),
                 (false, true) => self.departs(&mut table, thing, now + self.grace),
                 (false, false) => drop(table.entries.remove(&thing)),

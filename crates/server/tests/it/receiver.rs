@@ -88,10 +88,6 @@ impl Answer {
     pub(crate) fn status(status: u16) -> Self {
         Self::Say(status, String::new(), String::new())
     }
-
-    pub(crate) fn json(value: &Value) -> Self {
-        Self::Say(200, String::new(), value.to_string())
-    }
 }
 
 type Answers = dyn Fn(&Posted, usize) -> Answer + Send + Sync;
@@ -150,10 +146,6 @@ impl Receiver {
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}/hooks?from=tidings", self.address)
-    }
-
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
     }
 
     pub(crate) fn came(&self) -> Vec<Posted> {
