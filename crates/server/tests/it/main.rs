@@ -38,6 +38,7 @@ mod stream;
 mod subscribe;
 mod support;
 mod webhooks;
+mod webhooks_answers;
 mod websocket;
 mod wire;
 mod ws;
