@@ -22,6 +22,7 @@ mod dates;
 mod error;
 mod follower;
 mod head;
+mod hook;
 mod http;
 mod metrics;
 mod outgoing;
