@@ -5,15 +5,19 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use tidings_frame::ErrorCode;
-use tidings_hub::{Hub, Selection};
+use tidings_access::Verifier;
+use tidings_hub::Hub;
 use tidings_relay::{Relays, SharedRelays};
 use tokio::sync::{Notify, mpsc};
 
+use crate::access::{Access, Authorization, Who};
 use crate::config::Config;
 use crate::connection_name::ConnectionNames;
 use crate::error::ApiError;
 use crate::follower::{Board, LogReader};
+use crate::head::Head;
+use crate::hook::Hook;
+use crate::http::subscribe::Subscribe;
 use crate::metrics::Metrics;
 use crate::socket::mail::Mailbox;
 use crate::webhooks::Webhooks;
@@ -27,6 +31,7 @@ pub(crate) const HANDED_MAX: usize = 1_024;
 pub(crate) struct App {
     pub(crate) hub: Arc<Hub>,
     pub(crate) config: Config,
+    pub(crate) access: Access,
     pub(crate) metrics: Metrics,
     /// The LLM relays, if there are any.
     pub(crate) relays: Option<Arc<Relays>>,
@@ -34,6 +39,8 @@ pub(crate) struct App {
     pub(crate) shared: Option<Arc<SharedRelays>>,
     /// Who is here, if somebody wants to be told.
     pub(crate) occupancy: Option<Arc<Occupancy>>,
+    /// Who decides who may subscribe and publish, besides.
+    pub(crate) hook: Option<Arc<Hook>>,
     /// Letterboxes of the shards, and of the backfill thread that goes with each.
     pub(crate) shards: Vec<Arc<Mailbox>>,
     pub(crate) backfills: Vec<Arc<Mailbox>>,
@@ -68,22 +75,24 @@ impl App {
     pub(crate) fn new(
         hub: Arc<Hub>,
         config: Config,
+        verifier: Verifier,
         relays: Option<Arc<Relays>>,
         shared: Option<Arc<SharedRelays>>,
-        webhooks: Option<&Webhooks>,
         hyper: mpsc::Sender<Handed>,
     ) -> std::io::Result<Self> {
         let letterboxes = || -> std::io::Result<Vec<Arc<Mailbox>>> {
             (0..config.io_threads).map(|_| Mailbox::new(hub.visible())).collect()
         };
         Ok(Self {
+            access: Access::new(&config, verifier),
             shards: letterboxes()?,
             backfills: letterboxes()?,
             board: Arc::new(Board::new(hub.clone())),
             log_reader: Arc::default(),
             websockets: WebSockets::default(),
-            metrics: Metrics::new(relays.as_deref(), shared.as_deref(), webhooks),
-            occupancy: webhooks.map(|webhooks| webhooks.occupancy.clone()),
+            metrics: Metrics::new(relays.as_deref(), shared.as_deref()),
+            occupancy: None,
+            hook: None,
             relays,
             shared,
             names: ConnectionNames::new()
@@ -99,30 +108,28 @@ impl App {
         })
     }
 
-    /// Whether the caller, who is anybody, may publish.
-    pub(crate) fn may_publish(&self) -> Result<(), ApiError> {
-        allowed(self.config.anonymous.publish, "publish")
+    /// Who makes this request.
+    pub(crate) fn who(&self, head: &Head<'_>) -> Result<Who, ApiError> {
+        self.access.who(head, self.hub.now_ms(), Authorization::Ours)
     }
 
-    /// Whether the caller may subscribe and read.
-    pub(crate) fn may_subscribe(&self) -> Result<(), ApiError> {
-        allowed(self.config.anonymous.subscribe, "subscribe")
+    /// Who makes this request, whose `Authorization` is meant for somebody else.
+    pub(crate) fn who_besides(&self, head: &Head<'_>) -> Result<Who, ApiError> {
+        self.access.who(head, self.hub.now_ms(), Authorization::Theirs)
     }
 
-    /// Whether the caller may administrate.
-    pub(crate) fn may_administrate(&self) -> Result<(), ApiError> {
-        allowed(self.config.anonymous.admin, "admin")
-    }
-
-    /// Whether the caller may go on with this token, in place of the one it came with. Until there
-    /// is access control every token is accepted, and gives nothing.
-    pub(crate) fn renew(&self, _token: &str) -> Result<(), ApiError> {
-        Ok(())
+    /// From now on others are told what happens, and asked what may.
+    pub(crate) fn tells_and_asks(&mut self, webhooks: Option<Webhooks>, hook: Option<Arc<Hook>>) {
+        let hooks = hook.as_deref().map(|hook| &hook.metrics);
+        self.metrics.add(webhooks.as_ref().map(|webhooks| &webhooks.metrics), hooks);
+        self.occupancy = webhooks.map(|webhooks| webhooks.occupancy);
+        self.hook = hook;
     }
 
     /// Counts a subscription for as long as what is returned lives, if somebody wants to know.
-    pub(crate) fn attend(&self, selection: &Selection) -> Option<Box<Attending>> {
-        self.occupancy.as_ref()?.attend(selection, None)
+    pub(crate) fn attend(&self, asked: &Subscribe) -> Option<Box<Attending>> {
+        let subject = asked.caller.as_ref().and_then(|caller| caller.subject.as_deref());
+        self.occupancy.as_ref()?.attend(&asked.selection, subject)
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -176,17 +183,6 @@ impl App {
     fn wake_all(&self) {
         self.shards.iter().chain(&self.backfills).for_each(|mailbox| mailbox.bell.wake());
     }
-}
-
-fn allowed(open: bool, door: &str) -> Result<(), ApiError> {
-    if open {
-        return Ok(());
-    }
-    let detail = format!(
-        "this server is not open for this; its operator can add {door:?} to the \
-        setting `anonymous`"
-    );
-    Err(ApiError::new(ErrorCode::Forbidden, detail))
 }
 
 /// Spreads consecutive numbers over all of u64, for times at which connections end.

@@ -15,6 +15,7 @@
 //! hub's round → its answer; a subscription goes `http/subscribe` → `socket/shard`, and from then
 //! on is a place in a table that `socket/deliver` writes to.
 
+mod access;
 mod app;
 pub mod config;
 mod connection_name;
@@ -34,4 +35,5 @@ pub mod testing;
 mod webhooks;
 mod websocket;
 
+pub use access::keys::KeysError;
 pub use run::{Ready, RunError, run};

@@ -14,7 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tidings_relay::{Relays, SharedRelays};
 
 use crate::app::App;
-use crate::webhooks::Webhooks;
+use crate::{hook, webhooks};
 
 /// What a shard has done since it last told.
 #[derive(Default)]
@@ -77,11 +77,7 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn new(
-        relays: Option<&Relays>,
-        shared: Option<&SharedRelays>,
-        webhooks: Option<&Webhooks>,
-    ) -> Self {
+    pub(crate) fn new(relays: Option<&Relays>, shared: Option<&SharedRelays>) -> Self {
         let mut registry = Registry::with_prefix("tidings");
         let metrics = Self::zero();
         for (name, help, counter) in [
@@ -131,8 +127,17 @@ impl Metrics {
         registry.register_with_unit("delivery", help, Unit::Seconds, metrics.delivery.clone());
         relays.iter().for_each(|relays| relays.metrics.register(&mut registry));
         shared.iter().for_each(|shared| shared.register(&mut registry));
-        webhooks.iter().for_each(|webhooks| webhooks.metrics.register(&mut registry));
         Self { registry, ..metrics }
+    }
+
+    /// Adds what is counted of requests to others.
+    pub(crate) fn add(
+        &mut self,
+        webhooks: Option<&webhooks::metrics::Metrics>,
+        hook: Option<&hook::Metrics>,
+    ) {
+        webhooks.iter().for_each(|webhooks| webhooks.register(&mut self.registry));
+        hook.iter().for_each(|hook| hook.register(&mut self.registry));
     }
 
     pub(crate) fn published(&self, events: usize) {

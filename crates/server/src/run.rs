@@ -20,8 +20,11 @@ use tidings_hub::{Hub, OpenError, Options, PolicyRules, StoreError, TopicPolicy}
 use tidings_relay::{Relays, SharedRelays, StartError, TlsError, Work, Worker, shared};
 use tokio::sync::mpsc;
 
+use crate::access::keys::{self, KeysError};
+use crate::access::revocations;
 use crate::app::{App, HANDED_MAX};
 use crate::config::Config;
+use crate::hook::Hook;
 use crate::http::general;
 use crate::outgoing::Outgoing;
 use crate::socket::backfill::Backfill;
@@ -60,12 +63,18 @@ pub enum RunError {
         /// Why not.
         source: OpenError,
     },
+    /// An issuer's keys cannot be had.
+    #[error("the keys of an issuer: {0}")]
+    Keys(#[from] KeysError),
     /// A relay cannot start.
     #[error(transparent)]
     Relay(#[from] StartError),
     /// The shared streams cannot start.
     #[error(transparent)]
     Shared(#[from] TlsError),
+    /// The application cannot be asked.
+    #[error("the hook: {0}")]
+    Hook(TlsError),
     /// Webhooks cannot start.
     #[error(transparent)]
     Webhooks(#[from] webhooks::StartError),
@@ -96,6 +105,7 @@ pub(crate) fn run_until(
 ) -> Result<(), RunError> {
     raise_descriptor_limit();
     let folder = config.data_dir.display().to_string();
+    let verifier = keys::load(&config.issuers)?;
     let hub = open_hub(&config).map_err(|source| RunError::Open { folder, source })?;
     let address = config.listen;
     let listener =
@@ -104,8 +114,12 @@ pub(crate) fn run_until(
     let (relays, shared, worker) = start_relays(&hub, &config)?;
     let mut outgoing = Outgoing::prepare()?;
     let webhooks = Webhooks::start(&hub, &config, &mut outgoing)?;
-    let app = App::new(hub.clone(), config, relays, shared, webhooks.as_ref(), hyper)?;
+    let hook =
+        Hook::start(config.hook.as_ref(), &outgoing, hub.now_ms()).map_err(RunError::Hook)?;
+    let mut app = App::new(hub.clone(), config, verifier, relays, shared, hyper)?;
+    app.tells_and_asks(webhooks, hook);
     let app = Arc::new(app);
+    revocations::load(&hub, &app.access)?;
     let outgoing = outgoing.start()?;
     let threads = start_threads(&app, &listener)?;
     let bound = TcpListener::from(listener.try_clone()?).local_addr()?;
@@ -164,6 +178,7 @@ pub(crate) fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
     let mut rules = tidings_relay::policies(&config.llm_relays, config.durability);
     rules.extend(shared::policies(&config.shared_relays, config.durability));
     rules.extend(webhooks::policies(&config.webhooks, config.durability));
+    rules.push(revocations::policy());
     rules.extend_from_slice(&config.policies);
     let options = Options {
         rules: PolicyRules { rules, default },

@@ -88,6 +88,10 @@ section! {
         /// `tidings dev` it is everything unless given.
         anonymous: Option<Vec<super::checked::Door>> =
             Kind::Choices(&["subscribe", "publish", "admin"]), Preset::None;
+        /// What anybody may do with some topics.
+        public: Public = Kind::Section(Public::FIELDS), Preset::None;
+        /// Those whose tokens count. Only in the file, not in the environment.
+        issuer: Vec<Issuer> = Kind::Sections(Issuer::FIELDS), Preset::Nothing;
         /// What the server listens on and where it keeps its data.
         server: Server = Kind::Section(Server::FIELDS), Preset::None;
         /// What one client may ask for, and how long it may take.
@@ -108,6 +112,52 @@ section! {
         /// The application that is asked before somebody subscribes or publishes
         /// (docs/webhooks.md).
         hook: Hook = Kind::Section(Hook::FIELDS), Preset::None;
+    }
+}
+
+section! {
+    /// What anybody may do with some topics, besides what `anonymous` opens for all.
+    Public {
+        /// Patterns of the topics to which anybody may publish.
+        publish: Option<Vec<String>> = Kind::Texts, Preset::None;
+        /// Patterns of the topics that anybody may follow and read.
+        subscribe: Option<Vec<String>> = Kind::Texts, Preset::None;
+        /// Patterns of the topics whose presence anybody may see and join.
+        presence: Option<Vec<String>> = Kind::Texts, Preset::None;
+    }
+}
+
+section! {
+    /// Somebody whose tokens (JWT, RFC 7519) count. Its keys are in exactly one place.
+    Issuer {
+        /// What the claim `iss` must be; not looked at if not given.
+        name: Option<String> = Kind::Text, Preset::None;
+        /// One of these must be in the claim `aud`; not looked at if not given.
+        audience: Option<Vec<String>> = Kind::Texts, Preset::None;
+        /// What tokens are signed with; any other is refused.
+        algorithms: Option<Vec<String>> =
+            Kind::Choices(&["HS256", "RS256", "PS256", "ES256", "EdDSA"]), Preset::None;
+        /// The environment variable with the secret (HS256), at least 32 bytes.
+        secret_env: Option<String> = Kind::Text, Preset::None;
+        /// The file with the secret (HS256).
+        secret_file: Option<PathBuf> = Kind::Path, Preset::None;
+        /// Files with public keys in PEM. A file's name without its ending is the key's `kid`.
+        public_keys: Option<Vec<String>> = Kind::Texts, Preset::None;
+        /// A file with a JSON Web Key Set (RFC 7517).
+        jwks_file: Option<PathBuf> = Kind::Path, Preset::None;
+        /// Where a JSON Web Key Set is fetched, and fetched again when it may have changed.
+        jwks_url: Option<String> = Kind::Text, Preset::None;
+        /// Whether a token counts that does not say until when.
+        without_expiry: Option<bool> = Kind::Flag, Preset::None;
+        /// Patterns to which a token without the claim `tidings` may publish; `{sub}` stands for
+        /// its subject.
+        publish: Option<Vec<String>> = Kind::Texts, Preset::None;
+        /// Patterns that such a token may follow and read: `["inbox/{sub}"]`.
+        subscribe: Option<Vec<String>> = Kind::Texts, Preset::None;
+        /// Patterns whose presence such a token may see and join.
+        presence: Option<Vec<String>> = Kind::Texts, Preset::None;
+        /// Patterns that such a token may administrate.
+        admin: Option<Vec<String>> = Kind::Texts, Preset::None;
     }
 }
 
@@ -136,6 +186,9 @@ section! {
         /// after its last subscription: a page that is loaded again is no change (webhooks).
         vacancy_grace: Length = Kind::Length(Duration::from_millis(100), secs(3_600)),
             Preset::Length(secs(5));
+        /// The cookie that may hold a token. It counts only on requests of the server's own pages
+        /// and of the origins that are listed (`*` lists none).
+        token_cookie: Option<String> = Kind::Text, Preset::None;
     }
 }
 

@@ -147,7 +147,7 @@ impl Backfill {
             Mail::Change { id, change, done } => {
                 let changed = self.find(id).and_then(|key| {
                     let laggard = self.laggards.get_mut(key)?;
-                    let next = change(&laggard.subscriber.selection)?;
+                    let next = laggard.subscriber.change(change)?;
                     Attending::changed(&mut laggard.subscriber.attending, &next);
                     laggard.subscriber.selection = next.clone();
                     laggard.backlog = Backlog::new(next.clone());
@@ -321,6 +321,7 @@ impl Backfill {
                 continue;
             };
             let subscriber = &mut laggard.subscriber;
+            let over = subscriber.is_over(&self.app, now_ms);
             let leaves = !subscriber.view.framing.is_answer()
                 && gone_ms.is_some_and(|gone_ms| {
                     crate::app::scatter(subscriber.id) % drain_ms.max(1) < gone_ms
@@ -328,7 +329,7 @@ impl Backfill {
             let silent = subscriber.last_write_ms.saturating_add(silent_ms) <= now_ms;
             let beats = silent && subscriber.rest.is_empty();
             let beat = Bytes::from_static(subscriber.view.framing.heartbeat());
-            if leaves || (beats && subscriber.write(&beat, now_ms) == Wrote::Gone) {
+            if over || leaves || (beats && subscriber.write(&beat, now_ms) == Wrote::Gone) {
                 self.end(key);
             }
         }

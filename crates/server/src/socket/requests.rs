@@ -254,11 +254,12 @@ impl Shard {
         intake: &mut Intake,
         round: &mut Option<Round<'h>>,
     ) -> Result<(), ApiError> {
-        self.app.may_publish()?;
         let topic = crate::http::topic_of(head.after("/topics/").unwrap_or(""))?;
         let request = topic_request(&self.app, head, topic, body)?;
+        let who = self.app.who(head)?;
+        request.judge(&who)?;
         let round = round.get_or_insert_with(|| hub.round());
-        let place = round.publish(&request.publish(self.app.config.anonymous.admin));
+        let place = round.publish(&request.publish(request.is_operators(&who)));
         let first = intake.topics.len();
         intake.topics.extend(request.events.iter().map(|event| event.topic.to_string()));
         intake.asking.push(Asking {
@@ -497,7 +498,6 @@ fn subscription(app: &Arc<crate::app::App>, head: &Head<'_>) -> Result<Subscribe
     if let Some(stream) = shared::at(app, head.path) {
         return shared::subscribe(app, stream, head);
     }
-    app.may_subscribe()?;
     let mut asked = Asked::read(app, head)?;
     if let Some(topic) = head.after("/topics/") {
         asked.only_topic(crate::http::topic_of(topic)?)?;

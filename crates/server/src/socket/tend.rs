@@ -12,6 +12,9 @@ use crate::reply::Reply;
 /// How long a connection may be idle between requests, in milliseconds.
 const IDLE_MAX_MS: u64 = 75_000;
 
+/// How often the tokens of live connections are looked at: a revocation takes effect in a second.
+pub(super) const JUDGED_EVERY_MS: u64 = 500;
+
 impl Shard {
     /// Looks after idle connections: a portion of the table at each tick.
     pub(super) fn tick(&mut self) {
@@ -27,6 +30,10 @@ impl Shard {
             }
         }
         self.follows.let_go(self.now_ms);
+        if self.app.access.has_issuers() && self.now_ms >= self.next_judged_ms {
+            self.next_judged_ms = self.now_ms + JUDGED_EVERY_MS;
+            self.end_those_whose_token_is_over();
+        }
         if self.app.is_draining() {
             self.drain();
         }
@@ -69,6 +76,18 @@ impl Shard {
                 }
             }
             None => {}
+        }
+    }
+
+    fn end_those_whose_token_is_over(&mut self) {
+        let over = |conn: &Conn| match conn {
+            Conn::Seat(seat) => seat.subscriber.is_over(&self.app, self.now_ms),
+            Conn::Requester(_) => false,
+        };
+        let leaving: Vec<Key> =
+            self.conns.iter().filter(|(_, conn)| over(conn)).map(|(key, _)| key).collect();
+        for key in leaving {
+            self.close(key);
         }
     }
 

@@ -21,16 +21,16 @@ impl Connection {
         let app = self.app.clone();
         let mut staged: Vec<Staged<'_>> = Vec::new();
         for text in texts {
-            let Request { reference, operation } = Request::read(&app, text.as_str());
+            let Request { reference, operation } = Request::read(&app, &self.who, text.as_str());
             let operation = operation.and_then(|operation| match operation {
-                Operation::Publish(request) => match app.may_publish() {
-                    Ok(()) => Ok(Operation::Publish(request)),
-                    Err(error) => Err(error),
-                },
+                Operation::Publish(request) => {
+                    request.judge(&self.who).map(|()| Operation::Publish(request))
+                }
                 other => Ok(other),
             });
             if let Ok(Operation::Publish(request)) = operation {
-                staged.push(Staged { reference, request });
+                let operator = request.is_operators(&self.who);
+                staged.push(Staged { reference, request, operator });
                 continue;
             }
             self.publish(&mut staged);
@@ -63,7 +63,8 @@ impl Connection {
                 Ok(())
             }
             Operation::Change { sub, change } => self.change(&sub, change, reference),
-            Operation::Token => {
+            Operation::Token { token } => {
+                self.renew(&token)?;
                 self.output.text(&message::message("accepted", reference, &Value::Null));
                 Ok(())
             }
@@ -90,7 +91,6 @@ impl Connection {
         asked: Subscribe,
         reference: Option<Reference>,
     ) -> Result<(), ApiError> {
-        self.app.may_subscribe()?;
         if self.app.is_draining() {
             return Err(ApiError::draining());
         }
@@ -121,16 +121,18 @@ impl Connection {
         change: ConnectionChange<'_>,
         reference: Option<&Reference>,
     ) -> Result<(), ApiError> {
-        self.app.may_subscribe()?;
         let at = self.find(sub)?;
-        let next = Next::read(&self.app, change)?;
+        let next = Next::read(&self.app, &self.who, change)?;
         let subscription = &mut self.subscriptions[at];
         if !subscription.follower.has_begun() {
             let detail = "the subscription has not begun; wait for its `subscribed`";
             return Err(ApiError::new(ErrorCode::InvalidRequest, detail));
         }
-        let next = next.of(&self.app, subscription.follower.selection())?;
-        let changed = subscription.change(next);
+        let next = next.of(&self.app, &self.who, subscription.follower.selection())?;
+        // The connection's own token has judged all of it.
+        subscription.caller = None;
+        subscription.follower.show_private(next.private);
+        let changed = subscription.change(next.selection);
         let mut members = object_of(&self.app, &changed);
         members["sub"] = sub.into();
         self.output.text(&message::message("changed", reference, &members));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
+use tidings_access::Caller;
 use tidings_frame::Position;
 use tidings_hub::Selection;
 use tokio::sync::mpsc;
@@ -15,7 +16,7 @@ use super::{Control, message};
 use crate::app::App;
 use crate::follower::Follower;
 use crate::http::subscribe::Subscribe;
-use crate::socket::mail::{Changed, Listed};
+use crate::socket::mail::{Change, Changed, Listed};
 use crate::webhooks::occupancy::Attending;
 
 /// A subscription.
@@ -29,6 +30,8 @@ pub(super) struct Subscription {
     pub(super) before: Vec<u8>,
     pub(super) follower: Follower,
     pub(super) number: u64,
+    /// The token that a change over HTTP was made with; what it added ends with it.
+    pub(super) caller: Option<Arc<Caller>>,
     listed: Arc<Mutex<Listed>>,
     /// Counts it among the subscribers of its topics.
     attending: Option<Box<Attending>>,
@@ -42,6 +45,7 @@ impl Subscription {
         reference: Option<Reference>,
         asked: Subscribe,
     ) -> Self {
+        let attending = app.attend(&asked);
         let Subscribe { selection, start, view, .. } = asked;
         let (board, reader) = (app.board.clone(), app.log_reader.clone());
         let follower = Follower::new(board, reader, selection.clone(), start, view);
@@ -56,10 +60,9 @@ impl Subscription {
             catching_up: true,
             events: 0,
         };
-        let attending = app.attend(&listed.selection);
         let (app, before) = (app.clone(), message::before_events(&name));
         let listed = Arc::new(Mutex::new(listed));
-        Self { app, name, reference, before, follower, number, listed, attending }
+        Self { app, name, reference, before, follower, number, caller: None, listed, attending }
     }
 
     /// Has it listed: it has begun.
@@ -89,6 +92,14 @@ impl Subscription {
     /// Notes for the list whether its connection takes nothing more.
     pub(super) fn note_blocked(&self, blocked: bool) {
         self.listed.lock().blocked = blocked;
+    }
+
+    /// Makes a change; `None` if it is refused.
+    pub(super) fn make(&mut self, change: Change) -> Option<Changed> {
+        let mut view = self.follower.view();
+        let next = change.make(self.follower.selection(), &mut view, &mut self.caller)?;
+        self.follower.show_private(view.private);
+        Some(self.change(next))
     }
 
     /// Changes what it follows.
