@@ -4,6 +4,7 @@
 //! parsed the bytes.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 
 use crate::error::ApiError;
 use tidings_frame::ErrorCode;
@@ -20,6 +21,8 @@ pub(crate) struct Head<'a> {
     /// Query of the target, without the question mark.
     pub(crate) query: &'a str,
     pub(crate) headers: Headers<'a>,
+    /// Where it came from, if that is known here.
+    pub(crate) peer: Option<SocketAddr>,
 }
 
 /// The header fields as whoever parsed them left them.
@@ -32,7 +35,12 @@ pub(crate) enum Headers<'a> {
 impl<'a> Head<'a> {
     pub(crate) fn new(method: &'a str, target: &'a str, headers: Headers<'a>) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        Self { method, path, query, headers }
+        Self { method, path, query, headers, peer: None }
+    }
+
+    /// A request that came from there.
+    pub(crate) fn from(self, peer: SocketAddr) -> Self {
+        Self { peer: Some(peer), ..self }
     }
 
     /// Every field as (name, value), in order. Names in any case.

@@ -25,7 +25,7 @@ pub(super) struct Key([u8; 32]);
 impl Key {
     /// Of a question about all of these at once. Topics and patterns are told apart, and what is
     /// asked of nobody from what is asked of somebody without a name.
-    pub(super) fn of(action: Asks, subject: Option<&str>, what: &[What<'_>]) -> Self {
+    pub(super) fn of(action: Asks, identity: Option<&str>, what: &[What<'_>]) -> Self {
         let mut context = Context::new(&SHA256);
         let mut part = |kind: u8, text: &str| {
             context.update(&[kind]);
@@ -33,7 +33,7 @@ impl Key {
             context.update(text.as_bytes());
         };
         part(if action == Asks::Publish { b'p' } else { b's' }, "");
-        part(if subject.is_some() { b'+' } else { b'-' }, subject.unwrap_or_default());
+        part(if identity.is_some() { b'+' } else { b'-' }, identity.unwrap_or_default());
         for what in what {
             match what {
                 What::Topic(name) => part(b't', name),
@@ -50,6 +50,30 @@ impl Key {
 pub(crate) enum What<'a> {
     Topic(&'a str),
     Pattern(&'a str),
+}
+
+/// The same, of a request that is not waited for.
+pub(super) enum Owned {
+    Topic(String),
+    Pattern(String),
+}
+
+impl From<What<'_>> for Owned {
+    fn from(what: What<'_>) -> Self {
+        match what {
+            What::Topic(name) => Self::Topic(name.to_owned()),
+            What::Pattern(text) => Self::Pattern(text.to_owned()),
+        }
+    }
+}
+
+impl Owned {
+    pub(super) fn borrow(&self) -> What<'_> {
+        match self {
+            Self::Topic(name) => What::Topic(name),
+            Self::Pattern(text) => What::Pattern(text),
+        }
+    }
 }
 
 #[derive(Debug)]

@@ -11,6 +11,7 @@
 
 mod cache;
 mod circuit;
+pub(crate) mod judge;
 mod metrics;
 mod wire;
 
@@ -29,7 +30,7 @@ use tokio::time::Instant;
 use crate::config::{Asks, HookConfig, OnError};
 use crate::outgoing::{Outgoing, post};
 pub(crate) use cache::What;
-use cache::{Cache, Key};
+use cache::{Cache, Key, Owned};
 use circuit::Circuit;
 pub(crate) use metrics::Metrics;
 pub(crate) use wire::Asker;
@@ -105,6 +106,16 @@ impl Hook {
         })))
     }
 
+    /// Whether it is asked about this at all.
+    pub(crate) fn asks_about(&self, action: Asks) -> bool {
+        self.config.asks.contains(&action)
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(task);
+    }
+
+    /// Whether it is asked about these topics.
     fn concerns(&self, what: &What<'_>) -> bool {
         self.config.topics.iter().any(|known| match what {
             What::Topic(name) => known.matches(name),
@@ -116,10 +127,10 @@ impl Hook {
     pub(crate) fn known<'a>(
         &self,
         action: Asks,
-        subject: Option<&str>,
+        identity: Option<&str>,
         what: impl Iterator<Item = What<'a>>,
     ) -> Known<'a> {
-        if !self.config.asks.contains(&action) {
+        if !self.asks_about(action) {
             return Known::Allowed;
         }
         let mut unknown: Vec<What<'a>> = what.filter(|what| self.concerns(what)).collect();
@@ -131,7 +142,7 @@ impl Hook {
         let (now, state) = (Instant::now(), self.state.lock());
         let mut refused = false;
         unknown.retain(|what| {
-            match state.cache.get(&Key::of(action, subject, std::slice::from_ref(what)), now) {
+            match state.cache.get(&Key::of(action, identity, std::slice::from_ref(what)), now) {
                 Some(allow) => {
                     refused |= !allow;
                     false
@@ -141,7 +152,7 @@ impl Hook {
         });
         // Of several it has said something about the whole list, if it has refused it.
         refused |= unknown.len() > 1
-            && state.cache.get(&Key::of(action, subject, &unknown), now) == Some(false);
+            && state.cache.get(&Key::of(action, identity, &unknown), now) == Some(false);
         drop(state);
         if refused {
             self.metrics.known.inc();
@@ -198,7 +209,7 @@ impl Hook {
         asker: &Asker,
         what: &[What<'_>],
     ) -> Option<watch::Receiver<Option<Verdict>>> {
-        let key = Key::of(action, asker.subject.as_deref(), what);
+        let key = Key::of(action, asker.identity.as_deref(), what);
         let mut state = self.state.lock();
         if let Some(answer) = state.under_way.get(&key) {
             return Some(answer.clone());
@@ -210,8 +221,8 @@ impl Hook {
         let (tell, answer) = watch::channel(None);
         state.under_way.insert(key, answer.clone());
         drop(state);
-        let subject = asker.subject.as_deref();
-        let one = |what: &What<'_>| Key::of(action, subject, std::slice::from_ref(what));
+        let identity = asker.identity.as_deref();
+        let one = |what: &What<'_>| Key::of(action, identity, std::slice::from_ref(what));
         let each: Vec<Key> = what.iter().map(one).collect();
         let (hook, body) = (self.clone(), wire::question(action, what, asker).into());
         // A task of its own: whoever asked may go, and others wait with them.

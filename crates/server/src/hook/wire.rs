@@ -15,6 +15,8 @@ pub(super) const TTL_MAX: Duration = Duration::from_secs(86_400);
 /// Who asks, as the application is told.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Asker {
+    /// Tells callers apart; answers count for everybody who has the same.
+    pub(crate) identity: Option<String>,
     /// The token's subject.
     pub(crate) subject: Option<String>,
     /// The address that the request came from.

@@ -26,6 +26,7 @@ use crate::app::App;
 use crate::config::Mode;
 use crate::error::ApiError;
 use crate::head::Head;
+use crate::hook::judge::By;
 use crate::reply::Reply;
 use routes::{Action, Found};
 use subscribe::{Asked, Subscribe};
@@ -137,11 +138,12 @@ async fn act(
     let reply = match action {
         Action::Publish => {
             let request = publish::topic_request(app, head, topic_of(rest)?, body)?;
-            publish::publish(app, &app.who(head)?, &request).await?
+            publish::publish(app, &app.who(head)?, head.peer, &request).await?
         }
         Action::PublishMany => {
             let who = app.who(head)?;
-            publish::publish(app, &who, &publish::many_request(app, head, body)?).await?
+            let request = publish::many_request(app, head, body)?;
+            publish::publish(app, &who, head.peer, &request).await?
         }
         Action::ReadTopic => return read(app, head, Some(topic_of(rest)?)).await,
         Action::StreamAlias => {
@@ -149,7 +151,7 @@ async fn act(
         }
         Action::ReadSeveral => return read(app, head, None).await,
         Action::SubscribePosted => {
-            return stream(app, subscribe::posted(app, head, body)?);
+            return ask_and_stream(app, head, subscribe::posted(app, head, body)?).await;
         }
         Action::WebSocket => {
             return Ok(
@@ -161,7 +163,7 @@ async fn act(
         Action::SetTopic => topics::set(app, &app.who(head)?, &topic_name(rest)?, body)?,
         Action::RemoveTopic => topics::remove(app, &app.who(head)?, &topic_name(rest)?)?,
         Action::ListConnections => connections::list(app, &app.who(head)?).await?,
-        Action::ChangeConnection => connections::change(app, &app.who(head)?, rest, body).await?,
+        Action::ChangeConnection => connections::change(app, head, rest, body).await?,
         Action::CloseConnection => connections::close(app, &app.who(head)?, rest).await?,
         Action::Revoke => revocations::revoke(app, &app.who(head)?, body).await?,
         Action::MakeTicket => tickets::make(app, &app.who(head)?)?,
@@ -176,6 +178,13 @@ async fn act(
         Action::WebFile => web::file(head, rest)?,
     };
     Ok(reply.into())
+}
+
+/// A stream, if the application does not object.
+async fn ask_and_stream(app: &App, head: &Head<'_>, asked: Subscribe) -> Result<Outcome, ApiError> {
+    let by = By { caller: asked.caller.as_ref(), peer: head.peer };
+    app.ask_to_follow(by, &asked.selection).await?;
+    stream(app, asked)
 }
 
 fn stream(app: &App, asked: Subscribe) -> Result<Outcome, ApiError> {
@@ -202,9 +211,11 @@ async fn read(
     if wanted == Wanted::Stream {
         let asked = asked.subscribe(app)?;
         if head.method == "HEAD" {
+            let by = By { caller: asked.caller.as_ref(), peer: head.peer };
+            app.ask_to_follow(by, &asked.selection).await?;
             return Ok(Reply::new(200, "text/event-stream", "").into());
         }
-        return stream(app, asked);
+        return ask_and_stream(app, head, asked).await;
     }
     Ok(history::read(app, asked, wanted == Wanted::Lines).await?.into())
 }
