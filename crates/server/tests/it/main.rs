@@ -14,6 +14,8 @@ mod deleted;
 mod drain;
 mod forks;
 mod history;
+mod hook;
+mod hook_down;
 mod json_bodies;
 mod no_http;
 mod operations;

@@ -156,6 +156,11 @@ impl Receiver {
         self.came().iter().map(Posted::told).collect()
     }
 
+    /// The bodies of all that has come.
+    pub(crate) fn told_all(&self) -> Vec<String> {
+        self.came().iter().map(|posted| String::from_utf8_lossy(&posted.body).into()).collect()
+    }
+
     /// Waits until so many requests have come; returns all that have.
     #[track_caller]
     pub(crate) fn wait_for(&self, count: usize) -> Vec<Posted> {
