@@ -18,9 +18,13 @@ use crate::dashboard::trace::{self, Of, Record};
 use crate::error::ApiError;
 use crate::follower::{Board, LogReader};
 use crate::head::Head;
+use crate::hook::Hook;
 use crate::http::long_polls::LongPolls;
+use crate::http::subscribe::Subscribe;
 use crate::metrics::Metrics;
 use crate::socket::mail::Mailbox;
+use crate::webhooks::Webhooks;
+use crate::webhooks::occupancy::{Attending, Occupancy};
 use crate::websocket::WebSockets;
 
 /// Connections that wait for hyper to take them.
@@ -36,6 +40,10 @@ pub(crate) struct App {
     pub(crate) relays: Option<Arc<Relays>>,
     /// The streams that many share, if there are any.
     pub(crate) shared: Option<Arc<SharedRelays>>,
+    /// Who is here, if somebody wants to be told.
+    pub(crate) occupancy: Option<Arc<Occupancy>>,
+    /// Who decides who may subscribe and publish, besides.
+    pub(crate) hook: Option<Arc<Hook>>,
     /// Letterboxes of the shards, and of the backfill thread that goes with each.
     pub(crate) shards: Vec<Arc<Mailbox>>,
     pub(crate) backfills: Vec<Arc<Mailbox>>,
@@ -91,6 +99,8 @@ impl App {
             websockets: WebSockets::default(),
             long_polls: LongPolls::default(),
             metrics: Metrics::new(relays.as_deref(), shared.as_deref()),
+            occupancy: None,
+            hook: None,
             relays,
             shared,
             dashboard: Dashboard::new(hub.now_ms()),
@@ -168,6 +178,20 @@ impl App {
         }
     }
 
+    /// From now on others are told what happens, and asked what may.
+    pub(crate) fn tells_and_asks(&mut self, webhooks: Option<Webhooks>, hook: Option<Arc<Hook>>) {
+        let hooks = hook.as_deref().map(|hook| &hook.metrics);
+        self.metrics.add(webhooks.as_ref().map(|webhooks| &webhooks.metrics), hooks);
+        self.occupancy = webhooks.map(|webhooks| webhooks.occupancy);
+        self.hook = hook;
+    }
+
+    /// Counts a subscription for as long as what is returned lives, if somebody wants to know.
+    pub(crate) fn attend(&self, asked: &Subscribe) -> Option<Box<Attending>> {
+        let subject = asked.caller.as_ref().and_then(|caller| caller.subject.as_deref());
+        self.occupancy.as_ref()?.attend(&asked.selection, subject)
+    }
+
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
@@ -188,6 +212,7 @@ impl App {
     /// The server takes leave: not ready any more, subscriptions end.
     pub(crate) fn begin_drain(&self) {
         self.draining.store(true, Ordering::Release);
+        self.occupancy.iter().for_each(|occupancy| occupancy.close());
         self.drain.notify_waiters();
         self.wake_all();
     }

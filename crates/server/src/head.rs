@@ -21,7 +21,7 @@ pub(crate) struct Head<'a> {
     /// Query of the target, without the question mark.
     pub(crate) query: &'a str,
     pub(crate) headers: Headers<'a>,
-    /// Who asks, where that is known.
+    /// Where it came from, if that is known here.
     pub(crate) peer: Option<SocketAddr>,
 }
 
@@ -36,6 +36,11 @@ impl<'a> Head<'a> {
     pub(crate) fn new(method: &'a str, target: &'a str, headers: Headers<'a>) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         Self { method, path, query, headers, peer: None }
+    }
+
+    /// A request that came from there.
+    pub(crate) fn from(self, peer: SocketAddr) -> Self {
+        Self { peer: Some(peer), ..self }
     }
 
     /// Every field as (name, value), in order. Names in any case.

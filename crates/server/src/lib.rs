@@ -24,13 +24,16 @@ mod dates;
 mod error;
 mod follower;
 mod head;
+mod hook;
 mod http;
 mod metrics;
+mod outgoing;
 mod reply;
 mod run;
 mod socket;
 #[doc(hidden)]
 pub mod testing;
+mod webhooks;
 mod websocket;
 
 pub use access::keys::KeysError;

@@ -15,6 +15,7 @@ use tidings_relay::{Relays, SharedRelays};
 
 use crate::app::App;
 use crate::dashboard::delays::Delays;
+use crate::{hook, webhooks};
 
 /// What a shard has done since it last told.
 #[derive(Default)]
@@ -151,6 +152,16 @@ impl Metrics {
         relays.iter().for_each(|relays| relays.metrics.register(&mut registry));
         shared.iter().for_each(|shared| shared.register(&mut registry));
         Self { registry, ..metrics }
+    }
+
+    /// Adds what is counted of requests to others.
+    pub(crate) fn add(
+        &mut self,
+        webhooks: Option<&webhooks::metrics::Metrics>,
+        hook: Option<&hook::Metrics>,
+    ) {
+        webhooks.iter().for_each(|webhooks| webhooks.register(&mut self.registry));
+        hook.iter().for_each(|hook| hook.register(&mut self.registry));
     }
 
     pub(crate) fn published(&self, events: usize) {

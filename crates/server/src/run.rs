@@ -24,9 +24,12 @@ use crate::access::keys::{self, KeysError};
 use crate::access::revocations;
 use crate::app::{App, HANDED_MAX};
 use crate::config::Config;
+use crate::hook::Hook;
 use crate::http::general;
+use crate::outgoing::Outgoing;
 use crate::socket::backfill::Backfill;
 use crate::socket::shard::Shard;
+use crate::webhooks::{self, Webhooks};
 
 /// Connections that the kernel completes while the shards are busy.
 const BACKLOG: i32 = 4_096;
@@ -69,6 +72,12 @@ pub enum RunError {
     /// The shared streams cannot start.
     #[error(transparent)]
     Shared(#[from] TlsError),
+    /// The application cannot be asked.
+    #[error("the hook: {0}")]
+    Hook(TlsError),
+    /// Webhooks cannot start.
+    #[error(transparent)]
+    Webhooks(#[from] webhooks::StartError),
     /// The log refuses its last writes.
     #[error("the log: {0}")]
     Log(#[from] StoreError),
@@ -103,8 +112,15 @@ pub(crate) fn run_until(
         Arc::new(listen(address).map_err(|source| RunError::Listen { address, source })?);
     let (hyper, handed) = mpsc::channel(HANDED_MAX);
     let (relays, shared, worker) = start_relays(&hub, &config)?;
-    let app = Arc::new(App::new(hub.clone(), config, verifier, relays, shared, hyper)?);
+    let mut outgoing = Outgoing::prepare()?;
+    let webhooks = Webhooks::start(&hub, &config, &mut outgoing)?;
+    let hook =
+        Hook::start(config.hook.as_ref(), &outgoing, hub.now_ms()).map_err(RunError::Hook)?;
+    let mut app = App::new(hub.clone(), config, verifier, relays, shared, hyper)?;
+    app.tells_and_asks(webhooks, hook);
+    let app = Arc::new(app);
     revocations::load(&hub, &app.access)?;
+    let outgoing = outgoing.start()?;
     let threads = start_threads(&app, &listener)?;
     let bound = TcpListener::from(listener.try_clone()?).local_addr()?;
     drop(listener);
@@ -133,6 +149,8 @@ pub(crate) fn run_until(
     if let Some(worker) = worker {
         worker.stop();
     }
+    // After whatever may still have something to tell.
+    outgoing.stop();
     for thread in threads {
         // A thread that panicked has said so.
         let _ = thread.join();
@@ -149,7 +167,8 @@ fn start_relays(hub: &Arc<Hub>, config: &Config) -> Result<Started, RunError> {
         return Ok((None, None, None));
     }
     let work = Work::prepare()?;
-    let start = |llm| Relays::start(hub.clone(), &config.data_dir, llm, &work);
+    let announce = webhooks::announce(config);
+    let start = |llm| Relays::start(hub.clone(), &config.data_dir, llm, &work, announce);
     let relays = Some(llm).filter(|llm| !llm.is_empty()).map(start).transpose()?;
     let start = |shared| SharedRelays::start(hub, shared, &work);
     let streams = Some(shared).filter(|shared| !shared.is_empty()).map(start).transpose()?;
@@ -161,6 +180,7 @@ pub(crate) fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
     let mut rules = crate::dashboard::policies();
     rules.extend(tidings_relay::policies(&config.llm_relays, config.durability));
     rules.extend(shared::policies(&config.shared_relays, config.durability));
+    rules.extend(webhooks::policies(&config.webhooks, config.durability));
     rules.push(revocations::policy());
     rules.extend_from_slice(&config.policies);
     let options = Options {

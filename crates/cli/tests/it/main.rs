@@ -25,3 +25,4 @@ mod stuck;
 mod subscribe;
 mod topics;
 mod unreachable;
+mod webhooks;

@@ -182,6 +182,17 @@ impl Access {
         !self.verifier.is_empty()
     }
 
+    /// How a caller is told that it may not do this, whoever has decided so.
+    pub(crate) fn refusal(
+        &self,
+        caller: Option<&Arc<Caller>>,
+        action: Action,
+        what: &str,
+    ) -> ApiError {
+        let (doors, token) = (self.doors.clone(), caller.cloned());
+        Who { doors, token, closed: self.has_issuers() }.refused(action, what)
+    }
+
     /// From now on these do not count.
     pub(crate) fn revoke(&self, revocation: &Revocation, now_ms: u64) -> Result<(), ApiError> {
         let too_many = |error: tidings_access::revoked::TooMany| {

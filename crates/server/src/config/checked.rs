@@ -18,6 +18,7 @@ use super::layers::Layers;
 use super::raw::{Raw, Retain as RawRetain, Topics};
 use super::relay;
 use super::settings::Setting;
+use super::webhook::{self, HookConfig, WebhookConfig};
 
 /// How the server was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +127,12 @@ pub struct Config {
     pub shared_relays: Vec<SharedConfig>,
     /// All of it once more, as it was written and where.
     pub settings: Arc<[Setting]>,
+    /// How long a topic stays occupied after its last subscriber has gone.
+    pub vacancy_grace: Duration,
+    /// Who is told what happens.
+    pub webhooks: Vec<WebhookConfig>,
+    /// Who decides who may subscribe and publish, besides.
+    pub hook: Option<HookConfig>,
 }
 
 /// What to add when `tidings serve` is started without a word about who may do what.
@@ -158,6 +165,8 @@ pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
         .filter_map(|(index, topics)| policy(topics, index, raw.server.durability, layers))
         .collect();
     let relays = relay::check(raw.relay, mode, layers);
+    let webhooks = webhook::check(raw.webhook, layers);
+    let hook = webhook::check_hook(raw.hook, layers);
     let doors = raw.anonymous.unwrap_or_default();
     let anonymous = Anonymous {
         subscribe: doors.contains(&Door::Subscribe),
@@ -194,6 +203,9 @@ pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
         llm_relays: relays.llm,
         shared_relays: relays.shared,
         settings: Arc::default(),
+        vacancy_grace: raw.server.vacancy_grace.0,
+        webhooks,
+        hook,
     }
 }
 

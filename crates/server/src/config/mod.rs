@@ -19,6 +19,7 @@ mod schema;
 mod settings;
 mod source;
 mod units;
+mod webhook;
 
 #[cfg(test)]
 mod relay_tests;
@@ -40,6 +41,7 @@ pub use tidings_hub::policy::{
     Durability, EndBy, PolicyRule, Retain, TopicPolicy, TopicTtl, TtlMode,
 };
 pub use units::{UnitError, format_duration, format_size, parse_duration, parse_size};
+pub use webhook::{Asks, Happening, HookConfig, OnError, WebhookConfig};
 
 use layers::Layers;
 use raw::Raw;

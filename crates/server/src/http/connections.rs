@@ -17,9 +17,12 @@ use super::params;
 use super::subscribe::{sees_private, selection};
 use crate::access::Who;
 use crate::app::App;
+use crate::config::Asks;
 use crate::connection_name::{Shown, connection_name};
 use crate::error::ApiError;
 use crate::head::Head;
+use crate::hook::What;
+use crate::hook::judge::{By, all_of};
 use crate::reply::Reply;
 use crate::socket::mail::{Change, Changed, Listed, Mail, Mailbox, Permitted};
 
@@ -123,12 +126,15 @@ fn lag(app: &App, listed: &Listed, visible: u64) -> u64 {
 /// `PATCH /connections/{id}`.
 pub(super) async fn change(
     app: &Arc<App>,
-    who: &Who,
+    head: &Head<'_>,
     id: &str,
     body: &[u8],
 ) -> Result<Reply, ApiError> {
+    let who = &app.who(head)?;
     let (number, shows_key) = may_change(app, who, id)?;
     let next = Next::read(app, who, params::object(body)?)?;
+    let by = By { caller: who.caller(), peer: head.peer };
+    app.ask(Asks::Subscribe, by, next.names()).await?;
     let answer = |changed: &Changed| {
         let mut answer = object_of(app, changed);
         answer["id"] = connection_name(number).into();
@@ -229,6 +235,19 @@ pub(crate) enum Next {
 }
 
 impl Next {
+    /// What it adds, or, of a whole list, all.
+    pub(crate) fn names(&self) -> impl Iterator<Item = What<'_>> + Clone {
+        let (whole, add) = match self {
+            Self::Whole(selection) => (Some(all_of(selection)), None),
+            Self::Part { add, .. } => (None, Some(add)),
+        };
+        let added = add.into_iter().flat_map(|add| {
+            let topics = add.topics.iter().map(|name| What::Topic(name));
+            topics.chain(add.patterns.iter().map(|text| What::Pattern(text)))
+        });
+        whole.into_iter().flatten().chain(added)
+    }
+
     /// The next selection, and what of it is shown.
     pub(crate) fn of(
         self,

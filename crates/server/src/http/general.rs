@@ -182,8 +182,7 @@ async fn respond(
     app.metrics.request();
     let (parts, body) = request.into_parts();
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-    let mut head = Head::new(parts.method.as_str(), target, Headers::Map(&parts.headers));
-    head.peer = Some(peer);
+    let head = Head::new(parts.method.as_str(), target, Headers::Map(&parts.headers)).from(peer);
     let origin = cors::allowed(app, &head);
     let outcome = match checked(&parts, target) {
         Err(error) => Err(error),

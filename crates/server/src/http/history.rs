@@ -14,6 +14,7 @@ use super::params;
 use super::subscribe::{Asked, sees_private, selection};
 use crate::app::App;
 use crate::error::ApiError;
+use crate::hook::judge::By;
 use crate::reply::Reply;
 
 /// How a page is written, and for whom.
@@ -88,6 +89,8 @@ pub(crate) async fn read(
     lines: bool,
 ) -> Result<Reply, ApiError> {
     let selection = Arc::new(selection(app, &asked.who, &asked.topics, &asked.patterns)?);
+    let by = By { caller: asked.who.caller(), peer: asked.peer };
+    app.ask_to_follow(by, &selection).await?;
     let form = Form { lines, private: sees_private(&asked.who, &selection) };
     let single = selection.single().is_some();
     let mut backlog = Backlog::new(selection.clone());

@@ -28,6 +28,7 @@ use crate::config::Mode;
 use crate::dashboard;
 use crate::error::ApiError;
 use crate::head::Head;
+use crate::hook::judge::By;
 use crate::reply::Reply;
 use routes::{Action, Found};
 use subscribe::{Asked, Subscribe};
@@ -152,7 +153,7 @@ async fn act(
         }
         Action::ReadSeveral => return read(app, head, None).await,
         Action::SubscribePosted => {
-            return stream(app, subscribe::posted(app, head, body)?);
+            return ask_and_stream(app, head, subscribe::posted(app, head, body)?).await;
         }
         Action::WebSocket => {
             return Ok(
@@ -160,11 +161,11 @@ async fn act(
             );
         }
         Action::ListTopics => topics::list(app, head)?,
-        Action::DescribeTopic => topics::describe(app, &app.who(head)?, &topic_name(rest)?)?,
+        Action::DescribeTopic => topics::describe(app, head, &topic_name(rest)?).await?,
         Action::SetTopic => topics::set(app, &app.who(head)?, &topic_name(rest)?, body)?,
         Action::RemoveTopic => topics::remove(app, &app.who(head)?, &topic_name(rest)?)?,
         Action::ListConnections => connections::list(app, &app.who(head)?, head).await?,
-        Action::ChangeConnection => connections::change(app, &app.who(head)?, rest, body).await?,
+        Action::ChangeConnection => connections::change(app, head, rest, body).await?,
         Action::CloseConnection => connections::close(app, &app.who(head)?, rest).await?,
         Action::Revoke => revocations::revoke(app, &app.who(head)?, body).await?,
         Action::MakeTicket => tickets::make(app, &app.who(head)?)?,
@@ -184,6 +185,13 @@ async fn act(
         Action::WebFile => web::file(head, rest)?,
     };
     Ok(reply.into())
+}
+
+/// A stream, if the application does not object.
+async fn ask_and_stream(app: &App, head: &Head<'_>, asked: Subscribe) -> Result<Outcome, ApiError> {
+    let by = By { caller: asked.caller.as_ref(), peer: head.peer };
+    app.ask_to_follow(by, &asked.selection).await?;
+    stream(app, asked)
 }
 
 fn stream(app: &App, asked: Subscribe) -> Result<Outcome, ApiError> {
@@ -210,9 +218,11 @@ async fn read(
     if wanted == Wanted::Stream {
         let asked = asked.subscribe(app)?;
         if head.method == "HEAD" {
+            let by = By { caller: asked.caller.as_ref(), peer: head.peer };
+            app.ask_to_follow(by, &asked.selection).await?;
             return Ok(Reply::new(200, "text/event-stream", "").into());
         }
-        return stream(app, asked);
+        return ask_and_stream(app, head, asked).await;
     }
     Ok(history::read(app, head.peer, asked, wanted == Wanted::Lines).await?.into())
 }

@@ -16,6 +16,7 @@ use crate::access::{OWN_HEADER, Who};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::head::Head;
+use crate::hook::judge::By;
 use crate::reply::Reply;
 
 /// The options of a publish, as query parameters or, with `Tidings-` before them, as headers.
@@ -49,7 +50,8 @@ pub(crate) struct Request<'a> {
 }
 
 impl Request<'_> {
-    fn topics(&self) -> impl Iterator<Item = &str> {
+    /// All that it publishes to.
+    pub(crate) fn topics(&self) -> impl Iterator<Item = &str> + Clone {
         self.events.iter().flat_map(|event| {
             std::iter::once(&*event.topic).chain(event.alternates.iter().map(|topic| &**topic))
         })
@@ -377,6 +379,7 @@ pub(crate) async fn publish(
     request: &Request<'_>,
 ) -> Result<Reply, ApiError> {
     request.judge(who)?;
+    app.ask_to_publish(By { caller: who.caller(), peer }, request.topics()).await?;
     let outcome = {
         let mut round = app.hub.round();
         round.publish(&request.publish(request.is_operators(who)));

@@ -2,6 +2,7 @@
 //! the changes of a live connection.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tidings_access::{Action, Caller};
@@ -63,6 +64,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) after: Option<Cow<'a, str>>,
     origin: Option<String>,
     pub(crate) who: Who,
+    /// Where it came from, if that is known here.
+    pub(crate) peer: Option<SocketAddr>,
 }
 
 /// The parameters of a subscription; those of history are refused by whoever cannot use them.
@@ -94,6 +97,7 @@ impl<'a> Asked<'a> {
     pub(crate) fn read(app: &App, head: &Head<'a>) -> Result<Self, ApiError> {
         let mut asked = Self::nothing(app.who(head)?);
         asked.origin = cors::allowed(app, head);
+        asked.peer = head.peer;
         let mut query_id = None;
         for (name, value) in head.query()? {
             match &*name {
@@ -156,6 +160,7 @@ impl<'a> Asked<'a> {
             after: None,
             origin: None,
             who,
+            peer: None,
         }
     }
 

@@ -12,8 +12,11 @@ use tidings_hub::{ForkOf, TopicDescription, TopicPolicy};
 use super::params;
 use crate::access::Who;
 use crate::app::App;
+use crate::config::Asks;
 use crate::error::ApiError;
 use crate::head::Head;
+use crate::hook::What;
+use crate::hook::judge::By;
 use crate::reply::Reply;
 
 fn object(app: &App, topic: TopicDescription) -> TopicObject {
@@ -96,8 +99,15 @@ fn listed(app: &App, who: &Who, after: Option<&str>, limit: usize) -> Vec<TopicD
 }
 
 /// `HEAD /topics/{topic}`.
-pub(super) fn describe(app: &App, who: &Who, name: &TopicName) -> Result<Reply, ApiError> {
+pub(super) async fn describe(
+    app: &App,
+    head: &Head<'_>,
+    name: &TopicName,
+) -> Result<Reply, ApiError> {
+    let who = app.who(head)?;
     who.may(Action::Subscribe, name.as_str())?;
+    let by = By { caller: who.caller(), peer: head.peer };
+    app.ask(Asks::Subscribe, by, std::iter::once(What::Topic(name.as_str()))).await?;
     let topic = app.hub.describe(name).ok_or_else(not_found)?;
     let topic = object(app, topic);
     let mut reply = Reply::empty(200)

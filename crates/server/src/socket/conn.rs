@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::dashboard::standing::Standing;
 use crate::dashboard::trace::{Of, Record};
 use crate::http::subscribe::Subscribe;
+use crate::webhooks::occupancy::Attending;
 
 /// A connection that makes requests. While it makes none it holds no buffer.
 pub(super) struct Requester {
@@ -40,6 +41,8 @@ pub(crate) struct Subscriber {
     /// Counts it among the readers of a relayed stream. Dropped before its socket: a client that
     /// saw the end, and asks again, is no reader any more.
     _lease: Option<Lease>,
+    /// Counts it among the subscribers of its topics.
+    pub(crate) attending: Option<Box<Attending>>,
     pub(crate) fd: OwnedFd,
     pub(crate) peer: SocketAddr,
     /// Names the connection for as long as the process lives.
@@ -108,6 +111,7 @@ impl Subscriber {
             standing: Standing::new(&app.dashboard.counts, true),
             app: app.clone(),
             merge: asked.opening.as_ref().and_then(|opening| opening.merge),
+            attending: app.attend(asked),
             caller: asked.caller.clone(),
             _lease: asked.opening.as_ref().and_then(|opening| opening.lease.clone()),
         };

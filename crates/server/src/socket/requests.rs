@@ -14,9 +14,12 @@ use super::mail::Mail;
 use super::shard::{Conn, Shard};
 use super::slots::Key;
 use crate::app::Handed;
+use crate::config::Asks;
 use crate::dashboard::trace::Traced;
 use crate::error::ApiError;
 use crate::head::Head;
+use crate::hook::What;
+use crate::hook::judge::By;
 use crate::http::publish::{status, topic_request, write_answer};
 use crate::http::relay::shared;
 use crate::http::subscribe::{Asked, Subscribe};
@@ -209,7 +212,13 @@ impl Shard {
                 (Verdict::More, _) => break,
                 (Verdict::Publish { body, len }, Some(head)) => {
                     match self.publish(hub, key, &head, body, intake, round) {
-                        Ok(()) => {}
+                        Ok(true) => {}
+                        Ok(false) if self.is_asking(key) => break,
+                        // The application has to be asked, which is not waited for here.
+                        Ok(false) => {
+                            self.give_away(key, rest.to_vec(), None);
+                            return (data.len(), false);
+                        }
                         // Answers go out in the order of the requests.
                         Err(_) if self.is_asking(key) => break,
                         Err(error) => self.answer_error(key, &head, error),
@@ -222,7 +231,9 @@ impl Shard {
                 {
                     break;
                 }
-                (Verdict::Subscribe { len }, Some(head)) => {
+                (Verdict::Subscribe { len }, Some(head))
+                    if !self.app.asks_about_following(&head) =>
+                {
                     used += len;
                     match subscription(&self.app, &head) {
                         // What follows the request is not looked at: the connection is a stream
@@ -247,7 +258,7 @@ impl Shard {
         (used, true)
     }
 
-    /// Takes a publish into the round.
+    /// Takes a publish into the round; `false` if it has to be asked about first.
     fn publish<'h>(
         &mut self,
         hub: &'h Hub,
@@ -256,11 +267,15 @@ impl Shard {
         body: &[u8],
         intake: &mut Intake,
         round: &mut Option<Round<'h>>,
-    ) -> Result<(), ApiError> {
+    ) -> Result<bool, ApiError> {
         let topic = crate::http::topic_of(head.after("/topics/").unwrap_or(""))?;
         let request = topic_request(&self.app, head, topic, body)?;
         let who = self.app.who(head)?;
         request.judge(&who)?;
+        let by = By { caller: who.caller(), peer: None };
+        if self.app.open(Asks::Publish, by, request.topics().map(What::Topic))?.is_some() {
+            return Ok(false);
+        }
         let round = round.get_or_insert_with(|| hub.round());
         let place = round.publish(&request.publish(request.is_operators(&who)));
         let first = intake.topics.len();
@@ -275,7 +290,7 @@ impl Shard {
             traced: self.app.dashboard.traces.traced(&request, &who),
         });
         self.in_round.insert(key);
-        Ok(())
+        Ok(true)
     }
 
     /// Appends the round, answers, and takes the subscriptions on.

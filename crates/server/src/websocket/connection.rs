@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::asking::Asking;
 use super::handshake::Taken;
 use super::output::Output;
 use super::protocol::{Fault, Incoming, Protocol};
@@ -27,6 +28,7 @@ use super::{CONTROLS_MAX, Control, message};
 use crate::access::Who;
 use crate::app::App;
 use crate::follower::News;
+use crate::hook::Verdict;
 use crate::metrics::ShardCounts;
 
 /// Bytes read from a socket at a time.
@@ -72,6 +74,8 @@ pub(super) struct Connection {
     /// When it is to leave, while the server stops.
     leaves: Option<Instant>,
     closing: Option<Closing>,
+    /// What waits for the application.
+    pub(super) asking: Asking,
     counts: ShardCounts,
 }
 
@@ -111,6 +115,7 @@ pub(crate) async fn serve(app: &Arc<App>, taken: Taken) {
         asked: false,
         leaves: None,
         closing: None,
+        asking: Asking::default(),
         counts: ShardCounts::default(),
     };
     connection.output.raw(&upgrade.head());
@@ -128,6 +133,8 @@ enum Event {
     Control(Control),
     Time,
     Drains,
+    /// The application has answered.
+    Decided(Verdict),
     /// Its token does not count any more.
     Over,
 }
@@ -153,6 +160,7 @@ impl Connection {
             Event::Receipt(receipt) => self.output.text(&receipt),
             Event::Control(control) => self.obey(control),
             Event::Time => self.on_time()?,
+            Event::Decided(verdict) => self.go_on(verdict),
             Event::Over => self.end_what_is_over(),
             Event::Drains => {
                 let jitter = self.app.config.drain.jitter;
@@ -178,6 +186,7 @@ impl Connection {
         let callers = self.callers();
         let (app, stream) = (&self.app, &self.stream);
         let (subscriptions, turn) = (&mut self.subscriptions, &mut self.turn);
+        let asking = &mut self.asking;
         let stands = self.closing.is_none();
         let drains = self.leaves.is_none() && self.closing.is_none();
         tokio::select! {
@@ -196,6 +205,7 @@ impl Connection {
                     None => pending().await,
                 }
             } => Event::Time,
+            verdict = asking.answer() => Event::Decided(verdict),
             () = app.drained(), if drains => Event::Drains,
             () = app.access.over(&app.hub, callers), if stands => Event::Over,
         }
@@ -203,7 +213,10 @@ impl Connection {
 
     /// Whether there is room for the answers to what is read.
     fn may_take(&self) -> bool {
-        self.closing.is_none() && self.output.has_room() && self.receipts.capacity() > 0
+        self.closing.is_none()
+            && self.output.has_room()
+            && self.receipts.capacity() > 0
+            && !self.asking.is_under_way()
     }
 
     fn read(&mut self) -> Result<(), Gone> {
@@ -301,6 +314,7 @@ impl Connection {
 
     fn end(&mut self, over: bool) {
         self.subscriptions.clear();
+        self.asking = Asking::default();
         self.unread = false;
         let deadline = Instant::now() + CLOSE_TIME;
         self.closing = Some(Closing { deadline, over, ended: false });

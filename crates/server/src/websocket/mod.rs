@@ -12,11 +12,13 @@
 //! | `publishing` | publishes, several in one round, and their receipts |
 //! | `subscription` | a follower with a name on its connection |
 //! | `connection` | the task that holds all of it |
+//! | `asking` | what waits for the application's word |
 //! | `standing` | whose token it stands on, and what becomes of it without |
 //!
 //! A connection is a task and reads only as fast as its client takes the answers. Events are
 //! encoded once for all connections; what is written for each is a few bytes around them.
 
+mod asking;
 mod connection;
 pub(crate) mod handshake;
 mod message;

@@ -20,7 +20,7 @@ impl Connection {
     pub(super) fn operate(&mut self, texts: &[Utf8Bytes]) {
         let app = self.app.clone();
         let mut staged: Vec<Staged<'_>> = Vec::new();
-        for text in texts {
+        for (at, text) in texts.iter().enumerate() {
             let Request { reference, operation } = Request::read(&app, &self.who, text.as_str());
             let operation = operation.and_then(|operation| match operation {
                 Operation::Publish(request) => {
@@ -28,6 +28,17 @@ impl Connection {
                 }
                 other => Ok(other),
             });
+            let operation = match operation {
+                Ok(operation) => match self.may_do(&operation) {
+                    Ok(true) => Ok(operation),
+                    Ok(false) => {
+                        self.publish(&mut staged);
+                        return self.asking.hold(&texts[at..]);
+                    }
+                    Err(error) => Err(error),
+                },
+                refused => refused,
+            };
             if let Ok(Operation::Publish(request)) = operation {
                 let operator = request.is_operators(&self.who);
                 staged.push(Staged { reference, request, operator });

@@ -19,6 +19,7 @@ use crate::dashboard::trace::{Of, Record};
 use crate::follower::Follower;
 use crate::http::subscribe::Subscribe;
 use crate::socket::mail::{Change, Changed, Listed, Transport};
+use crate::webhooks::occupancy::Attending;
 
 /// A subscription.
 pub(super) struct Subscription {
@@ -36,6 +37,8 @@ pub(super) struct Subscription {
     peer: SocketAddr,
     standing: Standing,
     listed: Arc<Mutex<Listed>>,
+    /// Counts it among the subscribers of its topics.
+    attending: Option<Box<Attending>>,
 }
 
 impl Subscription {
@@ -46,6 +49,7 @@ impl Subscription {
         reference: Option<Reference>,
         asked: Subscribe,
     ) -> Self {
+        let attending = app.attend(&asked);
         let Subscribe { selection, start, view, caller: token, .. } = asked;
         let subject = token.and_then(|caller| caller.subject.clone());
         let kind = app.subscribed(&selection, &start);
@@ -71,8 +75,19 @@ impl Subscription {
         let listed = Arc::new(Mutex::new(listed));
         let standing = Standing::new(&app.dashboard.counts, false);
         let caller = None;
-        let one =
-            Self { app, name, reference, before, follower, number, caller, peer, standing, listed };
+        let one = Self {
+            app,
+            name,
+            reference,
+            before,
+            follower,
+            number,
+            caller,
+            peer,
+            standing,
+            listed,
+            attending,
+        };
         one.tell(kind);
         one
     }
@@ -134,6 +149,7 @@ impl Subscription {
     /// Changes what it follows.
     pub(super) fn change(&mut self, next: Arc<Selection>) -> Changed {
         let after = self.follower.change(next.clone());
+        Attending::changed(&mut self.attending, &next);
         self.listed.lock().selection = next.clone();
         self.note(0, 0);
         Changed { selection: next, after }

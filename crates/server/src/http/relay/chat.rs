@@ -27,7 +27,7 @@ pub(super) async fn answer(
     let owner = || request.owner();
     match (head.method, rest.rsplit_once('/')) {
         ("POST", None) if rest.is_empty() => {
-            may_ask(request)?;
+            may_ask(request).await?;
             let model = relays.model(relay, chat).await.ok_or_else(no_model)?;
             let wanted = chat_request(body, &model)
                 .map_err(|error| ApiError::new(ErrorCode::InvalidJson, error.to_string()))?;
@@ -47,7 +47,7 @@ pub(super) async fn answer(
             begin(request, ask).await
         }
         ("GET", Some((id, "stream"))) => {
-            may_ask(request)?;
+            may_ask(request).await?;
             let answer = relays.by_chat(relay, &owner(), &topic_of(id)?);
             match answer.filter(|answer| answer.is_running()) {
                 None => Ok(Reply::empty(204).into()),
@@ -64,7 +64,7 @@ pub(super) async fn answer(
             }
         }
         ("POST", Some((id, "stop"))) | ("DELETE", Some((id, "stream"))) => {
-            may_ask(request)?;
+            may_ask(request).await?;
             if let Some(answer) = relays.by_chat(relay, &owner(), &topic_of(id)?) {
                 llm::stop(&answer).await;
             }

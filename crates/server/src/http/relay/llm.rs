@@ -23,6 +23,7 @@ use crate::access::Who;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::head::Head;
+use crate::hook::judge::By;
 use crate::http::{Outcome, params};
 use crate::reply::Reply;
 
@@ -86,7 +87,7 @@ pub(super) async fn answer(request: &Request<'_>, rest: &str) -> Result<Outcome,
             return Err(ApiError::new(ErrorCode::NotFound, "there is no such response"));
         }
     }
-    may_ask(request)?;
+    may_ask(request).await?;
     let dialect = Dialect::of_path(rest).filter(|_| head.method == "POST");
     if let Some(dialect) = dialect {
         // What is not a request is the upstream's to refuse.
@@ -107,9 +108,12 @@ pub(super) async fn answer(request: &Request<'_>, rest: &str) -> Result<Outcome,
 }
 
 /// Refuses who may not ask this relay: that takes the right to publish to `relay/` and its name.
-pub(super) fn may_ask(request: &Request<'_>) -> Result<(), ApiError> {
-    let Request { relays, relay, who, .. } = *request;
-    who.may(Action::Publish, &format!("relay/{}", relays.configs()[relay].name))
+pub(super) async fn may_ask(request: &Request<'_>) -> Result<(), ApiError> {
+    let Request { app, relays, relay, who, head, .. } = *request;
+    let topic = format!("relay/{}", relays.configs()[relay].name);
+    who.may(Action::Publish, &topic)?;
+    let by = By { caller: who.caller(), peer: head.peer };
+    app.ask_to_publish(by, std::iter::once(&*topic)).await
 }
 
 /// Passes a request on that is not for a streamed answer.
@@ -207,7 +211,7 @@ fn is_owner(request: &Request<'_>, id: &str) -> bool {
 /// `GET responses/{id}`: the stream after an event, or the response as it is now.
 async fn retrieve(request: &Request<'_>, answer: Arc<Answer>) -> Result<Outcome, ApiError> {
     let Request { app, relays, head, .. } = *request;
-    may_ask(request)?;
+    may_ask(request).await?;
     let (mut streams, mut starting_after) = (false, None);
     for (name, value) in head.query()? {
         match &*name {

@@ -10,8 +10,11 @@ use tidings_hub::Start;
 use tidings_relay::Shared;
 
 use crate::app::App;
+use crate::config::Asks;
 use crate::error::ApiError;
 use crate::head::Head;
+use crate::hook::What;
+use crate::hook::judge::By;
 use crate::http::subscribe::{Asked, Opening, Subscribe};
 use crate::http::{Outcome, Wanted, cors, history, stream, wanted};
 use crate::reply::Reply;
@@ -53,6 +56,10 @@ pub(super) async fn answer(
         }
     }
     let asked = asked(app, shared, head)?;
+    let by = By { caller: asked.who.caller(), peer: head.peer };
+    let topic = std::iter::once(What::Topic(shared.config.topic.as_str()));
+    // Before there is a lease.
+    app.ask(Asks::Subscribe, by, topic).await?;
     match wanted(head, asked.poll_ms.is_some())? {
         Wanted::Stream if head.method == "HEAD" => {
             asked.subscribe(app)?;

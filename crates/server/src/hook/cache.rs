@@ -1,0 +1,170 @@
+//! What the application has decided, for as long as it counts.
+//!
+//! A decision is known by a digest of what was asked, so that an entry is small whatever the names
+//! are. There are at most [`ENTRIES_MAX`]; when there is no room, any other is forgotten, which costs
+//! a question.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use ring::digest::{Context, SHA256};
+use tokio::time::Instant;
+
+use crate::config::Asks;
+
+/// Decisions that are kept.
+pub(super) const ENTRIES_MAX: usize = 20_000;
+
+/// How often what counts no more is looked for at most.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// What was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key([u8; 32]);
+
+impl Key {
+    /// Of a question about all of these at once. Topics and patterns are told apart, and what is
+    /// asked of nobody from what is asked of somebody without a name.
+    pub(super) fn of(action: Asks, identity: Option<&str>, what: &[What<'_>]) -> Self {
+        let mut context = Context::new(&SHA256);
+        let mut part = |kind: u8, text: &str| {
+            context.update(&[kind]);
+            context.update(&(text.len() as u64).to_le_bytes());
+            context.update(text.as_bytes());
+        };
+        part(if action == Asks::Publish { b'p' } else { b's' }, "");
+        part(if identity.is_some() { b'+' } else { b'-' }, identity.unwrap_or_default());
+        for what in what {
+            match what {
+                What::Topic(name) => part(b't', name),
+                What::Pattern(text) => part(b'*', text),
+            }
+        }
+        let digest = context.finish();
+        Self(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
+    }
+}
+
+/// What somebody wants to subscribe or publish to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum What<'a> {
+    Topic(&'a str),
+    Pattern(&'a str),
+}
+
+/// The same, of a request that is not waited for.
+pub(super) enum Owned {
+    Topic(String),
+    Pattern(String),
+}
+
+impl From<What<'_>> for Owned {
+    fn from(what: What<'_>) -> Self {
+        match what {
+            What::Topic(name) => Self::Topic(name.to_owned()),
+            What::Pattern(text) => Self::Pattern(text.to_owned()),
+        }
+    }
+}
+
+impl Owned {
+    pub(super) fn borrow(&self) -> What<'_> {
+        match self {
+            Self::Topic(name) => What::Topic(name),
+            Self::Pattern(text) => What::Pattern(text),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    allow: bool,
+    until: Instant,
+}
+
+/// The decisions.
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    entries: HashMap<Key, Entry>,
+    swept: Option<Instant>,
+}
+
+impl Cache {
+    /// What was decided, if it counts still.
+    pub(super) fn get(&self, key: &Key, now: Instant) -> Option<bool> {
+        self.entries.get(key).filter(|entry| entry.until > now).map(|entry| entry.allow)
+    }
+
+    /// Keeps a decision.
+    pub(super) fn put(&mut self, key: Key, allow: bool, ttl: Duration, now: Instant) {
+        if ttl.is_zero() {
+            self.entries.remove(&key);
+            return;
+        }
+        if self.entries.len() >= ENTRIES_MAX && !self.entries.contains_key(&key) {
+            self.make_room(now);
+        }
+        self.entries.insert(key, Entry { allow, until: now + ttl });
+    }
+
+    fn make_room(&mut self, now: Instant) {
+        if self.swept.is_none_or(|swept| swept + SWEEP_EVERY <= now) {
+            self.swept = Some(now);
+            self.entries.retain(|_, entry| entry.until > now);
+        }
+        if self.entries.len() >= ENTRIES_MAX {
+            let any = self.entries.keys().next().copied();
+            any.and_then(|any| self.entries.remove(&any));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_tell_apart_what_is_not_the_same() {
+        use What::{Pattern, Topic};
+        let of = |action, subject, what: &[What<'_>]| Key::of(action, subject, what);
+        let (publish, subscribe) = (Asks::Publish, Asks::Subscribe);
+        let keys = [
+            of(publish, None, &[Topic("a")]),
+            of(subscribe, None, &[Topic("a")]),
+            of(subscribe, Some(""), &[Topic("a")]),
+            of(subscribe, Some("a"), &[Topic("a")]),
+            of(subscribe, Some("a"), &[Pattern("a")]),
+            of(subscribe, Some("a"), &[Topic("a"), Topic("b")]),
+            of(subscribe, Some("a"), &[Topic("ab")]),
+            of(subscribe, Some("aa"), &[]),
+        ];
+        for (at, key) in keys.iter().enumerate() {
+            assert!(!keys[..at].contains(key), "{at}");
+        }
+        assert_eq!(of(publish, None, &[Topic("a")]), keys[0]);
+    }
+
+    #[test]
+    fn decisions_count_for_their_time_and_there_are_only_so_many() {
+        let now = Instant::now();
+        let (second, mut cache) = (Duration::from_secs(1), Cache::default());
+        let key = |number: usize| Key::of(Asks::Publish, None, &[What::Topic(&number.to_string())]);
+        cache.put(key(0), true, second, now);
+        cache.put(key(1), false, second * 2, now);
+        assert_eq!((cache.get(&key(0), now), cache.get(&key(1), now)), (Some(true), Some(false)));
+        assert_eq!(cache.get(&key(0), now + second), None);
+        assert_eq!(cache.get(&key(1), now + second), Some(false));
+        // A later decision takes its place, also one that does not count beyond itself.
+        cache.put(key(1), true, Duration::ZERO, now);
+        assert_eq!(cache.get(&key(1), now), None);
+        for number in 0..ENTRIES_MAX + 10 {
+            cache.put(key(number), true, second, now);
+            assert!(cache.entries.len() <= ENTRIES_MAX);
+        }
+        assert_eq!(cache.get(&key(ENTRIES_MAX + 9), now), Some(true));
+        // When all are over there is room again.
+        let later = now + second * 2;
+        cache.put(key(1 << 40), true, second, later);
+        assert_eq!(cache.entries.len(), 1);
+    }
+}

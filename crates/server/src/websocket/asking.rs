@@ -1,0 +1,94 @@
+//! Operations that the application is asked about: the connection reads no further until it has
+//! answered, because what follows is to be done after it. Subscriptions get their events meanwhile.
+
+use tungstenite::protocol::frame::Utf8Bytes;
+
+use super::connection::Connection;
+use super::request::Operation;
+use crate::config::Asks;
+use crate::error::ApiError;
+use crate::hook::judge::{By, all_of};
+use crate::hook::{Verdict, What};
+
+/// What waits for the application.
+#[derive(Default)]
+pub(super) struct Asking {
+    /// Messages that are to be done once it has answered; the question is about the first.
+    held: Vec<Utf8Bytes>,
+    answer: Option<tokio::sync::oneshot::Receiver<Verdict>>,
+    /// What it has said about the next operation.
+    verdict: Option<Verdict>,
+}
+
+impl Asking {
+    /// Whether there is an answer to wait for.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.answer.is_some()
+    }
+
+    /// The answer, when it is there.
+    pub(super) async fn answer(&mut self) -> Verdict {
+        match &mut self.answer {
+            // Without whoever asks there is none.
+            Some(answer) => answer.await.unwrap_or(Verdict::Unanswered),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Keeps what is to be done afterwards.
+    pub(super) fn hold(&mut self, texts: &[Utf8Bytes]) {
+        self.held = texts.to_vec();
+    }
+}
+
+impl Connection {
+    /// Goes on with what has waited for this.
+    pub(super) fn go_on(&mut self, verdict: Verdict) {
+        self.asking.answer = None;
+        self.asking.verdict = Some(verdict);
+        let held = std::mem::take(&mut self.asking.held);
+        self.operate(&held);
+    }
+
+    /// Whether an operation may be done; `false` if the application is asked about it now.
+    ///
+    /// # Errors
+    /// When it may not.
+    pub(super) fn may_do(&mut self, operation: &Operation<'_>) -> Result<bool, ApiError> {
+        if self.app.hook.is_none() {
+            return Ok(true);
+        }
+        let (action, what): (Asks, Vec<What<'_>>) = match operation {
+            Operation::Subscribe { asked, .. } => {
+                (Asks::Subscribe, all_of(&asked.selection).collect())
+            }
+            Operation::Change { change, .. } => {
+                let topics = change.add.iter().flat_map(|add| &add.topics);
+                let patterns = change.add.iter().flat_map(|add| &add.patterns);
+                let topics = topics.chain(change.topics.iter().flatten());
+                let patterns = patterns.chain(change.patterns.iter().flatten());
+                let topics = topics.map(|name| What::Topic(name));
+                let patterns = patterns.map(|text| What::Pattern(text));
+                (Asks::Subscribe, topics.chain(patterns).collect())
+            }
+            Operation::Publish(request) => {
+                (Asks::Publish, request.topics().map(What::Topic).collect())
+            }
+            _ => return Ok(true),
+        };
+        let (app, who) = (self.app.clone(), self.who.clone());
+        let by = By { caller: who.caller(), peer: Some(self.peer) };
+        match self.asking.verdict.take() {
+            Some(Verdict::Allowed) => return Ok(true),
+            Some(verdict) => return Err(app.told(action, by, what.into_iter(), verdict)),
+            None => {}
+        }
+        match app.open(action, by, what.into_iter())? {
+            None => Ok(true),
+            Some(open) => {
+                self.asking.answer = Some(app.have_asked(action, by, open));
+                Ok(false)
+            }
+        }
+    }
+}
