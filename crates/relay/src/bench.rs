@@ -50,7 +50,7 @@ impl Bench {
         let hub = Hub::open(opened, Options { rules, event_bytes_max: 1 << 20, clock }).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let work = Work::prepare().unwrap();
-        let relays = Relays::start(hub.clone(), folder.path(), vec![config], &work).unwrap();
+        let relays = Relays::start(hub.clone(), folder.path(), vec![config], &work, None).unwrap();
         let worker = Some(work.start().unwrap());
         Self { disk, hub, relays, now_ms, worker, _folder: folder }
     }

@@ -62,18 +62,22 @@ impl Entry {
     }
 }
 
-/// Writes an entry.
-pub(crate) fn write(hub: &Hub, relay: &str, entry: &Entry) -> Result<u64, PublishError> {
+/// Writes an entry, and `said` in the same batch.
+pub(crate) fn write(
+    hub: &Hub,
+    relay: &str,
+    entry: &Entry,
+    said: Vec<NewEvent<'static>>,
+) -> Result<u64, PublishError> {
     let data = serde_json::to_vec(entry).expect("text and numbers can be written as JSON");
-    store::publish(
-        hub,
-        &[NewEvent {
-            topic: Cow::Owned(format!("{LEDGERS}{relay}")),
-            key: Some(Cow::Borrowed(&entry.answer)),
-            data: Cow::Owned(data),
-            ..NewEvent::default()
-        }],
-    )
+    let mut events = vec![NewEvent {
+        topic: Cow::Owned(format!("{LEDGERS}{relay}")),
+        key: Some(Cow::Borrowed(&entry.answer)),
+        data: Cow::Owned(data),
+        ..NewEvent::default()
+    }];
+    events.extend(said);
+    store::publish(hub, &events)
 }
 
 /// Hands out the entries, oldest answer first.

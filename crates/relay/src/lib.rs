@@ -21,6 +21,8 @@
 //! | [`merged`] | catching up in fewer, longer events |
 //! | [`readers`] | who reads, and when nobody does |
 //! | `work` | the thread that all this is done on |
+//! | [`fetch`] | what else the server asks of others |
+//! | [`finished`] | who wants to know of an answer's end |
 //! | [`config`], [`metrics`] | settings and counters |
 
 pub mod answer;
@@ -31,6 +33,8 @@ mod bench;
 pub mod capability;
 pub mod config;
 pub mod dialect;
+pub mod fetch;
+pub mod finished;
 mod generation;
 pub mod http1;
 mod ledger;

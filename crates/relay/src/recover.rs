@@ -94,7 +94,7 @@ impl Relays {
         entry.input_tokens = usage.input_tokens.unwrap_or(0);
         entry.output_tokens = usage.output_tokens.unwrap_or(0);
         entry.estimated = usage.estimated;
-        ledger::write(&self.hub, &config.name, &entry)?;
+        self.note_end(&config.name, &entry)?;
         self.metrics.orphaned();
         tracing::info!(%topic, events, end = end.as_str(), "an unfinished answer was ended");
         Ok(entry)

@@ -18,6 +18,7 @@ use crate::appender::Appender;
 use crate::capability::{Capabilities, KeyError, Right};
 use crate::config::{ChatRoutes, LlmConfig, OnDisconnect};
 use crate::dialect::{Asked, Dialect, Digest, Reader, Usage, ask_for_usage};
+use crate::finished::{Announce, announced};
 use crate::generation::{Asks, Generation, plain, unreachable};
 use crate::ledger::{self, Entry};
 use crate::metrics::Metrics;
@@ -138,6 +139,8 @@ pub struct Relays {
     /// What is counted.
     pub metrics: Metrics,
     pub(crate) runtime: Handle,
+    /// What is stored together with an answer's end.
+    pub(crate) announce: Option<Announce>,
 }
 
 impl std::fmt::Debug for Relays {
@@ -148,6 +151,7 @@ impl std::fmt::Debug for Relays {
 
 impl Relays {
     /// Has the relays work there: answers that an earlier process left unfinished are ended first.
+    /// Of every answer's end `announce` is told, before it is stored.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -156,6 +160,7 @@ impl Relays {
         folder: &Path,
         configs: Vec<LlmConfig>,
         work: &Work,
+        announce: Option<Announce>,
     ) -> Result<Arc<Self>, StartError> {
         let tls = configs.iter().flat_map(|config| &config.upstreams);
         let tls = tls.into_iter().any(|upstream| upstream.base.scheme_str() == Some("https"));
@@ -168,6 +173,7 @@ impl Relays {
             configs: configs.into_iter().map(Arc::new).collect(),
             appender: Appender::new(hub.clone()),
             hub,
+            announce,
             runtime: work.handle().clone(),
         });
         relays.recover()?;
@@ -227,7 +233,8 @@ impl Relays {
             background: ask.asked.background,
         };
         let answer = Answer::new(begin, Phase::Asking, Known::default());
-        ledger::write(&self.hub, &config.name, &entry(&answer, None, &Usage::default()))?;
+        let begun = entry(&answer, None, &Usage::default());
+        ledger::write(&self.hub, &config.name, &begun, Vec::new())?;
         let lease = answer.readers.lease();
         answers.insert(answer.clone());
         drop(answers);
@@ -454,9 +461,15 @@ impl Relays {
 
     fn note(&self, answer: &Answer, entry: &Entry) {
         let relay = &self.configs[answer.relay].name;
-        if let Err(error) = ledger::write(&self.hub, relay, entry) {
+        if let Err(error) = self.note_end(relay, entry) {
             tracing::error!(answer = %answer.name, %error, "the end of an answer was not noted");
         }
+    }
+
+    /// Writes the last entry of an answer, and what is said of its end elsewhere, in one batch.
+    pub(crate) fn note_end(&self, relay: &str, entry: &Entry) -> Result<(), PublishError> {
+        let said = announced(self.announce.as_ref(), relay, entry, self.hub.now_ms());
+        ledger::write(&self.hub, relay, entry, said).map(drop)
     }
 }
 

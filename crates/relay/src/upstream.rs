@@ -177,7 +177,7 @@ impl tower_service::Service<Name> for Resolver {
                 found.partition(|address| allow_private || is_public(address.ip()));
             if found.is_empty() && !refused.is_empty() {
                 return Err(std::io::Error::other(format!(
-                    "{} resolves to a private address; set allow_private = true for this relay if \
+                    "{} resolves to a private address; set allow_private = true beside its URL if \
                      that is meant",
                     name.as_str()
                 )));
