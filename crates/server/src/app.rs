@@ -15,6 +15,7 @@ use crate::connection_name::ConnectionNames;
 use crate::error::ApiError;
 use crate::follower::{Board, LogReader};
 use crate::metrics::Metrics;
+use crate::push::{Prepared, Push};
 use crate::socket::mail::Mailbox;
 use crate::websocket::WebSockets;
 
@@ -30,6 +31,8 @@ pub(crate) struct App {
     pub(crate) relays: Option<Arc<Relays>>,
     /// The streams that many share, if there are any.
     pub(crate) shared: Option<Arc<SharedRelays>>,
+    /// Web Push, if it is on.
+    pub(crate) push: Option<Arc<Push>>,
     /// Letterboxes of the shards, and of the backfill thread that goes with each.
     pub(crate) shards: Vec<Arc<Mailbox>>,
     pub(crate) backfills: Vec<Arc<Mailbox>>,
@@ -66,20 +69,24 @@ impl App {
         config: Config,
         relays: Option<Arc<Relays>>,
         shared: Option<Arc<SharedRelays>>,
+        push: Option<Prepared>,
         hyper: mpsc::Sender<Handed>,
     ) -> std::io::Result<Self> {
         let letterboxes = || -> std::io::Result<Vec<Arc<Mailbox>>> {
             (0..config.io_threads).map(|_| Mailbox::new(hub.visible())).collect()
         };
+        let (board, log_reader) = (Arc::new(Board::new(hub.clone())), Arc::default());
+        let push = push.map(|push| push.join(&hub, &board, &log_reader));
         Ok(Self {
             shards: letterboxes()?,
             backfills: letterboxes()?,
-            board: Arc::new(Board::new(hub.clone())),
-            log_reader: Arc::default(),
+            board,
+            log_reader,
             websockets: WebSockets::default(),
-            metrics: Metrics::new(relays.as_deref(), shared.as_deref()),
+            metrics: Metrics::new(relays.as_deref(), shared.as_deref(), push.as_deref()),
             relays,
             shared,
+            push,
             names: ConnectionNames::new()
                 .map_err(|_| std::io::Error::other("the system has no randomness"))?,
             next_connection: AtomicU64::new(1),

@@ -24,6 +24,7 @@ mod follower;
 mod head;
 mod http;
 mod metrics;
+mod push;
 mod reply;
 mod run;
 mod socket;

@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tidings_relay::{Relays, SharedRelays};
 
 use crate::app::App;
+use crate::push::Push;
 
 /// What a shard has done since it last told.
 #[derive(Default)]
@@ -76,7 +77,11 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn new(relays: Option<&Relays>, shared: Option<&SharedRelays>) -> Self {
+    pub(crate) fn new(
+        relays: Option<&Relays>,
+        shared: Option<&SharedRelays>,
+        push: Option<&Push>,
+    ) -> Self {
         let mut registry = Registry::with_prefix("tidings");
         let metrics = Self::zero();
         for (name, help, counter) in [
@@ -126,6 +131,7 @@ impl Metrics {
         registry.register_with_unit("delivery", help, Unit::Seconds, metrics.delivery.clone());
         relays.iter().for_each(|relays| relays.metrics.register(&mut registry));
         shared.iter().for_each(|shared| shared.register(&mut registry));
+        push.iter().for_each(|push| push.register(&mut registry));
         Self { registry, ..metrics }
     }
 

@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use crate::app::{App, HANDED_MAX};
 use crate::config::Config;
 use crate::http::general;
+use crate::push;
 use crate::socket::backfill::Backfill;
 use crate::socket::shard::Shard;
 
@@ -64,6 +65,9 @@ pub enum RunError {
     /// The shared streams cannot start.
     #[error(transparent)]
     Shared(#[from] TlsError),
+    /// Web Push cannot start.
+    #[error(transparent)]
+    Push(#[from] push::StartError),
     /// The log refuses its last writes.
     #[error("the log: {0}")]
     Log(#[from] StoreError),
@@ -97,7 +101,9 @@ pub(crate) fn run_until(
         Arc::new(listen(address).map_err(|source| RunError::Listen { address, source })?);
     let (hyper, handed) = mpsc::channel(HANDED_MAX);
     let (relays, shared, worker) = start_relays(&hub, &config)?;
-    let app = Arc::new(App::new(hub.clone(), config, relays, shared, hyper)?);
+    let prepared = push::prepare(&hub, config.push.as_ref(), &config.data_dir)?;
+    let app = Arc::new(App::new(hub.clone(), config, relays, shared, prepared, hyper)?);
+    let pusher = app.push.as_ref().map(|push| push.start()).transpose()?.flatten();
     let threads = start_threads(&app, &listener)?;
     let bound = TcpListener::from(listener.try_clone()?).local_addr()?;
     drop(listener);
@@ -123,6 +129,9 @@ pub(crate) fn run_until(
     app.stop();
     if let Some(worker) = worker {
         worker.stop();
+    }
+    if let Some(pusher) = pusher {
+        pusher.stop();
     }
     for thread in threads {
         // A thread that panicked has said so.
@@ -151,6 +160,7 @@ pub(crate) fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
     let default = TopicPolicy { durability: config.durability, ..TopicPolicy::default() };
     let mut rules = tidings_relay::policies(&config.llm_relays, config.durability);
     rules.extend(shared::policies(&config.shared_relays, config.durability));
+    rules.extend(push::policies(config.durability));
     rules.extend_from_slice(&config.policies);
     let options = Options {
         rules: PolicyRules { rules, default },

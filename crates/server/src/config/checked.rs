@@ -12,6 +12,7 @@ use tidings_hub::policy::{Durability, PolicyRule, Retain, TopicPolicy, TopicTtl,
 use tidings_relay::config::{LlmConfig, SharedConfig};
 
 use super::layers::Layers;
+use super::push::{self, PushConfig};
 use super::raw::{Raw, Retain as RawRetain, Topics};
 use super::relay;
 
@@ -116,6 +117,8 @@ pub struct Config {
     pub llm_relays: Vec<LlmConfig>,
     /// Relays of streams that many share.
     pub shared_relays: Vec<SharedConfig>,
+    /// Web Push, if it is on.
+    pub push: Option<PushConfig>,
 }
 
 /// What to add when `tidings serve` is started without a word about who may do what.
@@ -147,6 +150,7 @@ pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
         .filter_map(|(index, topics)| policy(topics, index, raw.server.durability, layers))
         .collect();
     let relays = relay::check(raw.relay, mode, layers);
+    let push = push::check(raw.push, mode, layers);
     let doors = raw.anonymous.unwrap_or_default();
     Config {
         mode,
@@ -178,6 +182,7 @@ pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
         cors_origins: raw.server.cors_origins,
         llm_relays: relays.llm,
         shared_relays: relays.shared,
+        push,
     }
 }
 

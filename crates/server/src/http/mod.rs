@@ -15,6 +15,7 @@ mod meta;
 mod openapi;
 pub(crate) mod params;
 pub(crate) mod publish;
+mod push;
 pub(crate) mod relay;
 pub(crate) mod routes;
 pub(crate) mod subscribe;
@@ -165,6 +166,9 @@ async fn act(
         Action::Unschedule => meta::unschedule(app, rest)?,
         Action::DescribeAnswer => relay::answers::describe(app, head, rest)?,
         Action::StopAnswer => relay::answers::stop(app, head, rest).await?,
+        Action::PushKey => push::key(app)?,
+        Action::PushSubscribe => push::subscribe(app, body).await?,
+        Action::PushUnsubscribe => push::unsubscribe(app, rest).await?,
         Action::Health => meta::health(),
         Action::Ready => meta::ready(app)?,
         Action::Metrics => meta::metrics(app),

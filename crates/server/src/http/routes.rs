@@ -21,6 +21,9 @@ pub(crate) enum Action {
     Unschedule,
     DescribeAnswer,
     StopAnswer,
+    PushKey,
+    PushSubscribe,
+    PushUnsubscribe,
     Health,
     Ready,
     Metrics,
@@ -177,6 +180,29 @@ pub(crate) const ROUTES: &[Route] = &[
     Route {
         answers: &[(200, JSON, "Answer")],
         ..route("POST", "/answers/{id}/stop", Action::StopAnswer, "Stop an LLM's answer")
+    },
+    Route {
+        answers: &[(200, JSON, "PushKey")],
+        ..route("GET", "/push/key", Action::PushKey, "The key that browsers subscribe with")
+    },
+    Route {
+        body: Some((JSON, "PushSubscription")),
+        answers: &[(201, JSON, "PushSubscribed"), (200, JSON, "PushSubscribed")],
+        ..route(
+            "POST",
+            "/push/subscriptions",
+            Action::PushSubscribe,
+            "Have events pushed to a browser, or change which",
+        )
+    },
+    Route {
+        answers: &[(204, "", "")],
+        ..route(
+            "DELETE",
+            "/push/subscriptions/{id}",
+            Action::PushUnsubscribe,
+            "End a push subscription",
+        )
     },
     Route {
         answers: &[(200, JSON, "")],
