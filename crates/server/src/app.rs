@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tidings_frame::ErrorCode;
-use tidings_hub::Hub;
+use tidings_hub::{Hub, Selection};
 use tidings_relay::{Relays, SharedRelays};
 use tokio::sync::{Notify, mpsc};
 
@@ -17,6 +17,8 @@ use crate::follower::{Board, LogReader};
 use crate::metrics::Metrics;
 use crate::push::{Prepared, Push};
 use crate::socket::mail::Mailbox;
+use crate::webhooks::Webhooks;
+use crate::webhooks::occupancy::{Attending, Occupancy};
 use crate::websocket::WebSockets;
 
 /// Connections that wait for hyper to take them.
@@ -33,6 +35,8 @@ pub(crate) struct App {
     pub(crate) shared: Option<Arc<SharedRelays>>,
     /// Web Push, if it is on.
     pub(crate) push: Option<Arc<Push>>,
+    /// Who is here, if somebody wants to be told.
+    pub(crate) occupancy: Option<Arc<Occupancy>>,
     /// Letterboxes of the shards, and of the backfill thread that goes with each.
     pub(crate) shards: Vec<Arc<Mailbox>>,
     pub(crate) backfills: Vec<Arc<Mailbox>>,
@@ -70,6 +74,7 @@ impl App {
         relays: Option<Arc<Relays>>,
         shared: Option<Arc<SharedRelays>>,
         push: Option<Prepared>,
+        webhooks: Option<&Webhooks>,
         hyper: mpsc::Sender<Handed>,
     ) -> std::io::Result<Self> {
         let letterboxes = || -> std::io::Result<Vec<Arc<Mailbox>>> {
@@ -83,7 +88,8 @@ impl App {
             board,
             log_reader,
             websockets: WebSockets::default(),
-            metrics: Metrics::new(relays.as_deref(), shared.as_deref(), push.as_deref()),
+            metrics: Metrics::new(relays.as_deref(), shared.as_deref(), push.as_deref(), webhooks),
+            occupancy: webhooks.map(|webhooks| webhooks.occupancy.clone()),
             relays,
             shared,
             push,
@@ -121,6 +127,11 @@ impl App {
         Ok(())
     }
 
+    /// Counts a subscription for as long as what is returned lives, if somebody wants to know.
+    pub(crate) fn attend(&self, selection: &Selection) -> Option<Box<Attending>> {
+        self.occupancy.as_ref()?.attend(selection, None)
+    }
+
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
@@ -141,6 +152,7 @@ impl App {
     /// The server takes leave: not ready any more, subscriptions end.
     pub(crate) fn begin_drain(&self) {
         self.draining.store(true, Ordering::Release);
+        self.occupancy.iter().for_each(|occupancy| occupancy.close());
         self.drain.notify_waiters();
         self.wake_all();
     }

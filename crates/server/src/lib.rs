@@ -24,12 +24,14 @@ mod follower;
 mod head;
 mod http;
 mod metrics;
+mod outgoing;
 mod push;
 mod reply;
 mod run;
 mod socket;
 #[doc(hidden)]
 pub mod testing;
+mod webhooks;
 mod websocket;
 
 pub use run::{Ready, RunError, run};

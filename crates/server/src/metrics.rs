@@ -15,6 +15,7 @@ use tidings_relay::{Relays, SharedRelays};
 
 use crate::app::App;
 use crate::push::Push;
+use crate::webhooks::Webhooks;
 
 /// What a shard has done since it last told.
 #[derive(Default)]
@@ -81,6 +82,7 @@ impl Metrics {
         relays: Option<&Relays>,
         shared: Option<&SharedRelays>,
         push: Option<&Push>,
+        webhooks: Option<&Webhooks>,
     ) -> Self {
         let mut registry = Registry::with_prefix("tidings");
         let metrics = Self::zero();
@@ -132,6 +134,7 @@ impl Metrics {
         relays.iter().for_each(|relays| relays.metrics.register(&mut registry));
         shared.iter().for_each(|shared| shared.register(&mut registry));
         push.iter().for_each(|push| push.register(&mut registry));
+        webhooks.iter().for_each(|webhooks| webhooks.metrics.register(&mut registry));
         Self { registry, ..metrics }
     }
 

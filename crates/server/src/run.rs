@@ -23,9 +23,11 @@ use tokio::sync::mpsc;
 use crate::app::{App, HANDED_MAX};
 use crate::config::Config;
 use crate::http::general;
+use crate::outgoing::Outgoing;
 use crate::push;
 use crate::socket::backfill::Backfill;
 use crate::socket::shard::Shard;
+use crate::webhooks::{self, Webhooks};
 
 /// Connections that the kernel completes while the shards are busy.
 const BACKLOG: i32 = 4_096;
@@ -68,6 +70,9 @@ pub enum RunError {
     /// Web Push cannot start.
     #[error(transparent)]
     Push(#[from] push::StartError),
+    /// Webhooks cannot start.
+    #[error(transparent)]
+    Webhooks(#[from] webhooks::StartError),
     /// The log refuses its last writes.
     #[error("the log: {0}")]
     Log(#[from] StoreError),
@@ -101,9 +106,13 @@ pub(crate) fn run_until(
         Arc::new(listen(address).map_err(|source| RunError::Listen { address, source })?);
     let (hyper, handed) = mpsc::channel(HANDED_MAX);
     let (relays, shared, worker) = start_relays(&hub, &config)?;
-    let prepared = push::prepare(&hub, config.push.as_ref(), &config.data_dir)?;
-    let app = Arc::new(App::new(hub.clone(), config, relays, shared, prepared, hyper)?);
-    let pusher = app.push.as_ref().map(|push| push.start()).transpose()?.flatten();
+    let mut outgoing = Outgoing::prepare()?;
+    let webhooks = Webhooks::start(&hub, &config, &mut outgoing)?;
+    let tasks = outgoing.handle();
+    let prepared = push::prepare(&hub, config.push.as_ref(), &config.data_dir, tasks)?;
+    let app = App::new(hub.clone(), config, relays, shared, prepared, webhooks.as_ref(), hyper)?;
+    let app = Arc::new(app);
+    let outgoing = outgoing.start()?;
     let threads = start_threads(&app, &listener)?;
     let bound = TcpListener::from(listener.try_clone()?).local_addr()?;
     drop(listener);
@@ -130,8 +139,10 @@ pub(crate) fn run_until(
     if let Some(worker) = worker {
         worker.stop();
     }
-    if let Some(pusher) = pusher {
-        pusher.stop();
+    // After whatever may still have something to tell.
+    outgoing.stop();
+    if let Some(push) = &app.push {
+        push.note_positions();
     }
     for thread in threads {
         // A thread that panicked has said so.
@@ -149,7 +160,8 @@ fn start_relays(hub: &Arc<Hub>, config: &Config) -> Result<Started, RunError> {
         return Ok((None, None, None));
     }
     let work = Work::prepare()?;
-    let start = |llm| Relays::start(hub.clone(), &config.data_dir, llm, &work);
+    let announce = webhooks::announce(config);
+    let start = |llm| Relays::start(hub.clone(), &config.data_dir, llm, &work, announce);
     let relays = Some(llm).filter(|llm| !llm.is_empty()).map(start).transpose()?;
     let start = |shared| SharedRelays::start(hub, shared, &work);
     let streams = Some(shared).filter(|shared| !shared.is_empty()).map(start).transpose()?;
@@ -161,6 +173,7 @@ pub(crate) fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
     let mut rules = tidings_relay::policies(&config.llm_relays, config.durability);
     rules.extend(shared::policies(&config.shared_relays, config.durability));
     rules.extend(push::policies(config.durability));
+    rules.extend(webhooks::policies(&config.webhooks, config.durability));
     rules.extend_from_slice(&config.policies);
     let options = Options {
         rules: PolicyRules { rules, default },

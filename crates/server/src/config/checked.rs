@@ -15,6 +15,7 @@ use super::layers::Layers;
 use super::push::{self, PushConfig};
 use super::raw::{Raw, Retain as RawRetain, Topics};
 use super::relay;
+use super::webhook::{self, HookConfig, WebhookConfig};
 
 /// How the server was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +120,12 @@ pub struct Config {
     pub shared_relays: Vec<SharedConfig>,
     /// Web Push, if it is on.
     pub push: Option<PushConfig>,
+    /// How long a topic stays occupied after its last subscriber has gone.
+    pub vacancy_grace: Duration,
+    /// Who is told what happens.
+    pub webhooks: Vec<WebhookConfig>,
+    /// Who decides who may subscribe and publish, besides.
+    pub hook: Option<HookConfig>,
 }
 
 /// What to add when `tidings serve` is started without a word about who may do what.
@@ -151,6 +158,8 @@ pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
         .collect();
     let relays = relay::check(raw.relay, mode, layers);
     let push = push::check(raw.push, mode, layers);
+    let webhooks = webhook::check(raw.webhook, layers);
+    let hook = webhook::check_hook(raw.hook, layers);
     let doors = raw.anonymous.unwrap_or_default();
     Config {
         mode,
@@ -183,6 +192,9 @@ pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
         llm_relays: relays.llm,
         shared_relays: relays.shared,
         push,
+        vacancy_grace: raw.server.vacancy_grace.0,
+        webhooks,
+        hook,
     }
 }
 

@@ -18,6 +18,7 @@ mod relay;
 mod schema;
 mod source;
 mod units;
+mod webhook;
 
 #[cfg(test)]
 mod relay_tests;
@@ -38,6 +39,7 @@ pub use tidings_hub::policy::{
     Durability, EndBy, PolicyRule, Retain, TopicPolicy, TopicTtl, TtlMode,
 };
 pub use units::{UnitError, format_duration, format_size, parse_duration, parse_size};
+pub use webhook::{Asks, Happening, HookConfig, OnError, WebhookConfig};
 
 use layers::Layers;
 use raw::Raw;

@@ -60,13 +60,22 @@ macro_rules! section {
         impl $name {
             /// The fields in the order they are written and shown.
             pub(super) const FIELDS: &'static [Field] = &[ $( Field {
-                name: stringify!($field),
+                name: plain(stringify!($field)),
                 doc: &[$($doc),+],
                 kind: $kind,
                 default: $preset,
             } ),+ ];
         }
     };
+}
+
+/// A field's name as it is written, which may be a word of Rust (`r#for`).
+const fn plain(name: &'static str) -> &'static str {
+    let [b'r', b'#', rest @ ..] = name.as_bytes() else { return name };
+    match std::str::from_utf8(rest) {
+        Ok(name) => name,
+        Err(_) => name,
+    }
 }
 
 /// How safe an event is before its publisher is told that it is kept.
@@ -95,6 +104,12 @@ section! {
         /// Upstreams whose streams become topics: LLM APIs, and programs that speak SSE. Only in
         /// the file and as flags (`--llm`, `--relay`), not in the environment.
         relay: Vec<Relay> = Kind::Sections(Relay::FIELDS), Preset::Nothing;
+        /// Who is told what happens here, by signed requests (docs/webhooks.md). Only in the file,
+        /// not in the environment.
+        webhook: Vec<Webhook> = Kind::Sections(Webhook::FIELDS), Preset::Nothing;
+        /// The application that is asked before somebody subscribes or publishes
+        /// (docs/webhooks.md).
+        hook: Hook = Kind::Section(Hook::FIELDS), Preset::None;
     }
 }
 
@@ -119,6 +134,10 @@ section! {
         /// Origins of web pages that may use the server (CORS): `https://app.example`, or `*` for
         /// any. In `tidings dev` it is `*` unless given.
         cors_origins: Vec<String> = Kind::Texts, Preset::Nothing;
+        /// How long a topic stays occupied after its last subscriber has gone, and a subject online
+        /// after its last subscription: a page that is loaded again is no change (webhooks).
+        vacancy_grace: Length = Kind::Length(Duration::from_millis(100), secs(3_600)),
+            Preset::Length(secs(5));
     }
 }
 
@@ -307,6 +326,63 @@ section! {
         replay: Option<u64> = Kind::Count(0, limits::START_LAST_EVENTS_MAX), Preset::None;
         /// Events of a shared stream that are kept (shared; 1000).
         retain: Option<u64> = Kind::Count(1, u64::MAX >> 1), Preset::None;
+    }
+}
+
+section! {
+    /// Somebody who is told what happens here.
+    Webhook {
+        /// Names it in metrics and messages, and its queue in the log: letters, digits, `-`, `_`.
+        name: Option<String> = Kind::Text, Preset::None;
+        /// Where it is told, by `POST`: `https://app.example/hooks`.
+        url: Option<String> = Kind::Text, Preset::None;
+        /// A file with the secret that requests are signed with, `whsec_` and base64. Several, the
+        /// newest first, while they are being changed.
+        secret_file: Option<String> = Kind::Text, Preset::None;
+        /// The environment variable with the secret, instead of a file.
+        secret_env: Option<String> = Kind::Text, Preset::None;
+        /// What it is told.
+        events: Option<Vec<super::webhook::Happening>> = Kind::Choices(super::webhook::HAPPENINGS),
+            Preset::None;
+        /// The topics of which it is told `topic.occupied` and `topic.vacated`, as patterns; all
+        /// if not given.
+        topics: Option<Vec<String>> = Kind::Texts, Preset::None;
+        /// Whether its host name may resolve to a private address. An address that is written as
+        /// one, and localhost, always may.
+        allow_private: Option<bool> = Kind::Flag, Preset::None;
+        /// How long its answer may take (15s).
+        timeout: Option<Length> = Kind::Length(Duration::from_millis(100), secs(120)), Preset::None;
+        /// How long after it happened something is told again and again before it is given up (1d).
+        retry_for: Option<Length> = Kind::Length(secs(1), secs(7 * 86_400)), Preset::None;
+        /// Requests to it at a time (8).
+        concurrency: Option<u64> = Kind::Count(1, 256), Preset::None;
+    }
+}
+
+section! {
+    /// The application that is asked before somebody subscribes or publishes.
+    Hook {
+        /// Where it is asked, by `POST`: `http://127.0.0.1:3000/allow`.
+        url: Option<String> = Kind::Text, Preset::None;
+        /// A file with the secret that questions are signed with, as that of a webhook.
+        secret_file: Option<String> = Kind::Text, Preset::None;
+        /// The environment variable with the secret, instead of a file.
+        secret_env: Option<String> = Kind::Text, Preset::None;
+        /// Whether its host name may resolve to a private address. An address that is written as
+        /// one, and localhost, always may.
+        allow_private: Option<bool> = Kind::Flag, Preset::None;
+        /// How long an answer may take (2s).
+        timeout: Option<Length> = Kind::Length(Duration::from_millis(10), secs(60)), Preset::None;
+        /// How long an answer counts that does not say itself how long, `ttl` (60s). 0s: every
+        /// request is asked about.
+        cache: Option<Length> = Kind::Length(secs(0), secs(3_600)), Preset::None;
+        /// What happens when there is no answer (deny).
+        on_error: Option<super::webhook::OnError> = Kind::Choice(&["deny", "allow"]), Preset::None;
+        /// What it is asked about (both).
+        r#for: Option<Vec<super::webhook::Asks>> = Kind::Choices(&["subscribe", "publish"]),
+            Preset::None;
+        /// The topics that it is asked about, as patterns; all if not given.
+        topics: Option<Vec<String>> = Kind::Texts, Preset::None;
     }
 }
 

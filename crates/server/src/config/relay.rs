@@ -155,7 +155,7 @@ impl Problems<'_> {
     }
 }
 
-fn uri(text: &str) -> Result<Uri, String> {
+pub(super) fn uri(text: &str) -> Result<Uri, String> {
     let uri: Uri = text.parse().map_err(|error| format!("`{text}`: {error}"))?;
     let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
     let plain = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));

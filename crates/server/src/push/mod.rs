@@ -21,15 +21,14 @@ mod table;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tidings_hub::{Hub, PublishError, StoreError};
 use tidings_push::{KeyError, VapidKey};
 use tidings_relay::fetch::Client;
-use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 use crate::config::PushConfig;
 use crate::follower::{Board, LogReader};
@@ -59,9 +58,6 @@ pub enum StartError {
     /// The subscriptions cannot be read.
     #[error("subscriptions of Web Push: {0}")]
     Log(#[from] StoreError),
-    /// The system refuses a thread or descriptors.
-    #[error("Web Push: {0}")]
-    System(#[from] std::io::Error),
 }
 
 /// What there is before the server is put together: a key, and what earlier processes left.
@@ -69,7 +65,7 @@ pub(crate) struct Prepared {
     config: PushConfig,
     key: VapidKey,
     entries: Vec<Entry>,
-    runtime: Runtime,
+    tasks: Handle,
 }
 
 /// Web Push of one server.
@@ -86,29 +82,23 @@ pub(crate) struct Push {
     words: Mutex<HashMap<String, (String, u64)>>,
     table: Mutex<Table>,
     tasks: Handle,
-    runtime: Mutex<Option<Runtime>>,
     metrics: Metrics,
 }
 
-/// The thread that all messages are sent from.
-pub(crate) struct Worker {
-    push: Arc<Push>,
-    stop: oneshot::Sender<()>,
-    thread: JoinHandle<()>,
-}
-
-/// Reads or makes the key, and reads the subscriptions; nothing if Web Push is off.
+/// Reads or makes the key, and reads the subscriptions; nothing if Web Push is off. `tasks` is
+/// where messages are sent from.
 pub(crate) fn prepare(
     hub: &Hub,
     config: Option<&PushConfig>,
     folder: &Path,
+    tasks: &Handle,
 ) -> Result<Option<Prepared>, StartError> {
     let Some(config) = config else { return Ok(None) };
     Ok(Some(Prepared {
         config: config.clone(),
         key: VapidKey::open(&folder.join(KEY_FILE))?,
         entries: entry::read(hub)?,
-        runtime: Builder::new_current_thread().enable_all().build()?,
+        tasks: tasks.clone(),
     }))
 }
 
@@ -131,11 +121,11 @@ impl Prepared {
             client: OnceLock::new(),
             words: Mutex::default(),
             table: Mutex::default(),
-            tasks: self.runtime.handle().clone(),
-            runtime: Mutex::new(Some(self.runtime)),
+            tasks: self.tasks,
             metrics: Metrics::default(),
         });
         push.take_up(self.entries);
+        push.tasks.spawn(note_again_and_again(push.clone()));
         push
     }
 }
@@ -151,29 +141,9 @@ impl Push {
         self.metrics.register(registry);
     }
 
-    /// Starts the thread; none if it was started before.
-    pub(crate) fn start(self: &Arc<Self>) -> std::io::Result<Option<Worker>> {
-        let Some(runtime) = self.runtime.lock().take() else { return Ok(None) };
-        let (stop, stopped) = oneshot::channel::<()>();
-        let push = self.clone();
-        let thread = std::thread::Builder::new().name("tidings-push".into());
-        let thread = thread.spawn(move || {
-            runtime.spawn(async move {
-                loop {
-                    tokio::time::sleep(NOTE_EVERY).await;
-                    push.note_positions();
-                }
-            });
-            // What is being sent is dropped with the runtime, and sent again after the next start.
-            let _ = runtime.block_on(stopped);
-            runtime.shutdown_background();
-        })?;
-        Ok(Some(Worker { push: self.clone(), stop, thread }))
-    }
-
     /// Notes the positions that were reached since the last time. What cannot be noted is kept for
     /// the next time.
-    fn note_positions(&self) {
+    pub(crate) fn note_positions(&self) {
         let reached = self.table.lock().take_reached();
         if reached.is_empty() {
             return;
@@ -185,13 +155,10 @@ impl Push {
     }
 }
 
-impl Worker {
-    /// Ends the thread and notes how far everybody has come.
-    pub(crate) fn stop(self) {
-        drop(self.stop);
-        // A thread that panicked has said so.
-        let _ = self.thread.join();
-        self.push.note_positions();
+async fn note_again_and_again(push: Arc<Push>) {
+    loop {
+        tokio::time::sleep(NOTE_EVERY).await;
+        push.note_positions();
     }
 }
 

@@ -25,6 +25,7 @@ use crate::error::ApiError;
 use crate::http::history::notice;
 use crate::http::subscribe::Subscribe;
 use crate::reply::Reply;
+use crate::webhooks::occupancy::Attending;
 
 /// Readiness taken from epoll at a time.
 const READY_PER_TURN: usize = 128;
@@ -147,6 +148,7 @@ impl Backfill {
                 let changed = self.find(id).and_then(|key| {
                     let laggard = self.laggards.get_mut(key)?;
                     let next = change(&laggard.subscriber.selection)?;
+                    Attending::changed(&mut laggard.subscriber.attending, &next);
                     laggard.subscriber.selection = next.clone();
                     laggard.backlog = Backlog::new(next.clone());
                     Some(Changed { selection: next, after: laggard.subscriber.after })

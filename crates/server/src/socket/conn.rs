@@ -14,6 +14,7 @@ use tidings_relay::merged::Merge;
 
 use crate::app::App;
 use crate::http::subscribe::Subscribe;
+use crate::webhooks::occupancy::Attending;
 
 /// A connection that makes requests. While it makes none it holds no buffer.
 pub(super) struct Requester {
@@ -36,6 +37,8 @@ pub(crate) struct Subscriber {
     /// Counts it among the readers of a relayed stream. Dropped before its socket: a client that
     /// saw the end, and asks again, is no reader any more.
     _lease: Option<Lease>,
+    /// Counts it among the subscribers of its topics.
+    pub(crate) attending: Option<Box<Attending>>,
     pub(crate) fd: OwnedFd,
     pub(crate) peer: SocketAddr,
     /// Names the connection for as long as the process lives.
@@ -94,6 +97,7 @@ impl Subscriber {
             last_write_ms: now_ms,
             events: 0,
             merge: asked.opening.as_ref().and_then(|opening| opening.merge),
+            attending: app.attend(&asked.selection),
             _lease: asked.opening.as_ref().and_then(|opening| opening.lease.clone()),
         }
     }

@@ -15,6 +15,7 @@ use super::slots::Key;
 use crate::error::ApiError;
 use crate::http::subscribe::Subscribe;
 use crate::reply::Reply;
+use crate::webhooks::occupancy::Attending;
 
 impl Shard {
     /// Makes a requester a subscriber.
@@ -257,6 +258,7 @@ impl Shard {
         }
         let mut subscriber = self.unseat(key)?;
         let _ = epoll::delete(&self.poll, &subscriber.fd);
+        Attending::changed(&mut subscriber.attending, &next);
         subscriber.selection = next.clone();
         let after = subscriber.after;
         self.app.backfills[self.number].send(Mail::Subscriber(Box::new(subscriber)));

@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::follower::Follower;
 use crate::http::subscribe::Subscribe;
 use crate::socket::mail::{Changed, Listed};
+use crate::webhooks::occupancy::Attending;
 
 /// A subscription.
 pub(super) struct Subscription {
@@ -29,6 +30,8 @@ pub(super) struct Subscription {
     pub(super) follower: Follower,
     pub(super) number: u64,
     listed: Arc<Mutex<Listed>>,
+    /// Counts it among the subscribers of its topics.
+    attending: Option<Box<Attending>>,
 }
 
 impl Subscription {
@@ -53,9 +56,10 @@ impl Subscription {
             catching_up: true,
             events: 0,
         };
+        let attending = app.attend(&listed.selection);
         let (app, before) = (app.clone(), message::before_events(&name));
         let listed = Arc::new(Mutex::new(listed));
-        Self { app, name, reference, before, follower, number, listed }
+        Self { app, name, reference, before, follower, number, listed, attending }
     }
 
     /// Has it listed: it has begun.
@@ -90,6 +94,7 @@ impl Subscription {
     /// Changes what it follows.
     pub(super) fn change(&mut self, next: Arc<Selection>) -> Changed {
         let after = self.follower.change(next.clone());
+        Attending::changed(&mut self.attending, &next);
         self.listed.lock().selection = next.clone();
         self.note(0);
         Changed { selection: next, after }
