@@ -57,6 +57,7 @@ export default defineConfig({
         'topics',
         'events',
         'publish',
+        'push',
         'connections',
         'schedules',
         'answers',

@@ -14,7 +14,8 @@ import type { Tape } from '../../../src/lib/tape';
 
 const UPDATES = 'demo/document/updates';
 const NOTICES = 'demo/document/notices';
-const REMINDERS = 'demo/document/reminders';
+/** The topic of reminders. */
+export const REMINDERS = 'demo/document/reminders';
 
 /** How long after the last keystroke others are told, in milliseconds. */
 const NOTICE_AFTER_MS = 1_200;
