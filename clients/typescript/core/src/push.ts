@@ -48,7 +48,15 @@ export interface PushOptions extends PushRequestOptions {
   ttl?: string;
   /** How soon a device that saves power should get it (RFC 8030, section 5.3). */
   urgency?: 'very-low' | 'low' | 'normal' | 'high';
+  /**
+   * How long the browser may take to find its push service, in milliseconds: 20,000. Some never
+   * say that they have none.
+   */
+  serviceTimeout?: number;
 }
+
+/** `serviceTimeout` unless given. */
+const SERVICE_TIMEOUT = 20_000;
 
 /** A subscription. */
 export interface PushSubscribed {
@@ -96,7 +104,7 @@ export async function subscribeToPush(
   }
   const { key } = await ask<{ key: string }>(client, 'GET', 'push/key', options);
   const registration = await registered(options.worker);
-  const subscription = await browserSubscription(registration.pushManager, key);
+  const subscription = await browserSubscription(registration.pushManager, key, options);
   const { id } = await ask<{ id: string }>(client, 'POST', 'push/subscriptions', options, {
     ...subscription.toJSON(),
     topics: names.filter((name) => !isPattern(name)),
@@ -151,19 +159,37 @@ function active(registration: ServiceWorkerRegistration): Promise<void> {
 }
 
 /** The browser's subscription for the server's key. */
-async function browserSubscription(manager: Manager, key: string): Promise<PushSubscription> {
+async function browserSubscription(
+  manager: Manager,
+  key: string,
+  { serviceTimeout = SERVICE_TIMEOUT }: PushOptions,
+): Promise<PushSubscription> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const tell = () => reject(new Error(`nothing within ${serviceTimeout} ms`));
+    timer = setTimeout(tell, serviceTimeout);
+  });
   try {
-    const bytes = fromBase64Url(key);
-    const old = await manager.getSubscription();
-    const known = old && new Uint8Array(old.options.applicationServerKey ?? new ArrayBuffer(0));
-    if (known && String(known) === String(bytes)) return old;
-    // One that belongs to another key: no server that has this one can use it.
-    await old?.unsubscribe();
-    return await manager.subscribe({ userVisibleOnly: true, applicationServerKey: bytes });
+    return await Promise.race([late, subscribed(manager, fromBase64Url(key))]);
   } catch (cause) {
-    const denied = (cause as Error).name === 'NotAllowedError' && Notification.permission === 'denied';
+    const denied =
+      (cause as Error).name === 'NotAllowedError' && Notification.permission === 'denied';
     throw failed(denied ? 'push-denied' : 'push-no-service', cause);
+  } finally {
+    clearTimeout(timer);
   }
+}
+
+async function subscribed(
+  manager: Manager,
+  applicationServerKey: Uint8Array<ArrayBuffer>,
+): Promise<PushSubscription> {
+  const old = await manager.getSubscription();
+  const known = old && new Uint8Array(old.options.applicationServerKey ?? new ArrayBuffer(0));
+  if (known && String(known) === String(applicationServerKey)) return old;
+  // One that belongs to another key: no server that has this one can use it.
+  await old?.unsubscribe();
+  return manager.subscribe({ userVisibleOnly: true, applicationServerKey });
 }
 
 function fromBase64Url(text: string): Uint8Array<ArrayBuffer> {

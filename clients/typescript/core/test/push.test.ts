@@ -3,7 +3,8 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { pushProblem, subscribeToPush, unsubscribeFromPush } from '../src/push.js';
 
-const KEY = 'BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4';
+const KEY = 'BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIA'
+  + 'iw4';
 const keyBytes = new Uint8Array(Buffer.from(KEY, 'base64url'));
 const client = { url: 'http://t.test/below' };
 const worker = { url: '/worker.js', scope: '/app' };
@@ -14,14 +15,16 @@ let log: string[];
 let held: ReturnType<typeof subscription> | null;
 /** What the visitor answers, and what the push service does. */
 let answer: NotificationPermission;
-let refusal: Error | undefined;
+let refusal: Error | 'silence' | undefined;
 /** What the server answers. */
 let replies: Record<string, [number, unknown]>;
 
 function subscription(key: Uint8Array) {
   return {
     options: { applicationServerKey: key.buffer },
-    toJSON: () => ({ endpoint: 'https://p.test/1', expirationTime: null, keys: { p256dh: 'p', auth: 'a' } }),
+    toJSON: () => ({
+      endpoint: 'https://p.test/1', expirationTime: null, keys: { p256dh: 'p', auth: 'a' },
+    }),
     unsubscribe: async () => {
       log.push('browser: unsubscribe');
       held = null;
@@ -37,6 +40,7 @@ const registration = {
     subscribe: async (options: { userVisibleOnly: boolean; applicationServerKey: Uint8Array }) => {
       log.push(`browser: subscribe ${options.userVisibleOnly}`);
       expect(options.applicationServerKey).toEqual(keyBytes);
+      if (refusal === 'silence') return new Promise(() => {});
       if (refusal) throw refusal;
       held = subscription(options.applicationServerKey);
       return held;
@@ -47,7 +51,7 @@ const registration = {
 const send = async (url: unknown, init: RequestInit = {}) => {
   const path = String(url).replace('http://t.test/below', '');
   const auth = new Headers(init.headers).get('authorization');
-  log.push(`${init.method} ${path}${auth ? ` ${auth}` : ''}${init.body ? ` ${String(init.body)}` : ''}`);
+  log.push([`${init.method} ${path}`, auth, init.body].filter(Boolean).join(' '));
   const [status, body] = replies[`${init.method} ${path}`] ?? [404, { code: 'not-found' }];
   return new Response(status === 204 ? null : JSON.stringify(body), { status });
 };
@@ -82,7 +86,8 @@ beforeEach(() => {
 });
 afterEach(() => vi.unstubAllGlobals());
 
-const code = (promise: Promise<unknown>) => promise.then(() => 'none', ({ code }) => code as string);
+const code = (promise: Promise<unknown>) =>
+  promise.then(() => 'none', ({ code }) => code as string);
 
 it('asks the visitor first, then the browser, then the server', async () => {
   const subscribed = await subscribeToPush(client, ['a', 'b/*'], {
@@ -126,14 +131,19 @@ it('says why there is none', async () => {
   log = [];
   expect(await go()).toBe('push-denied');
   expect(log).toEqual([]);
-  vi.stubGlobal('Notification', { ...Notification, permission: 'granted', requestPermission: async () => 'granted' });
+  const granted = { permission: 'granted', requestPermission: async () => 'granted' };
+  vi.stubGlobal('Notification', granted);
   for (const name of ['AbortError', 'NotAllowedError', 'NotSupportedError']) {
     refusal = Object.assign(new Error('no'), { name });
     expect(await go()).toBe('push-no-service');
   }
+  refusal = 'silence';
+  const hasty = { worker, serviceTimeout: 5 };
+  expect(await code(subscribeToPush(client, 'a', hasty))).toBe('push-no-service');
   replies['GET /push/key'] = [501, { code: 'not-implemented' }];
   expect(await go()).toBe('push-off');
-  replies = { ...replies, 'GET /push/key': [200, { key: KEY }], 'POST /push/subscriptions': [429, { code: 'rate-limited', retryable: true }] };
+  replies['GET /push/key'] = [200, { key: KEY }];
+  replies['POST /push/subscriptions'] = [429, { code: 'rate-limited', retryable: true }];
   refusal = undefined;
   expect(await go()).toBe('rate-limited');
   vi.stubGlobal('fetch', async () => Promise.reject(new TypeError('gone')));

@@ -20,6 +20,9 @@ const KEPT = 'tidings-document-push';
 /** How long a page that does not have an event yet waits for it, in milliseconds. */
 const SOON_MS = 1_000;
 
+/** How long the browser may look for its push service, in milliseconds: somebody waits. */
+const SERVICE_MS = 8_000;
+
 /** Whether reminders reach a closed tab. */
 export type ClosedState =
   | { is: 'off' | 'asking' | 'on' }
@@ -64,7 +67,8 @@ export class Closed {
     try {
       if (on) {
         const worker = { url: `${WORKER}?language=${language}`, scope: SCOPE };
-        const options = { worker, fetch, ttl: '1h', urgency: 'high' } as const;
+        const serviceTimeout = SERVICE_MS;
+        const options = { worker, fetch, serviceTimeout, ttl: '1h', urgency: 'high' } as const;
         const { id } = await subscribeToPush(this.#client, topics, options);
         localStorage.setItem(KEPT, id);
       } else {
