@@ -59,6 +59,9 @@ function Loaded({ session }: { session: Session<{ desk: Desk; closed: Closed }> 
     () => (company ? inOneTab('document', () => colleague(say.name)) : undefined),
     [company, say.name],
   );
+  useEffect(() => {
+    if (shown) void desk.recall(shown).catch(() => undefined);
+  }, [desk, shown]);
   const missed = notices.filter((notice) => notice.away);
   const reminded = missed.some((notice) => notice.kind === 'reminder');
   useEffect(() => {
