@@ -83,6 +83,21 @@ fn an_event_reaches_a_browser() {
 }
 
 #[test]
+fn the_key_is_the_owners_alone_and_is_not_made_where_push_is_off() {
+    use std::os::unix::fs::PermissionsExt as _;
+    for on in [true, false] {
+        let mut path = std::path::PathBuf::new();
+        let server = Server::with(|config| {
+            path = config.data_dir.join("push.key");
+            config.push = config.push.take().filter(|_| on);
+        });
+        let mode = std::fs::metadata(&path).map(|data| data.permissions().mode() & 0o777).ok();
+        assert_eq!(mode, on.then_some(0o600));
+        assert_eq!(server.get("/push/key").status, if on { 200 } else { 501 });
+    }
+}
+
+#[test]
 fn only_what_is_wanted_is_sent_and_only_from_then_on() {
     let service = PushService::start().unwrap();
     let server = server(&service);
