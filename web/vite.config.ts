@@ -58,6 +58,7 @@ export default defineConfig({
         'topics',
         'events',
         'publish',
+        'push',
         'connections',
         'schedules',
         'answers',

@@ -215,13 +215,13 @@ story(
   'document: a second reader sees it, a reminder waits',
   '/demo/document',
   async (page, context) => {
-    await page.getByRole('switch').click();
+    await page.getByRole('switch', { name: /colleague/ }).click();
     const text = page.getByRole('textbox', { name: 'The shared text' });
     await text.fill('# Tides\n');
     await text.press('End');
     const second = await context.newPage();
     await second.goto('/demo/document');
-    await second.getByRole('switch').click();
+    await second.getByRole('switch', { name: /colleague/ }).click();
     const other = second.getByRole('textbox', { name: 'The shared text' });
     await second.waitForFunction(() =>
       document.querySelector('textarea')?.value.includes('# Tides'),

@@ -20,6 +20,8 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Beside it stands [`push`], a push service with the browsers behind it.
 
 mod demo;
 mod dialect;
@@ -29,6 +31,7 @@ mod framing;
 mod http;
 mod id;
 mod player;
+pub mod push;
 mod script;
 mod seen;
 mod serve;

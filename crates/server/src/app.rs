@@ -22,6 +22,7 @@ use crate::hook::Hook;
 use crate::http::long_polls::LongPolls;
 use crate::http::subscribe::Subscribe;
 use crate::metrics::Metrics;
+use crate::push::{Prepared, Push};
 use crate::socket::mail::Mailbox;
 use crate::webhooks::Webhooks;
 use crate::webhooks::occupancy::{Attending, Occupancy};
@@ -40,6 +41,8 @@ pub(crate) struct App {
     pub(crate) relays: Option<Arc<Relays>>,
     /// The streams that many share, if there are any.
     pub(crate) shared: Option<Arc<SharedRelays>>,
+    /// Web Push, if it is on.
+    pub(crate) push: Option<Arc<Push>>,
     /// Who is here, if somebody wants to be told.
     pub(crate) occupancy: Option<Arc<Occupancy>>,
     /// Who decides who may subscribe and publish, besides.
@@ -85,24 +88,28 @@ impl App {
         verifier: Verifier,
         relays: Option<Arc<Relays>>,
         shared: Option<Arc<SharedRelays>>,
+        push: Option<Prepared>,
         hyper: mpsc::Sender<Handed>,
     ) -> std::io::Result<Self> {
         let letterboxes = || -> std::io::Result<Vec<Arc<Mailbox>>> {
             (0..config.io_threads).map(|_| Mailbox::new(hub.visible())).collect()
         };
+        let (board, log_reader) = (Arc::new(Board::new(hub.clone())), Arc::default());
+        let push = push.map(|push| push.join(&hub, &board, &log_reader));
         Ok(Self {
             access: Access::new(&config, verifier),
             shards: letterboxes()?,
             backfills: letterboxes()?,
-            board: Arc::new(Board::new(hub.clone())),
-            log_reader: Arc::default(),
+            board,
+            log_reader,
             websockets: WebSockets::default(),
             long_polls: LongPolls::default(),
-            metrics: Metrics::new(relays.as_deref(), shared.as_deref()),
+            metrics: Metrics::new(relays.as_deref(), shared.as_deref(), push.as_deref()),
             occupancy: None,
             hook: None,
             relays,
             shared,
+            push,
             dashboard: Dashboard::new(hub.now_ms()),
             names: ConnectionNames::new()
                 .map_err(|_| std::io::Error::other("the system has no randomness"))?,

@@ -8,6 +8,8 @@ use tidings_frame::{ErrorCode, Position, Problem};
 use tidings_hub::{Hub, PublishError, StoreError, SubscribeError, TopicError};
 use tidings_relay::AskError;
 
+use crate::push;
+
 /// An error as the client will see it.
 #[derive(Debug)]
 pub(crate) struct ApiError {
@@ -114,6 +116,20 @@ impl From<SubscribeError> for ApiError {
             SubscribeError::Pattern(_) => ErrorCode::InvalidPattern,
             SubscribeError::Nothing => ErrorCode::InvalidRequest,
             SubscribeError::TooMany { .. } => ErrorCode::TooManyTopics,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<push::SubscribeError> for ApiError {
+    fn from(error: push::SubscribeError) -> Self {
+        use push::SubscribeError as E;
+        let code = match error {
+            E::Store(error) => return error.into(),
+            E::Endpoint(tidings_push::EndpointError::NotAService(_)) => ErrorCode::Forbidden,
+            E::Endpoint(_) | E::Receiver(_) => ErrorCode::InvalidParameter,
+            E::Topics => ErrorCode::TooManyTopics,
+            E::Full(_) | E::TopicFull { .. } => ErrorCode::RateLimited,
         };
         Self::new(code, error.to_string())
     }

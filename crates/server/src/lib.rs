@@ -28,6 +28,7 @@ mod hook;
 mod http;
 mod metrics;
 mod outgoing;
+mod push;
 mod reply;
 mod run;
 mod socket;

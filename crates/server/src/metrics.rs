@@ -15,6 +15,7 @@ use tidings_relay::{Relays, SharedRelays};
 
 use crate::app::App;
 use crate::dashboard::delays::Delays;
+use crate::push::Push;
 use crate::{hook, webhooks};
 
 /// What a shard has done since it last told.
@@ -95,7 +96,11 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn new(relays: Option<&Relays>, shared: Option<&SharedRelays>) -> Self {
+    pub(crate) fn new(
+        relays: Option<&Relays>,
+        shared: Option<&SharedRelays>,
+        push: Option<&Push>,
+    ) -> Self {
         let mut registry = Registry::with_prefix("tidings");
         let metrics = Self::zero();
         for (name, help, counter) in [
@@ -151,6 +156,7 @@ impl Metrics {
         registry.register_with_unit("delivery", help, Unit::Seconds, metrics.delivery.clone());
         relays.iter().for_each(|relays| relays.metrics.register(&mut registry));
         shared.iter().for_each(|shared| shared.register(&mut registry));
+        push.iter().for_each(|push| push.register(&mut registry));
         Self { registry, ..metrics }
     }
 

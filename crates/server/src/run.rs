@@ -27,6 +27,7 @@ use crate::config::Config;
 use crate::hook::Hook;
 use crate::http::general;
 use crate::outgoing::Outgoing;
+use crate::push;
 use crate::socket::backfill::Backfill;
 use crate::socket::shard::Shard;
 use crate::webhooks::{self, Webhooks};
@@ -75,6 +76,9 @@ pub enum RunError {
     /// The application cannot be asked.
     #[error("the hook: {0}")]
     Hook(TlsError),
+    /// Web Push cannot start.
+    #[error(transparent)]
+    Push(#[from] push::StartError),
     /// Webhooks cannot start.
     #[error(transparent)]
     Webhooks(#[from] webhooks::StartError),
@@ -116,7 +120,9 @@ pub(crate) fn run_until(
     let webhooks = Webhooks::start(&hub, &config, &mut outgoing)?;
     let hook =
         Hook::start(config.hook.as_ref(), &outgoing, hub.now_ms()).map_err(RunError::Hook)?;
-    let mut app = App::new(hub.clone(), config, verifier, relays, shared, hyper)?;
+    let tasks = outgoing.handle();
+    let prepared = push::prepare(&hub, config.push.as_ref(), &config.data_dir, tasks)?;
+    let mut app = App::new(hub.clone(), config, verifier, relays, shared, prepared, hyper)?;
     app.tells_and_asks(webhooks, hook);
     let app = Arc::new(app);
     revocations::load(&hub, &app.access)?;
@@ -151,6 +157,9 @@ pub(crate) fn run_until(
     }
     // After whatever may still have something to tell.
     outgoing.stop();
+    if let Some(push) = &app.push {
+        push.note_positions();
+    }
     for thread in threads {
         // A thread that panicked has said so.
         let _ = thread.join();
@@ -180,6 +189,7 @@ pub(crate) fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
     let mut rules = crate::dashboard::policies();
     rules.extend(tidings_relay::policies(&config.llm_relays, config.durability));
     rules.extend(shared::policies(&config.shared_relays, config.durability));
+    rules.extend(push::policies(config.durability));
     rules.extend(webhooks::policies(&config.webhooks, config.durability));
     rules.push(revocations::policy());
     rules.extend_from_slice(&config.policies);

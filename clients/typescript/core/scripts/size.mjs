@@ -37,7 +37,7 @@ const bundle = async (options) => {
   return outputFiles;
 };
 
-const entries = ['index', 'parser', 'eventsource', 'shared', 'presence', 'testing'];
+const entries = ['index', 'parser', 'eventsource', 'shared', 'presence', 'push', 'testing'];
 let tooLarge = false;
 for (const name of entries.filter((name) => existsSync(at(name)))) {
   const [file] = await bundle({ entryPoints: [at(name)], plugins: [later] });

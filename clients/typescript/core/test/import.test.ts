@@ -8,7 +8,7 @@ it('has no effect', async () => {
   const before = Object.keys(globalThis);
   await Promise.all([
     import('../src/index.js'), import('../src/parser.js'), import('../src/eventsource.js'),
-    import('../src/presence.js'), import('../src/testing.js'),
+    import('../src/presence.js'), import('../src/push.js'), import('../src/testing.js'),
   ]);
   expect(Object.keys(globalThis)).toEqual(before);
 });

@@ -17,6 +17,7 @@ mod pages;
 mod prices;
 mod program;
 mod publish;
+mod push;
 mod raw;
 mod react;
 mod scale;

@@ -15,6 +15,7 @@ use tidings_relay::config::{LlmConfig, SharedConfig};
 
 use super::access::{self, IssuerConfig};
 use super::layers::Layers;
+use super::push::{self, PushConfig};
 use super::raw::{Raw, Retain as RawRetain, Topics};
 use super::relay;
 use super::settings::Setting;
@@ -127,6 +128,8 @@ pub struct Config {
     pub shared_relays: Vec<SharedConfig>,
     /// All of it once more, as it was written and where.
     pub settings: Arc<[Setting]>,
+    /// Web Push, if it is on.
+    pub push: Option<PushConfig>,
     /// How long a topic stays occupied after its last subscriber has gone.
     pub vacancy_grace: Duration,
     /// Who is told what happens.
@@ -165,6 +168,7 @@ pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
         .filter_map(|(index, topics)| policy(topics, index, raw.server.durability, layers))
         .collect();
     let relays = relay::check(raw.relay, mode, layers);
+    let push = push::check(raw.push, mode, layers);
     let webhooks = webhook::check(raw.webhook, layers);
     let hook = webhook::check_hook(raw.hook, layers);
     let doors = raw.anonymous.unwrap_or_default();
@@ -203,6 +207,7 @@ pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
         llm_relays: relays.llm,
         shared_relays: relays.shared,
         settings: Arc::default(),
+        push,
         vacancy_grace: raw.server.vacancy_grace.0,
         webhooks,
         hook,

@@ -12,6 +12,7 @@
 mod access;
 mod checked;
 mod layers;
+mod push;
 mod raw;
 mod reference;
 mod relay;
@@ -33,6 +34,7 @@ use serde_json::Value;
 pub use access::{IssuerConfig, KeySource};
 pub use checked::{Config, Drain, Limits, LogConfig, Mode};
 pub use layers::ENVIRONMENT_PREFIX;
+pub use push::PushConfig;
 pub(crate) use relay::on_disconnect;
 pub use relay::{LLM_FLAG, SHARED_FLAG};
 pub use settings::Setting;
@@ -124,6 +126,7 @@ pub fn load(
     if mode == Mode::Dev {
         let everything = serde_json::json!(["subscribe", "publish", "admin"]);
         layers.set("anonymous".to_owned(), everything, Source::Dev);
+        layers.set("push.enabled".to_owned(), serde_json::json!(true), Source::Dev);
         layers.set("server.cors_origins".to_owned(), serde_json::json!(["*"]), Source::Dev);
     }
     if let Some(file) = file {

@@ -98,6 +98,8 @@ section! {
         limits: Limits = Kind::Section(Limits::FIELDS), Preset::None;
         /// How events are kept on disk.
         log: Log = Kind::Section(Log::FIELDS), Preset::None;
+        /// Web Push: events for browsers that have no page open.
+        push: Push = Kind::Section(Push::FIELDS), Preset::None;
         /// How connections are closed when the server stops.
         drain: Drain = Kind::Section(Drain::FIELDS), Preset::None;
         /// The policies of topics by pattern; the first rule whose pattern matches a topic is the
@@ -242,6 +244,28 @@ section! {
         jitter: Length = Kind::Length(secs(0), secs(600)), Preset::Length(secs(5));
         /// The time after which the server stops whatever is still open.
         grace: Length = Kind::Length(secs(0), secs(3_600)), Preset::Length(secs(30));
+    }
+}
+
+section! {
+    /// Web Push: events for browsers that have no page open (docs/push.md).
+    Push {
+        /// Whether browsers may subscribe. In `tidings dev` it is true unless given.
+        enabled: Option<bool> = Kind::Flag, Preset::None;
+        /// Who operates this server, for push services that have something to say about it:
+        /// `mailto:operator@example.com`, or an https URL. `tidings serve` wants it.
+        contact: Option<String> = Kind::Text, Preset::None;
+        /// The push services that may be asked: hosts, `*.host`, or whole origins. If not given,
+        /// those of the known browsers.
+        services: Option<Vec<String>> = Kind::Texts, Preset::None;
+        /// How long a message is of use, unless its subscription says otherwise.
+        ttl: Length = Kind::Length(secs(1), secs(28 * 86_400)), Preset::Length(secs(86_400));
+        /// How long a push service may take to answer.
+        timeout: Length = Kind::Length(secs(1), secs(60)), Preset::Length(secs(15));
+        /// Subscriptions in all; further ones are refused.
+        subscriptions: u64 = Kind::Count(1, 1_000_000), Preset::Count(10_000);
+        /// Subscriptions of one topic or pattern; further ones are refused.
+        topic_subscriptions: u64 = Kind::Count(1, 1_000_000), Preset::Count(1_000);
     }
 }
 

@@ -16,6 +16,7 @@ mod meta;
 mod openapi;
 pub(crate) mod params;
 pub(crate) mod publish;
+mod push;
 pub(crate) mod relay;
 pub(crate) mod routes;
 pub(crate) mod subscribe;
@@ -172,6 +173,9 @@ async fn act(
         Action::Unschedule => meta::unschedule(app, &app.who(head)?, rest)?,
         Action::DescribeAnswer => relay::answers::describe(app, head, rest)?,
         Action::StopAnswer => relay::answers::stop(app, head, rest).await?,
+        Action::PushKey => push::key(app)?,
+        Action::PushSubscribe => push::subscribe(app, head, body).await?,
+        Action::PushUnsubscribe => push::unsubscribe(app, rest).await?,
         Action::Health => meta::health(),
         Action::Ready => meta::ready(app)?,
         Action::Metrics => meta::metrics(app),

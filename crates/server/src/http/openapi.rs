@@ -250,6 +250,13 @@ fn of_clients() -> Value {
         ]),
         "Revocation": revocation(),
         "Ticket": ticket(),
+        "PushKey": object(&["key"], &[("key", "string")]),
+        "PushSubscribed": object(&["id"], &[("id", "string")]),
+        "PushSubscription": object(&["endpoint", "keys"], &[
+            ("endpoint", "string"), ("expirationTime", "integer"), ("keys", "object"),
+            ("topics", "[string]"), ("patterns", "[string]"), ("ttl", "string"),
+            ("urgency", "string"),
+        ]),
         "Problem": object(&["type", "title", "status", "code", "retryable"], &[
             ("type", "string"), ("title", "string"), ("status", "integer"), ("detail", "string"),
             ("code", "string"), ("retryable", "boolean"),

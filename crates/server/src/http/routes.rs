@@ -27,6 +27,9 @@ pub(crate) enum Action {
     BeginTrace,
     EndTrace,
     ShowConfiguration,
+    PushKey,
+    PushSubscribe,
+    PushUnsubscribe,
     Health,
     Ready,
     Metrics,
@@ -215,6 +218,29 @@ pub(crate) const ROUTES: &[Route] = &[
             "/configuration",
             Action::ShowConfiguration,
             "Every setting and where it was set",
+        )
+    },
+    Route {
+        answers: &[(200, JSON, "PushKey")],
+        ..route("GET", "/push/key", Action::PushKey, "The key that browsers subscribe with")
+    },
+    Route {
+        body: Some((JSON, "PushSubscription")),
+        answers: &[(201, JSON, "PushSubscribed"), (200, JSON, "PushSubscribed")],
+        ..route(
+            "POST",
+            "/push/subscriptions",
+            Action::PushSubscribe,
+            "Have events pushed to a browser, or change which",
+        )
+    },
+    Route {
+        answers: &[(204, "", "")],
+        ..route(
+            "DELETE",
+            "/push/subscriptions/{id}",
+            Action::PushUnsubscribe,
+            "End a push subscription",
         )
     },
     Route {

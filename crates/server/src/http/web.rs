@@ -31,6 +31,7 @@ const UNBUILT: &str = include_str!("../../page/unbuilt.html");
 /// Everything from here, nothing inline. `'self'` includes WebSockets to the same host.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' data:; font-src 'self'; connect-src 'self'; manifest-src 'self'; \
+    worker-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// A year, in seconds: as long as HTTP caches keep anything.
@@ -38,6 +39,15 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
 /// Files whose names change with what is in them.
 const HASHED: &str = "assets/";
+
+/// The script of the service worker that shows what is pushed to a closed page.
+const WORKER: &str = "push-worker.js";
+
+/// The pages that it may be for; without being told, only those beside its script.
+const WORKER_PAGES: &str = "/demo/";
+
+/// What it may load.
+const WORKER_POLICY: &str = "default-src 'none'; connect-src 'self'";
 
 /// A page that is not built has this policy: no script, its own style.
 const UNBUILT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
@@ -58,7 +68,16 @@ pub(super) fn page(head: &Head<'_>, name: &str) -> Reply {
 pub(super) fn file(head: &Head<'_>, name: &str) -> Result<Reply, ApiError> {
     let file = FILES.iter().find(|file| file.name == name && !name.ends_with(".html"));
     let file = file.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "there is no such file"))?;
-    Ok(reply(head, file))
+    Ok(with_worker(file.name, reply(head, file)))
+}
+
+fn with_worker(name: &str, reply: Reply) -> Reply {
+    if name != WORKER {
+        return reply;
+    }
+    reply
+        .with("service-worker-allowed", WORKER_PAGES)
+        .with("content-security-policy", WORKER_POLICY)
 }
 
 fn reply(head: &Head<'_>, file: &File) -> Reply {
@@ -175,6 +194,15 @@ mod tests {
         assert_eq!(value(&known, "etag"), Some("W/\"0011\""));
         let headers = asking("if-none-match", "W/\"77\"");
         assert_eq!(reply(&head(&headers), &SAMPLE).status, 200);
+    }
+
+    #[test]
+    fn only_the_worker_may_be_for_pages_elsewhere() {
+        let reply = with_worker(WORKER, Reply::empty(200));
+        assert_eq!(value(&reply, "service-worker-allowed"), Some("/demo/"));
+        assert_eq!(value(&reply, "content-security-policy"), Some(WORKER_POLICY));
+        assert!(with_worker("theme.js", Reply::empty(200)).headers.is_empty());
+        assert!(POLICY.contains("worker-src 'self';"));
     }
 
     #[test]

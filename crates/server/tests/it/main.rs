@@ -24,6 +24,7 @@ mod operations;
 mod order;
 mod policies;
 mod publish;
+mod push;
 mod receiver;
 mod relay;
 mod relay_answers;

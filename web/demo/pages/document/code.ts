@@ -22,6 +22,11 @@ doc.on('update', (update, origin) => {
 const { schedule } = await client.publish('demo/document/reminders', 'Tide turns', { delay: '1m' });
 // What came while one was away: after the id that was seen last.
 client.subscribe('demo/document/reminders', { lastEventId: localStorage.seen });
+
+// And when the tab is closed: by the browser's push service, if it has one.
+import { subscribeToPush } from '@tidings/client/push';
+button.onclick = () =>
+  subscribeToPush(client, 'demo/document/reminders', { worker: { url: '/worker.js' }, ttl: '1h' });
 `,
   react: `import { useEvent } from '@tidings/react';
 import { useState } from 'react';

@@ -14,7 +14,8 @@ import type { Tape } from '../../../src/lib/tape';
 
 const UPDATES = 'demo/document/updates';
 const NOTICES = 'demo/document/notices';
-const REMINDERS = 'demo/document/reminders';
+/** The topic of reminders. */
+export const REMINDERS = 'demo/document/reminders';
 
 /** How long after the last keystroke others are told, in milliseconds. */
 const NOTICE_AFTER_MS = 1_200;
@@ -164,6 +165,17 @@ export class Desk {
     this.pending.update((list) => list.filter((one) => one.schedule !== schedule));
   }
 
+  /** Shows a reminder that this browser has had before: a notification has led to it. */
+  async recall(id: string): Promise<void> {
+    const parse = (text: string) => JSON.parse(text) as Told;
+    const { events } = await this.client.history(REMINDERS, { last: SHOWN_MAX, parse });
+    const event = events.find((one) => one.id === id);
+    if (!event) return;
+    const { name, hue, text } = event.data;
+    const time = Date.parse(event.time);
+    this.#show({ id, kind: 'reminder', name, hue, text, time, away: false });
+  }
+
   close(): void {
     for (const close of this.#close) close();
     this.doc.destroy();
@@ -192,14 +204,23 @@ export class Desk {
     const away = (this.#interrupted || this.#returns) && this.#missed(event);
     this.#tape?.add(1, away && this.#interrupted);
     const time = Date.parse(event.time);
-    const notice: Notice = { id: event.id, kind, name, hue, text, time, away };
-    this.notices.update((list) => [notice, ...list].slice(0, SHOWN_MAX));
+    this.#show({ id: event.id, kind, name, hue, text, time, away });
     if (kind === 'reminder') {
       this.pending.update((list) => {
         const at = list.findIndex((one) => one.text === text);
         return at < 0 ? list : list.filter((_, index) => index !== at);
       });
     }
+  }
+
+  /** Newest first; what is there already stays as it is. */
+  #show(notice: Notice): void {
+    this.notices.update((list) => {
+      if (list.some(({ id }) => id === notice.id)) return list;
+      const at = list.findIndex(({ time }) => time <= notice.time);
+      const place = at < 0 ? list.length : at;
+      return [...list.slice(0, place), notice, ...list.slice(place)].slice(0, SHOWN_MAX);
+    });
   }
 
   #send(update: Uint8Array): void {

@@ -17,6 +17,8 @@ import { Pill } from '../../shell/pill';
 import { Scenario } from '../../shell/scenario';
 import { useSession, type Session } from '../../shell/session';
 import { TapeView } from '../../shell/tape';
+import { AlsoWhenClosed } from './also-closed';
+import { Closed } from './closed';
 import { documentCode } from './code';
 import { Desk, colleague, type Notice } from './desk';
 import { documentTexts } from './text';
@@ -31,7 +33,13 @@ export default function Document() {
   const session = useSession((network, tape) => {
     const desk = new Desk(network, tape);
     desk.follow();
-    return [desk, () => desk.close()];
+    const has = (id: string) => desk.notices.get().some((notice) => notice.id === id);
+    const closed = new Closed(desk.client, network, has);
+    const close = () => {
+      closed.close();
+      desk.close();
+    };
+    return [{ desk, closed }, close];
   });
   return (
     session && (
@@ -42,20 +50,25 @@ export default function Document() {
   );
 }
 
-function Loaded({ session }: { session: Session<Desk> }) {
-  const { network, tape, state, own: desk } = session;
+function Loaded({ session }: { session: Session<{ desk: Desk; closed: Closed }> }) {
+  const { network, tape, state } = session;
+  const { desk, closed } = session.own;
   const say = useText(documentTexts);
   const number = useNumber();
   const [company, setCompany] = useState(true);
   const [done, add] = useDone('document');
   const connection = useConnectionState({ delay: 0 });
   const notices = useSignal(desk.notices);
+  const shown = useSignal(closed.shown);
   const caughtUp = useSignal(desk.caughtUp);
   const text = useSignal(desk.shown);
   useEffect(
     () => (company ? inOneTab('document', () => colleague(say.name)) : undefined),
     [company, say.name],
   );
+  useEffect(() => {
+    if (shown) void desk.recall(shown).catch(() => undefined);
+  }, [desk, shown]);
   const missed = notices.filter((notice) => notice.away);
   const reminded = missed.some((notice) => notice.kind === 'reminder');
   useEffect(() => {
@@ -108,7 +121,7 @@ function Loaded({ session }: { session: Session<Desk> }) {
           <TapeView tape={tape} />
         </Card>
         <div className="grid content-start gap-5">
-          <Reminders desk={desk} onSet={() => add(1)} />
+          <Reminders desk={desk} closed={closed} onSet={() => add(1)} />
           <Card className="overflow-hidden" label={say.notices}>
             {missed.length > 0 && (
               <div className="border-b border-line bg-replay-wash px-4 py-3" data-digest>
@@ -121,7 +134,7 @@ function Loaded({ session }: { session: Session<Desk> }) {
                 </p>
               </div>
             )}
-            <Notices notices={notices} />
+            <Notices notices={notices} shown={shown} />
             <div className="grid gap-3.5 border-t border-line p-4">
               <Switch
                 label={say.colleague}
@@ -202,7 +215,7 @@ function moved(was: string, now: string, at: number): number {
   return at <= from ? at : Math.max(from, at + now.length - was.length);
 }
 
-function Reminders({ desk, onSet }: { desk: Desk; onSet: () => void }) {
+function Reminders({ desk, closed, onSet }: { desk: Desk; closed: Closed; onSet: () => void }) {
   const say = useText(documentTexts);
   const number = useNumber();
   const pending = useSignal(desk.pending);
@@ -259,6 +272,7 @@ function Reminders({ desk, onSet }: { desk: Desk; onSet: () => void }) {
           ))}
         </ul>
       )}
+      <AlsoWhenClosed closed={closed} />
     </Card>
   );
 }
@@ -273,8 +287,14 @@ function useNow(running: boolean): number {
   return now;
 }
 
-function Notices({ notices }: { notices: readonly Notice[] }) {
+/** What others should know; `shown` is the id of the one that a notification has led to. */
+function Notices({ notices, shown }: { notices: readonly Notice[]; shown: string }) {
   const say = useText(documentTexts);
+  const lit = useRef<HTMLLIElement>(null);
+  const there = notices.some(({ id }) => id === shown);
+  useEffect(() => {
+    if (there) lit.current?.scrollIntoView({ block: 'nearest' });
+  }, [shown, there]);
   return (
     <div>
       <h2 className="flex items-center gap-2 px-4 pt-3.5 text-sm font-semibold">
@@ -288,9 +308,11 @@ function Notices({ notices }: { notices: readonly Notice[] }) {
             <li
               key={notice.id}
               data-notice={notice.kind}
+              {...(notice.id === shown && { ref: lit, 'aria-current': true })}
               className={cx(
                 'flex animate-rise items-start gap-2.5 border-l-2 px-4 py-1.5 text-sm',
                 notice.away ? 'border-replay' : 'border-transparent',
+                notice.id === shown && 'bg-tide-wash',
               )}
             >
               <Avatar name={notice.name} hue={notice.hue} size="small" />
