@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::connection_name::ConnectionNames;
 use crate::error::ApiError;
 use crate::follower::{Board, LogReader};
+use crate::limits::{Entry, Limits, Refused};
 use crate::metrics::Metrics;
 use crate::socket::mail::Mailbox;
 use crate::websocket::WebSockets;
@@ -26,6 +27,8 @@ pub(crate) struct App {
     pub(crate) hub: Arc<Hub>,
     pub(crate) config: Config,
     pub(crate) metrics: Metrics,
+    /// What anybody may have and do.
+    pub(crate) limits: Limits,
     /// The LLM relays, if there are any.
     pub(crate) relays: Option<Arc<Relays>>,
     /// The streams that many share, if there are any.
@@ -54,6 +57,7 @@ pub(crate) struct App {
 pub(crate) struct Handed {
     pub(crate) fd: OwnedFd,
     pub(crate) peer: SocketAddr,
+    pub(crate) entry: Entry,
     /// What was read from it.
     pub(crate) initial: Vec<u8>,
     /// An answer to write before it ends; nothing is read from it then.
@@ -71,13 +75,15 @@ impl App {
         let letterboxes = || -> std::io::Result<Vec<Arc<Mailbox>>> {
             (0..config.io_threads).map(|_| Mailbox::new(hub.visible())).collect()
         };
+        let limits = Limits::new(&config.limits);
         Ok(Self {
             shards: letterboxes()?,
             backfills: letterboxes()?,
             board: Arc::new(Board::new(hub.clone())),
             log_reader: Arc::default(),
             websockets: WebSockets::default(),
-            metrics: Metrics::new(relays.as_deref(), shared.as_deref()),
+            metrics: Metrics::new(relays.as_deref(), shared.as_deref(), &limits),
+            limits,
             relays,
             shared,
             names: ConnectionNames::new()
@@ -118,17 +124,28 @@ impl App {
         self.connections.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn connected(&self) {
-        self.connections.fetch_add(1, Ordering::Relaxed);
+    /// Counts a connection that has come, until it is [`disconnected`](Self::disconnected).
+    ///
+    /// # Errors
+    /// There are as many as there may be, in all or from its address.
+    pub(crate) fn enter(&self, peer: SocketAddr) -> Result<Entry, Refused> {
+        let before = self.connections.fetch_add(1, Ordering::Relaxed);
+        let entered = self.limits.enter(peer, before, &self.config.limits);
+        if entered.is_err() {
+            self.connections.fetch_sub(1, Ordering::Relaxed);
+        }
+        entered
     }
 
-    pub(crate) fn disconnected(&self) {
+    pub(crate) fn disconnected(&self, peer: SocketAddr) {
         self.connections.fetch_sub(1, Ordering::Relaxed);
+        self.limits.disconnected(peer);
     }
 
     /// Gives a connection to hyper; it still counts.
     pub(crate) fn hand_to_hyper(&self, handed: Handed) -> Result<(), ()> {
-        self.hyper.try_send(handed).map_err(|_| self.disconnected())
+        let peer = handed.peer;
+        self.hyper.try_send(handed).map_err(|_| self.disconnected(peer))
     }
 
     /// The server takes leave: not ready any more, subscriptions end.

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use crate::error::ApiError;
+use crate::limits::Party;
 use tidings_frame::ErrorCode;
 
 /// Decoded (name, value) pairs.
@@ -20,6 +21,8 @@ pub(crate) struct Head<'a> {
     /// Query of the target, without the question mark.
     pub(crate) query: &'a str,
     pub(crate) headers: Headers<'a>,
+    /// Who asks, as limits see it.
+    pub(crate) party: Party,
 }
 
 /// The header fields as whoever parsed them left them.
@@ -32,7 +35,7 @@ pub(crate) enum Headers<'a> {
 impl<'a> Head<'a> {
     pub(crate) fn new(method: &'a str, target: &'a str, headers: Headers<'a>) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        Self { method, path, query, headers }
+        Self { method, path, query, headers, party: Party::default() }
     }
 
     /// Every field as (name, value), in order. Names in any case.

@@ -23,6 +23,7 @@ mod error;
 mod follower;
 mod head;
 mod http;
+mod limits;
 mod metrics;
 mod reply;
 mod run;

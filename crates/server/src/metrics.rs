@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tidings_relay::{Relays, SharedRelays};
 
 use crate::app::App;
+use crate::limits::Limits;
 
 /// What a shard has done since it last told.
 #[derive(Default)]
@@ -76,7 +77,11 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn new(relays: Option<&Relays>, shared: Option<&SharedRelays>) -> Self {
+    pub(crate) fn new(
+        relays: Option<&Relays>,
+        shared: Option<&SharedRelays>,
+        limits: &Limits,
+    ) -> Self {
         let mut registry = Registry::with_prefix("tidings");
         let metrics = Self::zero();
         for (name, help, counter) in [
@@ -126,6 +131,7 @@ impl Metrics {
         registry.register_with_unit("delivery", help, Unit::Seconds, metrics.delivery.clone());
         relays.iter().for_each(|relays| relays.metrics.register(&mut registry));
         shared.iter().for_each(|shared| shared.register(&mut registry));
+        limits.meters.register(&mut registry);
         Self { registry, ..metrics }
     }
 
@@ -185,6 +191,7 @@ impl Metrics {
         set(&self.log_healthy, u64::from(log.state == tidings_hub::LogState::Healthy));
         set(&self.tails_bytes, app.hub.tails_bytes() as u64);
         set(&self.scheduled, app.hub.scheduled() as u64);
+        app.limits.tell(app);
         let mut text = String::new();
         // Writing into a String cannot fail.
         let _ = encode(&mut text, &self.registry);

@@ -155,6 +155,7 @@ pub(crate) fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
     let options = Options {
         rules: PolicyRules { rules, default },
         event_bytes_max: config.limits.event_bytes,
+        topics_max: config.limits.topics,
         clock: Arc::new(now_ms),
     };
     Hub::open_folder(&config.data_dir, config.log.segment_bytes, options)

@@ -11,6 +11,7 @@
 
 mod checked;
 mod layers;
+mod quotas;
 mod raw;
 mod reference;
 mod relay;
@@ -29,13 +30,17 @@ use serde_json::Value;
 
 pub use checked::{Anonymous, Config, Drain, Limits, LogConfig, Mode};
 pub use layers::ENVIRONMENT_PREFIX;
+pub use quotas::{Network, QuotaConfig, Quotas};
 pub(crate) use relay::on_disconnect;
 pub use relay::{LLM_FLAG, SHARED_FLAG};
 pub use source::{ConfigError, Problem, Source};
 pub use tidings_hub::policy::{
     Durability, EndBy, PolicyRule, Retain, TopicPolicy, TopicTtl, TtlMode,
 };
-pub use units::{UnitError, format_duration, format_size, parse_duration, parse_size};
+pub use units::{
+    Rate, UnitError, format_duration, format_rate, format_size, parse_byte_rate, parse_duration,
+    parse_rate, parse_size,
+};
 
 use layers::Layers;
 use raw::Raw;

@@ -72,6 +72,7 @@ pub(crate) fn notice(gap: &Gap) -> GapNotice<'_> {
 /// Answers a request for JSON: at once, or when there is an event if `poll` was given.
 pub(crate) async fn read(app: &App, asked: Asked<'_>, lines: bool) -> Result<Reply, ApiError> {
     app.may_subscribe()?;
+    app.limits.history(asked.party)?;
     let selection = Arc::new(selection(app, &asked.topics, &asked.patterns)?);
     let single = selection.single().is_some();
     let mut backlog = Backlog::new(selection.clone());

@@ -148,7 +148,7 @@ async fn act(
         Action::ReadSeveral => return read(app, head, None).await,
         Action::SubscribePosted => {
             app.may_subscribe()?;
-            return stream(app, subscribe::posted(app, head, body)?);
+            return stream(app, head, subscribe::posted(app, head, body)?);
         }
         Action::WebSocket => {
             return Ok(
@@ -175,10 +175,11 @@ async fn act(
     Ok(reply.into())
 }
 
-fn stream(app: &App, asked: Subscribe) -> Result<Outcome, ApiError> {
+fn stream(app: &App, head: &Head<'_>, mut asked: Subscribe) -> Result<Outcome, ApiError> {
     if app.is_draining() {
         return Err(ApiError::draining());
     }
+    asked.admission = app.limits.stream(head.party)?;
     Ok(Outcome::Subscribe(Box::new(asked)))
 }
 
@@ -202,7 +203,7 @@ async fn read(
         if head.method == "HEAD" {
             return Ok(Reply::new(200, "text/event-stream", "").into());
         }
-        return stream(app, asked);
+        return stream(app, head, asked);
     }
     Ok(history::read(app, asked, wanted == Wanted::Lines).await?.into())
 }

@@ -13,6 +13,7 @@ use super::params;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::head::Head;
+use crate::limits::Party;
 use crate::reply::Reply;
 
 /// The options of a publish, as query parameters or, with `Tidings-` before them, as headers.
@@ -43,6 +44,8 @@ pub(crate) struct Request<'a> {
     pub(crate) at_ms: Option<u64>,
     /// Answered with a list rather than with one object.
     pub(crate) batch: bool,
+    /// Who asks, as limits see it.
+    pub(crate) party: Party,
 }
 
 impl Request<'_> {
@@ -138,8 +141,10 @@ pub(crate) fn topic_request<'a>(
     }
     let mut event = options.event;
     event.topic = topic;
-    let (mut request, producer) =
-        (Request { idempotency_key, at_ms: options.at_ms, ..Request::default() }, options.producer);
+    let (mut request, producer) = (
+        Request { idempotency_key, at_ms: options.at_ms, party: head.party, ..Request::default() },
+        options.producer,
+    );
     if is_ndjson(media) {
         request.batch = true;
         request.events = ndjson(&app.hub, &event, body)?;
@@ -236,6 +241,7 @@ pub(crate) fn many_request<'a>(
         idempotency_key: head.text("idempotency-key")?.map(Cow::Borrowed),
         at_ms,
         batch: true,
+        party: head.party,
     })
 }
 
@@ -342,6 +348,7 @@ pub(crate) fn status(accepted: &Accepted) -> u16 {
 /// Publishes and waits until it is as durable as its topics ask.
 pub(crate) async fn publish(app: &App, request: &Request<'_>) -> Result<Reply, ApiError> {
     app.may_publish()?;
+    app.limits.publish(request.party, &request.events)?;
     let outcome = {
         let mut round = app.hub.round();
         round.publish(&request.publish(app.config.anonymous.admin));

@@ -15,6 +15,7 @@ use super::{cors, params};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::head::Head;
+use crate::limits::{Admission, Party};
 
 /// Most bytes of a `Last-Event-ID` that are looked at; a longer one is simply unknown.
 const LAST_EVENT_ID_BYTES_MAX: usize = 256;
@@ -29,6 +30,8 @@ pub(crate) struct Subscribe {
     pub(crate) origin: Option<String>,
     /// What a relayed stream has besides.
     pub(crate) opening: Option<Box<Opening>>,
+    /// What it has taken of counted limits.
+    pub(crate) admission: Admission,
 }
 
 /// What a relayed stream has besides.
@@ -57,6 +60,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) before: Option<Cow<'a, str>>,
     pub(crate) after: Option<Cow<'a, str>>,
     origin: Option<String>,
+    /// Who asks, as limits see it.
+    pub(crate) party: Party,
 }
 
 /// The parameters of a subscription; those of history are refused by whoever cannot use them.
@@ -87,6 +92,7 @@ impl<'a> Asked<'a> {
     pub(crate) fn read(app: &App, head: &Head<'a>) -> Result<Self, ApiError> {
         let mut asked = Self::nothing();
         asked.origin = cors::allowed(app, head);
+        asked.party = head.party;
         let mut query_id = None;
         for (name, value) in head.query()? {
             match &*name {
@@ -148,6 +154,7 @@ impl<'a> Asked<'a> {
             before: None,
             after: None,
             origin: None,
+            party: Party::default(),
         }
     }
 
@@ -184,6 +191,7 @@ impl<'a> Asked<'a> {
             },
             origin: self.origin,
             opening: None,
+            admission: Admission::default(),
         })
     }
 

@@ -14,6 +14,7 @@ use tidings_relay::merged::Merge;
 
 use crate::app::App;
 use crate::http::subscribe::Subscribe;
+use crate::limits::{Admission, Entry, Held, Party};
 
 /// A connection that makes requests. While it makes none it holds no buffer.
 pub(super) struct Requester {
@@ -29,6 +30,19 @@ pub(super) struct Requester {
     pub(super) closing: bool,
     /// Since when it is idle or its request is incomplete, milliseconds since 1970.
     pub(super) since_ms: u64,
+    /// Who asks, as limits see it.
+    pub(super) party: Party,
+    /// What `input` takes of the memory for requests.
+    pub(super) held: Held,
+    pub(super) entry: Entry,
+}
+
+impl Requester {
+    /// Counts what it holds; `false` if that is more than there is room for.
+    #[must_use]
+    pub(super) fn hold(&mut self) -> bool {
+        self.held.set(self.input.len() + self.output.len())
+    }
 }
 
 /// A subscription: a position and a socket. It moves between threads as a whole.
@@ -56,6 +70,7 @@ pub(crate) struct Subscriber {
     pub(crate) events: u64,
     /// How what it is behind is merged, if it is.
     pub(crate) merge: Option<Merge>,
+    _admission: Admission,
 }
 
 /// Rests up to this size are copied, so that they do not pin the span that they are the end of.
@@ -93,6 +108,7 @@ impl Subscriber {
             closing: false,
             last_write_ms: now_ms,
             events: 0,
+            _admission: asked.admission.clone(),
             merge: asked.opening.as_ref().and_then(|opening| opening.merge),
             _lease: asked.opening.as_ref().and_then(|opening| opening.lease.clone()),
         }

@@ -20,10 +20,14 @@ use crate::http::publish::{status, topic_request, write_answer};
 use crate::http::relay::shared;
 use crate::http::subscribe::{Asked, Subscribe};
 use crate::http::{cors, stream_topic};
+use crate::limits::Entry;
 use crate::reply::Reply;
 
 /// Output kept in memory for a connection between answers.
 const OUTPUT_KEPT_BYTES: usize = 1 << 10;
+
+/// Bytes of answers that a connection does not take, from which on nothing more is read from it.
+const UNTAKEN_BYTES_MAX: usize = 64 << 10;
 
 /// A publish in the round, to be answered when it is appended.
 struct Asking {
@@ -65,7 +69,8 @@ impl Shard {
     ) {
         let mut scratch = std::mem::take(&mut self.scratch);
         while let Some(Conn::Requester(requester)) = self.conns.get(key) {
-            if requester.closing {
+            // Who does not take its answers is asked nothing more; their going out is an edge.
+            if requester.closing || requester.output.len() > UNTAKEN_BYTES_MAX {
                 break;
             }
             match recv(&requester.fd, &mut scratch[..], RecvFlags::DONTWAIT) {
@@ -140,7 +145,7 @@ impl Shard {
         if pending {
             // Answers go out in the order of the requests, so what comes later waits.
             requester.input = input;
-            if requester.input.len() > REQUEST_BYTES_MAX {
+            if requester.input.len() > REQUEST_BYTES_MAX || !requester.hold() {
                 requester.closing = true;
             }
             return !requester.closing;
@@ -183,6 +188,11 @@ impl Shard {
             if used < data.len() {
                 requester.input = data[used..].to_vec();
             }
+            if !requester.hold() {
+                let error = self.app.limits.no_memory();
+                self.end_with(key, error.into());
+                return false;
+            }
         }
         goes_on
     }
@@ -201,7 +211,20 @@ impl Shard {
             let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
             let head_bytes_max = self.app.config.limits.head_bytes;
             let shared = self.app.shared.as_deref();
-            let (verdict, head) = judge(shared, rest, head_bytes_max, &mut fields);
+            let (verdict, mut head) = judge(shared, rest, head_bytes_max, &mut fields);
+            let Some(Conn::Requester(requester)) = self.conns.get(key) else {
+                return (data.len(), false);
+            };
+            if let Some(head) = &mut head {
+                head.party = requester.party;
+            }
+            if requester.entry == Entry::Reserved
+                && verdict != Verdict::More
+                && !head.as_ref().is_some_and(is_operators)
+            {
+                self.end_with(key, self.app.limits.full().into());
+                return (data.len(), false);
+            }
             match (verdict, head) {
                 (Verdict::More, _) => break,
                 (Verdict::Publish { body, len }, Some(head)) => {
@@ -257,6 +280,7 @@ impl Shard {
         self.app.may_publish()?;
         let topic = crate::http::topic_of(head.after("/topics/").unwrap_or(""))?;
         let request = topic_request(&self.app, head, topic, body)?;
+        self.app.limits.publish(request.party, &request.events)?;
         let round = round.get_or_insert_with(|| hub.round());
         let place = round.publish(&request.publish(self.app.config.anonymous.admin));
         let first = intake.topics.len();
@@ -434,10 +458,20 @@ impl Shard {
 
     /// Writes a connection's output.
     pub(super) fn flush(&mut self, key: Key) {
+        let now_ms = self.now_ms;
         let Some(Conn::Requester(requester)) = self.conns.get_mut(key) else {
             return;
         };
-        match write_output(requester) {
+        let before = requester.output.len();
+        let written = write_output(requester);
+        if requester.output.len() < before && requester.input.is_empty() {
+            // It takes its answers, if slowly.
+            requester.since_ms = now_ms;
+        }
+        if !requester.hold() {
+            return self.close(key);
+        }
+        match written {
             // What it has sent and is not looked at yet may be a request.
             Ok(true) if requester.closing && requester.input.is_empty() => {
                 self.close_if_answered(key);
@@ -465,9 +499,9 @@ impl Shard {
             return;
         };
         let _ = rustix::event::epoll::delete(&self.poll, &requester.fd);
-        let (fd, peer) = (requester.fd, requester.peer);
+        let (fd, peer, entry) = (requester.fd, requester.peer, requester.entry);
         // When hyper's queue is full the connection ends, which is all that can be said without it.
-        if self.app.hand_to_hyper(Handed { fd, peer, initial, last_answer }).is_err() {
+        if self.app.hand_to_hyper(Handed { fd, peer, entry, initial, last_answer }).is_err() {
             self.app.metrics.refused();
         }
     }
@@ -495,7 +529,9 @@ fn write_output(requester: &mut Requester) -> Result<bool, ()> {
 /// Reads a subscription that came through the fast door.
 fn subscription(app: &Arc<crate::app::App>, head: &Head<'_>) -> Result<Subscribe, ApiError> {
     if let Some(stream) = shared::at(app, head.path) {
-        return shared::subscribe(app, stream, head);
+        let mut asked = shared::subscribe(app, stream, head)?;
+        asked.admission = app.limits.stream(head.party)?;
+        return Ok(asked);
     }
     app.may_subscribe()?;
     let mut asked = Asked::read(app, head)?;
@@ -504,5 +540,13 @@ fn subscription(app: &Arc<crate::app::App>, head: &Head<'_>) -> Result<Subscribe
     } else if head.path == "/stream" {
         asked.only_topic(Cow::Borrowed(stream_topic(app)?))?;
     }
-    asked.subscribe(app)
+    let mut asked = asked.subscribe(app)?;
+    asked.admission = app.limits.stream(head.party)?;
+    Ok(asked)
+}
+
+/// Whether only an operator asks this, who is let in when nobody else is.
+fn is_operators(head: &Head<'_>) -> bool {
+    ["/healthz", "/readyz", "/metrics"].contains(&head.path)
+        || head.path.starts_with("/connections")
 }

@@ -22,6 +22,7 @@ use super::slots::{Key, Slots};
 use crate::app::App;
 use crate::dates::Dates;
 use crate::error::ApiError;
+use crate::limits::{Held, Refused};
 use crate::metrics::ShardCounts;
 use crate::reply::Reply;
 
@@ -257,12 +258,17 @@ impl Shard {
             };
             let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
             let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok()).unwrap_or(unknown);
-            if self.app.connections() >= self.app.config.limits.connections {
-                self.refuse(&fd);
-                continue;
-            }
-            self.app.connected();
+            let entry = match self.app.enter(peer) {
+                Ok(entry) => entry,
+                Err(refused) => {
+                    self.refuse(&fd, refused);
+                    continue;
+                }
+            };
             let requester = Requester {
+                party: self.app.limits.at(peer.ip()),
+                held: Held::of(&self.app.limits.memory),
+                entry,
                 fd,
                 peer,
                 input: Vec::new(),
@@ -296,14 +302,10 @@ impl Shard {
         epoll::add(&self.poll, fd, epoll::EventData::new_u64(key.to_u64()), flags)
     }
 
-    fn refuse(&mut self, fd: &OwnedFd) {
+    fn refuse(&mut self, fd: &OwnedFd, refused: Refused) {
         self.app.metrics.refused();
-        let error = ApiError::new(
-            tidings_frame::ErrorCode::TooManyConnections,
-            "the server holds as many connections as it may",
-        );
         let mut out = Vec::new();
-        let reply = Reply::from(error).with("connection", "close");
+        let reply = Reply::from(ApiError::from(refused)).with("connection", "close");
         self.dates.reply(&reply, None, self.now_ms, &mut out);
         let _ = rustix::net::send(fd, &out, super::conn::FLAGS);
     }
@@ -317,7 +319,7 @@ impl Shard {
                 }
             }
             // Only backfill threads are sent these.
-            Mail::Start(..) => self.app.disconnected(),
+            Mail::Start(subscriber, _) => self.app.disconnected(subscriber.peer),
             Mail::Synced { batch, result } => self.synced(batch, &result),
             Mail::List(reply) => {
                 let subscribers = self.conns.iter().filter_map(|(_, conn)| match conn {
@@ -350,8 +352,16 @@ impl Shard {
 
     /// Ends a connection.
     pub(super) fn close(&mut self, key: Key) {
-        if self.unseat(key).is_some() || self.conns.remove(key).is_some() {
-            self.app.disconnected();
+        let peer = match self.unseat(key) {
+            Some(subscriber) => Some(subscriber.peer),
+            None => match self.conns.remove(key) {
+                Some(Conn::Requester(requester)) => Some(requester.peer),
+                // A subscriber would have had a seat.
+                _ => None,
+            },
+        };
+        if let Some(peer) = peer {
+            self.app.disconnected(peer);
         }
     }
 

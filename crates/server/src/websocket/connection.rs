@@ -26,6 +26,7 @@ use super::subscription::Subscription;
 use super::{CONTROLS_MAX, Control, message};
 use crate::app::App;
 use crate::follower::News;
+use crate::limits::{Admission, Party};
 use crate::metrics::ShardCounts;
 
 /// Bytes read from a socket at a time.
@@ -70,6 +71,9 @@ pub(super) struct Connection {
     leaves: Option<Instant>,
     closing: Option<Closing>,
     counts: ShardCounts,
+    /// Who asks, as limits see it.
+    pub(super) party: Party,
+    _admission: Admission,
 }
 
 /// The end of a connection.
@@ -108,6 +112,8 @@ pub(crate) async fn serve(app: &Arc<App>, taken: Taken) {
         leaves: None,
         closing: None,
         counts: ShardCounts::default(),
+        party: upgrade.party,
+        _admission: upgrade.admission.clone(),
     };
     connection.output.raw(&upgrade.head());
     connection.protocol.push(&unread);

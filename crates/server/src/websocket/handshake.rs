@@ -15,6 +15,7 @@ use crate::dates::EVERY_ANSWER;
 use crate::error::ApiError;
 use crate::head::Head;
 use crate::http::cors;
+use crate::limits::{Admission, Party};
 use crate::reply::Reply;
 
 /// The subprotocol: the messages of PROTOCOL.md, section 17.
@@ -35,6 +36,9 @@ pub(crate) struct Upgrade {
     accept: String,
     /// Whether the client has named the subprotocol.
     named: bool,
+    /// Who asks, as limits see it, and what the connection has taken of them.
+    pub(super) party: Party,
+    pub(super) admission: Admission,
 }
 
 /// A connection of which HTTP has let go.
@@ -85,7 +89,9 @@ pub(crate) fn upgrade(app: &Arc<App>, head: &Head<'_>) -> Result<Upgrade, Reply>
     if app.is_draining() {
         return Err(ApiError::draining().into());
     }
-    Ok(Upgrade { accept: accept(key), named })
+    let admission =
+        app.limits.websocket(head.party).map_err(|refused| Reply::from(ApiError::from(refused)))?;
+    Ok(Upgrade { accept: accept(key), named, party: head.party, admission })
 }
 
 /// Whether a header that is a list of words holds this one. Protocols are compared exactly, the

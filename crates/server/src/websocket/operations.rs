@@ -23,10 +23,11 @@ impl Connection {
         for text in texts {
             let Request { reference, operation } = Request::read(&app, text.as_str());
             let operation = operation.and_then(|operation| match operation {
-                Operation::Publish(request) => match app.may_publish() {
-                    Ok(()) => Ok(Operation::Publish(request)),
-                    Err(error) => Err(error),
-                },
+                Operation::Publish(request) => {
+                    app.may_publish()?;
+                    app.limits.publish(self.party, &request.events)?;
+                    Ok(Operation::Publish(request))
+                }
                 other => Ok(other),
             });
             if let Ok(Operation::Publish(request)) = operation {
@@ -87,7 +88,7 @@ impl Connection {
     fn subscribe(
         &mut self,
         sub: String,
-        asked: Subscribe,
+        mut asked: Subscribe,
         reference: Option<Reference>,
     ) -> Result<(), ApiError> {
         self.app.may_subscribe()?;
@@ -101,6 +102,7 @@ impl Connection {
             let why = format!("a connection has at most {WEBSOCKET_SUBSCRIPTIONS_MAX}");
             return Err(ApiError::parameter("sub", why));
         }
+        asked.admission = self.app.limits.subscription(self.party)?;
         let subscription = Subscription::new(&self.app, self.peer, sub, reference, asked);
         self.subscriptions.push(subscription);
         Ok(())

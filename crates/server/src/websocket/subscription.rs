@@ -15,6 +15,7 @@ use super::{Control, message};
 use crate::app::App;
 use crate::follower::Follower;
 use crate::http::subscribe::Subscribe;
+use crate::limits::Admission;
 use crate::socket::mail::{Changed, Listed};
 
 /// A subscription.
@@ -29,6 +30,7 @@ pub(super) struct Subscription {
     pub(super) follower: Follower,
     pub(super) number: u64,
     listed: Arc<Mutex<Listed>>,
+    _admission: Admission,
 }
 
 impl Subscription {
@@ -39,7 +41,7 @@ impl Subscription {
         reference: Option<Reference>,
         asked: Subscribe,
     ) -> Self {
-        let Subscribe { selection, start, view, .. } = asked;
+        let Subscribe { selection, start, view, admission: _admission, .. } = asked;
         let (board, reader) = (app.board.clone(), app.log_reader.clone());
         let follower = Follower::new(board, reader, selection.clone(), start, view);
         let number = app.next_connection.fetch_add(1, Ordering::Relaxed);
@@ -55,7 +57,7 @@ impl Subscription {
         };
         let (app, before) = (app.clone(), message::before_events(&name));
         let listed = Arc::new(Mutex::new(listed));
-        Self { app, name, reference, before, follower, number, listed }
+        Self { app, name, reference, before, follower, number, listed, _admission }
     }
 
     /// Has it listed: it has begun.

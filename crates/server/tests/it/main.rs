@@ -12,6 +12,8 @@ mod drain;
 mod forks;
 mod history;
 mod json_bodies;
+mod limits;
+mod limits_connections;
 mod no_http;
 mod operations;
 mod order;

@@ -20,6 +20,7 @@ use super::{Outcome, cors, params};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::head::{Head, Headers};
+use crate::limits::Admission;
 use crate::reply::Reply;
 
 /// Answers a request that is a relay's; `None` if it is not.
@@ -83,7 +84,7 @@ fn stream(
     let merge = merge(head, &answer)?;
     let opening = Opening { fields, first: Vec::new(), merge, lease: Some(lease) };
     let view = View { framing: Framing::Answer, private: true, conflate: false };
-    super::stream(app, subscribe(app, head, &answer.topic(), start, view, opening)?)
+    super::stream(app, head, subscribe(app, head, &answer.topic(), start, view, opening)?)
 }
 
 /// A subscription to one of the server's own topics, by somebody who may.
@@ -102,6 +103,7 @@ fn subscribe(
         view,
         origin: cors::allowed(app, head),
         opening: Some(Box::new(opening)),
+        admission: Admission::default(),
     })
 }
 
