@@ -222,7 +222,11 @@ impl Shard {
                 && verdict != Verdict::More
                 && !head.as_ref().is_some_and(is_operators)
             {
-                self.end_with(key, self.app.limits.full().into());
+                // Nobody waits here until it has hung up: others want the place.
+                let error = ApiError::from(self.app.limits.full());
+                self.reply(key, &None, &Reply::from(error).with("connection", "close"));
+                self.flush(key);
+                self.close(key);
                 return (data.len(), false);
             }
             match (verdict, head) {
