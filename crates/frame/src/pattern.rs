@@ -73,6 +73,28 @@ impl Pattern {
         segments.next().is_none()
     }
 
+    /// Whether every topic that `other` can mean is meant by this pattern too. A right for one
+    /// pattern covers a subscription to another only if this holds. Linear; never allocates.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        // A wildcard that begins a pattern means none of the server's own names.
+        if self.0.starts_with('*') && topic::is_internal(&other.0) {
+            return false;
+        }
+        let mut segments = other.0.split('/');
+        for mine in self.0.split('/') {
+            match (mine, segments.next()) {
+                (_, None) => return false,
+                ("**", Some(_)) => return true,
+                // One segment is less than "one or more".
+                ("*", Some(theirs)) if theirs != "**" => {}
+                (mine, Some(theirs)) if mine == theirs => {}
+                _ => return false,
+            }
+        }
+        segments.next().is_none()
+    }
+
     /// The one topic that the pattern means, if it has no wildcard.
     #[must_use]
     pub fn exact(&self) -> Option<&str> {

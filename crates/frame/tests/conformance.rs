@@ -154,6 +154,15 @@ fn patterns_and_what_they_match() {
             }
         }
     }
+    for case in file["covers"].as_array().unwrap() {
+        let pattern = Pattern::new(case["pattern"].as_str().unwrap()).unwrap();
+        for (list, expected) in [("yes", true), ("no", false)] {
+            for other in case[list].as_array().unwrap() {
+                let other = Pattern::new(other.as_str().unwrap()).unwrap();
+                assert_eq!(pattern.covers(&other), expected, "{pattern} {other}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -97,6 +97,8 @@ pub struct Ask {
     pub chat: Option<Chat>,
     /// Path below the mount and query.
     pub rest: String,
+    /// Who asks, where the server knows its callers by name.
+    pub caller: Option<String>,
     /// The client's header fields.
     pub headers: HeaderMap,
     /// The body.
@@ -193,7 +195,7 @@ impl Relays {
         // What the relay has not asked for is not its to hide.
         ask.asked.wants_usage |= !adds_usage;
         let now_ms = self.hub.now_ms();
-        let owner = self.owner(ask.relay, &ask.headers);
+        let owner = self.owner(ask.relay, ask.caller.as_deref(), &ask.headers);
         let asked = self.capabilities.fingerprint(&[
             b"asked",
             owner.as_bytes(),
@@ -206,7 +208,7 @@ impl Relays {
             .get("idempotency-key")
             .map(|key| self.capabilities.fingerprint(&[b"key", owner.as_bytes(), key.as_bytes()]));
         let mut answers = self.answers.lock();
-        if let Some(found) = earlier(&answers, key.as_deref(), &asked, &ask.headers, now_ms)? {
+        if let Some(found) = earlier(&answers, key.as_deref(), &asked, &ask, now_ms)? {
             let found = Found { lease: found.readers.lease(), answer: found, attached: true };
             self.metrics.attached();
             return Ok(found);
@@ -251,9 +253,10 @@ impl Relays {
         self: &Arc<Self>,
         relay: usize,
         request: Outgoing,
+        caller: Option<&str>,
         headers: &HeaderMap,
     ) -> Result<Plain, AskError> {
-        let owner = self.owner(relay, headers);
+        let owner = self.owner(relay, caller, headers);
         let quota = self.configs[relay].quota;
         let now_ms = self.hub.now_ms();
         self.answers.lock().check(&owner, &quota, now_ms).map_err(AskError::from)?;
@@ -315,11 +318,16 @@ impl Relays {
         Some(model)
     }
 
-    /// The fingerprint of who asks.
+    /// The fingerprint of who asks: of the caller, where the server knows its callers by name, else
+    /// of the credentials that the request brings for the API.
     #[must_use]
-    pub fn owner(&self, relay: usize, headers: &HeaderMap) -> String {
+    pub fn owner(&self, relay: usize, caller: Option<&str>, headers: &HeaderMap) -> String {
         let relay = self.configs[relay].name.as_bytes();
-        self.capabilities.fingerprint(&[b"owner", relay, credentials(headers)])
+        let parts: [&[u8]; 3] = match caller {
+            Some(caller) => [b"caller", relay, caller.as_bytes()],
+            None => [b"owner", relay, credentials(headers)],
+        };
+        self.capabilities.fingerprint(&parts)
     }
 
     /// The answer of this name.
@@ -465,7 +473,7 @@ fn earlier(
     answers: &Answers,
     key: Option<&str>,
     asked: &str,
-    headers: &HeaderMap,
+    ask: &Ask,
     now_ms: u64,
 ) -> Result<Option<Arc<Answer>>, AskError> {
     if let Some(key) = key {
@@ -476,9 +484,9 @@ fn earlier(
         };
     }
     // The official SDKs send a request again without a word, except for this one.
-    let retry = headers.get("x-stainless-retry-count").and_then(|count| count.to_str().ok());
+    let retry = ask.headers.get("x-stainless-retry-count").and_then(|count| count.to_str().ok());
     if retry.and_then(|count| count.trim().parse::<u32>().ok()).is_some_and(|count| count > 0) {
-        let anonymous = credentials(headers).is_empty();
+        let anonymous = ask.caller.is_none() && credentials(&ask.headers).is_empty();
         return Ok(answers.by_request(asked, now_ms, anonymous).cloned());
     }
     Ok(None)

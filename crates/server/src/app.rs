@@ -5,15 +5,17 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use tidings_frame::ErrorCode;
+use tidings_access::Verifier;
 use tidings_hub::Hub;
 use tidings_relay::{Relays, SharedRelays};
 use tokio::sync::{Notify, mpsc};
 
+use crate::access::{Access, Authorization, Who};
 use crate::config::Config;
 use crate::connection_name::ConnectionNames;
 use crate::error::ApiError;
 use crate::follower::{Board, LogReader};
+use crate::head::Head;
 use crate::limits::{Entry, Limits, Refused};
 use crate::metrics::Metrics;
 use crate::socket::mail::Mailbox;
@@ -26,6 +28,7 @@ pub(crate) const HANDED_MAX: usize = 1_024;
 pub(crate) struct App {
     pub(crate) hub: Arc<Hub>,
     pub(crate) config: Config,
+    pub(crate) access: Access,
     pub(crate) metrics: Metrics,
     /// What anybody may have and do.
     pub(crate) limits: Limits,
@@ -68,6 +71,7 @@ impl App {
     pub(crate) fn new(
         hub: Arc<Hub>,
         config: Config,
+        verifier: Verifier,
         relays: Option<Arc<Relays>>,
         shared: Option<Arc<SharedRelays>>,
         hyper: mpsc::Sender<Handed>,
@@ -77,6 +81,7 @@ impl App {
         };
         let limits = Limits::new(&config.limits);
         Ok(Self {
+            access: Access::new(&config, verifier),
             shards: letterboxes()?,
             backfills: letterboxes()?,
             board: Arc::new(Board::new(hub.clone())),
@@ -99,25 +104,14 @@ impl App {
         })
     }
 
-    /// Whether the caller, who is anybody, may publish.
-    pub(crate) fn may_publish(&self) -> Result<(), ApiError> {
-        allowed(self.config.anonymous.publish, "publish")
+    /// Who makes this request.
+    pub(crate) fn who(&self, head: &Head<'_>) -> Result<Who, ApiError> {
+        self.access.who(head, self.hub.now_ms(), Authorization::Ours)
     }
 
-    /// Whether the caller may subscribe and read.
-    pub(crate) fn may_subscribe(&self) -> Result<(), ApiError> {
-        allowed(self.config.anonymous.subscribe, "subscribe")
-    }
-
-    /// Whether the caller may administrate.
-    pub(crate) fn may_administrate(&self) -> Result<(), ApiError> {
-        allowed(self.config.anonymous.admin, "admin")
-    }
-
-    /// Whether the caller may go on with this token, in place of the one it came with. Until there
-    /// is access control every token is accepted, and gives nothing.
-    pub(crate) fn renew(&self, _token: &str) -> Result<(), ApiError> {
-        Ok(())
+    /// Who makes this request, whose `Authorization` is meant for somebody else.
+    pub(crate) fn who_besides(&self, head: &Head<'_>) -> Result<Who, ApiError> {
+        self.access.who(head, self.hub.now_ms(), Authorization::Theirs)
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -181,17 +175,6 @@ impl App {
     fn wake_all(&self) {
         self.shards.iter().chain(&self.backfills).for_each(|mailbox| mailbox.bell.wake());
     }
-}
-
-fn allowed(open: bool, door: &str) -> Result<(), ApiError> {
-    if open {
-        return Ok(());
-    }
-    let detail = format!(
-        "this server is not open for this; its operator can add {door:?} to the \
-        setting `anonymous`"
-    );
-    Err(ApiError::new(ErrorCode::Forbidden, detail))
 }
 
 /// Spreads consecutive numbers over all of u64, for times at which connections end.

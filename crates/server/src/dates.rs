@@ -197,6 +197,7 @@ mod tests {
             start: Start::Live,
             view: View { framing: Framing::Plain, private: false, conflate: false },
             origin: Some("https://a.example".to_owned()),
+            caller: None,
             opening: None,
             admission: crate::limits::Admission::default(),
         };

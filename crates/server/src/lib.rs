@@ -15,6 +15,7 @@
 //! hub's round → its answer; a subscription goes `http/subscribe` → `socket/shard`, and from then
 //! on is a place in a table that `socket/deliver` writes to.
 
+mod access;
 mod app;
 pub mod config;
 mod connection_name;
@@ -32,4 +33,5 @@ mod socket;
 pub mod testing;
 mod websocket;
 
+pub use access::keys::KeysError;
 pub use run::{Ready, RunError, run};

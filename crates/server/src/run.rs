@@ -20,6 +20,8 @@ use tidings_hub::{Hub, OpenError, Options, PolicyRules, StoreError, TopicPolicy}
 use tidings_relay::{Relays, SharedRelays, StartError, TlsError, Work, Worker, shared};
 use tokio::sync::mpsc;
 
+use crate::access::keys::{self, KeysError};
+use crate::access::revocations;
 use crate::app::{App, HANDED_MAX};
 use crate::config::Config;
 use crate::http::general;
@@ -58,6 +60,9 @@ pub enum RunError {
         /// Why not.
         source: OpenError,
     },
+    /// An issuer's keys cannot be had.
+    #[error("the keys of an issuer: {0}")]
+    Keys(#[from] KeysError),
     /// A relay cannot start.
     #[error(transparent)]
     Relay(#[from] StartError),
@@ -91,13 +96,15 @@ pub(crate) fn run_until(
 ) -> Result<(), RunError> {
     raise_descriptor_limit();
     let folder = config.data_dir.display().to_string();
+    let verifier = keys::load(&config.issuers)?;
     let hub = open_hub(&config).map_err(|source| RunError::Open { folder, source })?;
     let address = config.listen;
     let listener =
         Arc::new(listen(address).map_err(|source| RunError::Listen { address, source })?);
     let (hyper, handed) = mpsc::channel(HANDED_MAX);
     let (relays, shared, worker) = start_relays(&hub, &config)?;
-    let app = Arc::new(App::new(hub.clone(), config, relays, shared, hyper)?);
+    let app = Arc::new(App::new(hub.clone(), config, verifier, relays, shared, hyper)?);
+    revocations::load(&hub, &app.access)?;
     let threads = start_threads(&app, &listener)?;
     let bound = TcpListener::from(listener.try_clone()?).local_addr()?;
     drop(listener);
@@ -151,6 +158,7 @@ pub(crate) fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
     let default = TopicPolicy { durability: config.durability, ..TopicPolicy::default() };
     let mut rules = tidings_relay::policies(&config.llm_relays, config.durability);
     rules.extend(shared::policies(&config.shared_relays, config.durability));
+    rules.push(revocations::policy());
     rules.extend_from_slice(&config.policies);
     let options = Options {
         rules: PolicyRules { rules, default },

@@ -23,6 +23,7 @@ fn ask(fields: &[(&'static str, &'static str)]) -> Ask {
         asked: Asked::read(Dialect::Chat, &body).unwrap(),
         chat: None,
         rest: "chat/completions".to_owned(),
+        caller: None,
         headers: fields
             .iter()
             .map(|&(n, v)| (n.parse().unwrap(), HeaderValue::from_static(v)))

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
+use tidings_access::Grants;
 use tidings_frame::Pattern;
 use tidings_hub::policy::{Durability, PolicyRule, Retain, TopicPolicy, TopicTtl, TtlMode};
 
 use tidings_relay::config::{LlmConfig, SharedConfig};
 
+use super::access::{self, IssuerConfig};
 use super::layers::Layers;
 use super::quotas::{self, QuotaConfig};
 use super::raw::{Raw, Retain as RawRetain, Topics};
@@ -36,13 +38,13 @@ pub(super) enum Door {
 
 /// What anybody who reaches the port may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Anonymous {
+pub(super) struct Anonymous {
     /// Subscribe to topics and read their history.
-    pub subscribe: bool,
+    pub(super) subscribe: bool,
     /// Publish events.
-    pub publish: bool,
+    pub(super) publish: bool,
     /// Set policies, remove topics, list and end connections.
-    pub admin: bool,
+    pub(super) admin: bool,
 }
 
 /// What one client may ask for, and how long it may take.
@@ -110,7 +112,11 @@ pub struct Config {
     /// The durability of topics whose policy names none.
     pub durability: Durability,
     /// What anybody who reaches the port may do.
-    pub anonymous: Anonymous,
+    pub anonymous: Grants,
+    /// Those whose tokens count.
+    pub issuers: Vec<IssuerConfig>,
+    /// The cookie that may hold a token.
+    pub token_cookie: Option<String>,
     /// How often a silent subscription gets a comment.
     pub heartbeat: Duration,
     /// Threads that write to subscribers.
@@ -132,10 +138,11 @@ pub struct Config {
 }
 
 /// What to add when `tidings serve` is started without a word about who may do what.
-const NO_ANONYMOUS: &str = "it must be given: there is no access control yet, so what is listed \
-    here is open to anybody who reaches the port. Add for example `anonymous = [\"subscribe\"]` at \
-    the top of the configuration file (any of \"subscribe\", \"publish\", \"admin\"; [] for \
-    nothing), or set TIDINGS_ANONYMOUS=subscribe,publish, or pass --anonymous subscribe,publish";
+const NO_ANONYMOUS: &str = "it must be given: `tidings serve` is closed until it is told who may come in. \
+    Add an [[issuer]] whose tokens count (`tidings token keys` makes keys and shows the section), or \
+    [public] with patterns, or `anonymous = [\"subscribe\"]` at the top of the configuration file \
+    (any of \"subscribe\", \"publish\", \"admin\", for whoever reaches the port; [] for nothing), \
+    or set TIDINGS_ANONYMOUS=subscribe,publish, or pass --anonymous subscribe,publish";
 
 /// Turns raw values into a configuration. Problems are added to those of the layers.
 pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
@@ -162,16 +169,20 @@ pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
     let relays = relay::check(raw.relay, mode, layers);
     let quotas = quotas::check(&raw.limits, layers);
     let doors = raw.anonymous.unwrap_or_default();
+    let anonymous = Anonymous {
+        subscribe: doors.contains(&Door::Subscribe),
+        publish: doors.contains(&Door::Publish),
+        admin: doors.contains(&Door::Admin),
+    };
+    let anonymous = access::open_to_all(anonymous, raw.public, layers);
     Config {
         mode,
         listen: raw.server.listen,
         data_dir: raw.server.data_dir,
         durability: raw.server.durability,
-        anonymous: Anonymous {
-            subscribe: doors.contains(&Door::Subscribe),
-            publish: doors.contains(&Door::Publish),
-            admin: doors.contains(&Door::Admin),
-        },
+        anonymous,
+        issuers: access::check(raw.issuer, layers),
+        token_cookie: raw.server.token_cookie,
         heartbeat: raw.server.heartbeat.0,
         io_threads: number(raw.server.io_threads),
         limits: Limits {
@@ -212,7 +223,7 @@ fn check_doors(raw: &Raw, mode: Mode, layers: &mut Layers) {
             );
             complain(layers, "server.listen", message);
         }
-        Mode::Serve if raw.anonymous.is_none() => {
+        Mode::Serve if raw.anonymous.is_none() && raw.issuer.is_empty() && !raw.public.any() => {
             complain(layers, "anonymous", NO_ANONYMOUS.to_owned());
         }
         Mode::Dev | Mode::Serve => {}

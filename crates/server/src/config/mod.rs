@@ -9,6 +9,7 @@
 //! capitals: `TIDINGS_SERVER__LISTEN` sets `server.listen`. A list is written with commas. A
 //! variable with the prefix that sets nothing is an error like an unknown key in the file.
 
+mod access;
 mod checked;
 mod layers;
 mod quotas;
@@ -28,7 +29,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-pub use checked::{Anonymous, Config, Drain, Limits, LogConfig, Mode};
+pub use access::{IssuerConfig, KeySource};
+pub use checked::{Config, Drain, Limits, LogConfig, Mode};
 pub use layers::ENVIRONMENT_PREFIX;
 pub use quotas::{Network, QuotaConfig, Quotas};
 pub(crate) use relay::on_disconnect;

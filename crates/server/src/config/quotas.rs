@@ -40,8 +40,6 @@ pub struct QuotaConfig {
     pub subject: Quotas,
     /// Of each tenant.
     pub tenant: Quotas,
-    /// The claim that names the tenant.
-    pub tenant_claim: String,
     /// Addresses that `address` passes over.
     pub address_except: Vec<Network>,
 }
@@ -114,7 +112,6 @@ pub(super) fn check(limits: &raw::Limits, layers: &mut Layers) -> QuotaConfig {
         address: quotas("address", &limits.address, layers),
         subject: quotas("subject", &limits.subject, layers),
         tenant: quotas("tenant", &limits.tenant, layers),
-        tenant_claim: limits.tenant_claim.clone(),
         address_except,
     }
 }

@@ -95,6 +95,10 @@ section! {
         /// `tidings dev` it is everything unless given.
         anonymous: Option<Vec<super::checked::Door>> =
             Kind::Choices(&["subscribe", "publish", "admin"]), Preset::None;
+        /// What anybody may do with some topics.
+        public: Public = Kind::Section(Public::FIELDS), Preset::None;
+        /// Those whose tokens count. Only in the file, not in the environment.
+        issuer: Vec<Issuer> = Kind::Sections(Issuer::FIELDS), Preset::Nothing;
         /// What the server listens on and where it keeps its data.
         server: Server = Kind::Section(Server::FIELDS), Preset::None;
         /// What one client may ask for, and how long it may take.
@@ -109,6 +113,52 @@ section! {
         /// Upstreams whose streams become topics: LLM APIs, and programs that speak SSE. Only in
         /// the file and as flags (`--llm`, `--relay`), not in the environment.
         relay: Vec<Relay> = Kind::Sections(Relay::FIELDS), Preset::Nothing;
+    }
+}
+
+section! {
+    /// What anybody may do with some topics, besides what `anonymous` opens for all.
+    Public {
+        /// Patterns of the topics to which anybody may publish.
+        publish: Option<Vec<String>> = Kind::Texts, Preset::None;
+        /// Patterns of the topics that anybody may follow and read.
+        subscribe: Option<Vec<String>> = Kind::Texts, Preset::None;
+        /// Patterns of the topics whose presence anybody may see and join.
+        presence: Option<Vec<String>> = Kind::Texts, Preset::None;
+    }
+}
+
+section! {
+    /// Somebody whose tokens (JWT, RFC 7519) count. Its keys are in exactly one place.
+    Issuer {
+        /// What the claim `iss` must be; not looked at if not given.
+        name: Option<String> = Kind::Text, Preset::None;
+        /// One of these must be in the claim `aud`; not looked at if not given.
+        audience: Option<Vec<String>> = Kind::Texts, Preset::None;
+        /// What tokens are signed with; any other is refused.
+        algorithms: Option<Vec<String>> =
+            Kind::Choices(&["HS256", "RS256", "PS256", "ES256", "EdDSA"]), Preset::None;
+        /// The environment variable with the secret (HS256), at least 32 bytes.
+        secret_env: Option<String> = Kind::Text, Preset::None;
+        /// The file with the secret (HS256).
+        secret_file: Option<PathBuf> = Kind::Path, Preset::None;
+        /// Files with public keys in PEM. A file's name without its ending is the key's `kid`.
+        public_keys: Option<Vec<String>> = Kind::Texts, Preset::None;
+        /// A file with a JSON Web Key Set (RFC 7517).
+        jwks_file: Option<PathBuf> = Kind::Path, Preset::None;
+        /// Where a JSON Web Key Set is fetched, and fetched again when it may have changed.
+        jwks_url: Option<String> = Kind::Text, Preset::None;
+        /// Whether a token counts that does not say until when.
+        without_expiry: Option<bool> = Kind::Flag, Preset::None;
+        /// Patterns to which a token without the claim `tidings` may publish; `{sub}` stands for
+        /// its subject.
+        publish: Option<Vec<String>> = Kind::Texts, Preset::None;
+        /// Patterns that such a token may follow and read: `["inbox/{sub}"]`.
+        subscribe: Option<Vec<String>> = Kind::Texts, Preset::None;
+        /// Patterns whose presence such a token may see and join.
+        presence: Option<Vec<String>> = Kind::Texts, Preset::None;
+        /// Patterns that such a token may administrate.
+        admin: Option<Vec<String>> = Kind::Texts, Preset::None;
     }
 }
 
@@ -133,6 +183,9 @@ section! {
         /// Origins of web pages that may use the server (CORS): `https://app.example`, or `*` for
         /// any. In `tidings dev` it is `*` unless given.
         cors_origins: Vec<String> = Kind::Texts, Preset::Nothing;
+        /// The cookie that may hold a token. It counts only on requests of the server's own pages
+        /// and of the origins that are listed (`*` lists none).
+        token_cookie: Option<String> = Kind::Text, Preset::None;
     }
 }
 
@@ -181,8 +234,6 @@ section! {
         /// How long a connection may be silent between requests. While three quarters of
         /// `connections` are open, `head_timeout` counts instead.
         idle_timeout: Length = Kind::Length(secs(1), secs(3_600)), Preset::Length(secs(75));
-        /// The claim of a token that names the caller's tenant.
-        tenant_claim: String = Kind::Text, Preset::Text("tenant");
         /// Addresses, and networks such as `10.0.0.0/8`, that `[limits.address]` passes over:
         /// proxies, above all, behind which everybody has one address.
         address_except: Vec<String> = Kind::Texts, Preset::Nothing;
@@ -191,7 +242,7 @@ section! {
         address: Quotas = Kind::Section(Quotas::FIELDS), Preset::None;
         /// What each subject of a token may have and do.
         subject: Quotas = Kind::Section(Quotas::FIELDS), Preset::None;
-        /// What each tenant may have and do, by the claim that `tenant_claim` names.
+        /// What each tenant may have and do; a claim of the token names it.
         tenant: Quotas = Kind::Section(Quotas::FIELDS), Preset::None;
     }
 }

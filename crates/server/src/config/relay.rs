@@ -166,7 +166,7 @@ fn uri(text: &str) -> Result<Uri, String> {
 }
 
 /// Whether a URL names an address of this machine by itself.
-fn is_loopback(uri: &Uri) -> bool {
+pub(super) fn is_loopback(uri: &Uri) -> bool {
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

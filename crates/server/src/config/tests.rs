@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tidings_access::Grants;
+
 use super::*;
 
 /// A file that `serve` accepts.
@@ -33,7 +35,7 @@ fn the_defaults_are_the_promised_ones() {
     assert_eq!(config.durability, Durability::Written);
     assert_eq!(config.heartbeat, Duration::from_secs(15));
     assert_eq!(config.io_threads, 1);
-    assert_eq!(config.anonymous, Anonymous { subscribe: true, publish: true, admin: true });
+    assert_eq!(config.anonymous, Grants::everything());
     assert_eq!(config.cors_origins, ["*"]);
     assert_eq!(config.drain.jitter, Duration::from_secs(5));
     assert_eq!(config.drain.grace, Duration::from_secs(30));
@@ -65,9 +67,19 @@ fn every_default_passes_the_check_of_its_kind() {
 fn serve_does_not_start_without_being_told_who_may_do_what() {
     let error = problems("");
     assert!(error.starts_with("anonymous: it must be given"), "{error}");
-    assert!(error.contains("anonymous = [\"subscribe\"]"), "{error}");
+    for way in ["anonymous = [\"subscribe\"]", "[[issuer]]", "[public]", "tidings token keys"] {
+        assert!(error.contains(way), "{error}");
+    }
+    for enough in [
+        "[public]\nsubscribe = [\"news/*\"]",
+        "[[issuer]]\nalgorithms = [\"HS256\"]\nsecret_env = \"SECRET\"",
+        "[[issuer]]\nalgorithms = [\"EdDSA\"]\njwks_url = \"https://id.example/keys\"",
+    ] {
+        let config = serve(enough).expect("somebody may come in").config;
+        assert!(!config.anonymous.is_operator());
+    }
     let config = serve("anonymous = []").expect("nothing is an answer too").config;
-    assert_eq!(config.anonymous, Anonymous::default());
+    assert_eq!(config.anonymous, Grants::default());
 }
 
 #[test]
@@ -196,7 +208,8 @@ fn a_list_in_the_environment_has_commas() {
         ("TIDINGS_SERVER__CORS_ORIGINS", "https://a.example,https://b.example"),
     ])
     .expect("it is right");
-    assert_eq!(loaded.config.anonymous, Anonymous { subscribe: true, publish: true, admin: false });
+    let visitors = Grants { admin: Vec::new(), ..Grants::everything() };
+    assert_eq!(loaded.config.anonymous, visitors);
     assert_eq!(loaded.config.cors_origins.len(), 2);
 }
 

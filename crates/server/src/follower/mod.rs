@@ -93,6 +93,15 @@ impl Follower {
         &self.selection
     }
 
+    pub(crate) fn view(&self) -> View {
+        self.view
+    }
+
+    /// Shows private events from now on, or does not.
+    pub(crate) fn show_private(&mut self, private: bool) {
+        self.view.private = private;
+    }
+
     /// It has, or does not want, every event up to here.
     pub(crate) fn after(&self) -> u64 {
         self.after

@@ -14,12 +14,13 @@ use tidings_hub::Selection;
 use tokio::sync::oneshot;
 
 use super::params;
-use super::subscribe::selection;
+use super::subscribe::{sees_private, selection};
+use crate::access::Who;
 use crate::app::App;
 use crate::connection_name::{Shown, connection_name};
 use crate::error::ApiError;
 use crate::reply::Reply;
-use crate::socket::mail::{Change, Changed, Listed, Mail, Mailbox};
+use crate::socket::mail::{Change, Changed, Listed, Mail, Mailbox, Permitted};
 
 /// Connections in one answer.
 const LISTED_MAX: usize = 10_000;
@@ -31,8 +32,8 @@ fn holders(app: &App) -> impl Iterator<Item = &Arc<Mailbox>> {
 }
 
 /// `GET /connections`: the first so many, in the order in which they came.
-pub(super) async fn list(app: &App) -> Result<Reply, ApiError> {
-    app.may_administrate()?;
+pub(super) async fn list(app: &App, who: &Who) -> Result<Reply, ApiError> {
+    who.may_operate()?;
     let mut all: Vec<Listed> = Vec::new();
     for mailbox in holders(app) {
         let (reply, list) = oneshot::channel();
@@ -91,15 +92,21 @@ fn lag(app: &App, listed: &Listed, visible: u64) -> u64 {
 }
 
 /// `PATCH /connections/{id}`.
-pub(super) async fn change(app: &Arc<App>, id: &str, body: &[u8]) -> Result<Reply, ApiError> {
-    let number = may_change(app, id)?;
-    let next = Next::read(app, params::object(body)?)?;
+pub(super) async fn change(
+    app: &Arc<App>,
+    who: &Who,
+    id: &str,
+    body: &[u8],
+) -> Result<Reply, ApiError> {
+    let (number, shows_key) = may_change(app, who, id)?;
+    let next = Next::read(app, who, params::object(body)?)?;
     let answer = |changed: &Changed| {
         let mut answer = object_of(app, changed);
         answer["id"] = connection_name(number).into();
         Reply::json(200, &answer)
     };
-    let (change, refused) = asked(app, &next);
+    let asked = || asked(app, who, shows_key, &next);
+    let (change, refused) = asked();
     let changed = app.websockets.change(number, change).await;
     if let Ok(error) = refused.await {
         return Err(error);
@@ -109,7 +116,7 @@ pub(super) async fn change(app: &Arc<App>, id: &str, body: &[u8]) -> Result<Repl
     }
     for mailbox in holders(app) {
         let (done, changed) = oneshot::channel();
-        let (change, refused) = asked(app, &next);
+        let (change, refused) = asked();
         mailbox.send(Mail::Change { id: number, change, done });
         let changed = changed.await.map_err(|_| ApiError::draining())?;
         if let Ok(error) = refused.await {
@@ -123,10 +130,15 @@ pub(super) async fn change(app: &Arc<App>, id: &str, body: &[u8]) -> Result<Repl
 }
 
 /// The change as whoever holds the subscription is asked to do it, and why it cannot be done.
-fn asked(app: &Arc<App>, next: &Next) -> (Change, oneshot::Receiver<ApiError>) {
+fn asked(
+    app: &Arc<App>,
+    who: &Who,
+    shows_key: bool,
+    next: &Next,
+) -> (Change, oneshot::Receiver<ApiError>) {
     let (refuse, refused) = oneshot::channel();
-    let (next, judge) = (next.clone(), app.clone());
-    let change = move |present: &Selection| match next.of(&judge, present) {
+    let (next, judge, judged) = (next.clone(), app.clone(), who.clone());
+    let next = move |present: &Selection| match next.of(&judge, &judged, present) {
         Ok(next) => Some(next),
         Err(error) => {
             // Whoever asked may have gone.
@@ -134,7 +146,9 @@ fn asked(app: &Arc<App>, next: &Next) -> (Change, oneshot::Receiver<ApiError>) {
             None
         }
     };
-    (Box::new(change), refused)
+    // An operator's change leaves the connection to its own client's token.
+    let renewed = who.caller().filter(|_| shows_key).cloned();
+    (Change { next: Box::new(next), renewed }, refused)
 }
 
 /// What a subscription follows after a change, and from where on.
@@ -146,7 +160,7 @@ pub(crate) fn object_of(app: &App, changed: &Changed) -> Value {
 
 impl Next {
     /// What a client asks for.
-    pub(crate) fn read(app: &App, body: ConnectionChange<'_>) -> Result<Self, ApiError> {
+    pub(crate) fn read(app: &App, who: &Who, body: ConnectionChange<'_>) -> Result<Self, ApiError> {
         let whole = body.topics.is_some() || body.patterns.is_some();
         if whole == (body.add.is_some() || body.remove.is_some()) {
             let why = "give the whole list (topics, patterns), or what to add and what to remove";
@@ -155,7 +169,7 @@ impl Next {
         if whole {
             let topics = body.topics.unwrap_or_default();
             let patterns = body.patterns.unwrap_or_default();
-            return Ok(Self::Whole(Arc::new(selection(app, &topics, &patterns)?)));
+            return Ok(Self::Whole(Arc::new(selection(app, who, &topics, &patterns)?)));
         }
         Ok(Self::Part { add: Names::of(body.add), remove: Names::of(body.remove) })
     }
@@ -186,15 +200,22 @@ pub(crate) enum Next {
 }
 
 impl Next {
-    /// The next selection.
-    pub(crate) fn of(self, app: &App, present: &Selection) -> Result<Arc<Selection>, ApiError> {
-        let (add, remove) = match self {
-            Self::Whole(selection) => return Ok(selection),
-            Self::Part { add, remove } => (add, remove),
+    /// The next selection, and what of it is shown.
+    pub(crate) fn of(
+        self,
+        app: &App,
+        who: &Who,
+        present: &Selection,
+    ) -> Result<Permitted, ApiError> {
+        let selection = match self {
+            Self::Whole(selection) => selection,
+            Self::Part { add, remove } => {
+                let topics = merged(topics(present), add.topics, &remove.topics);
+                let patterns = merged(patterns(present), add.patterns, &remove.patterns);
+                Arc::new(selection(app, who, &topics, &patterns)?)
+            }
         };
-        let topics = merged(topics(present), add.topics, &remove.topics);
-        let patterns = merged(patterns(present), add.patterns, &remove.patterns);
-        Ok(Arc::new(selection(app, &topics, &patterns)?))
+        Ok(Permitted { private: sees_private(who, &selection), selection })
     }
 }
 
@@ -204,8 +225,8 @@ fn merged(present: Vec<&str>, add: Vec<String>, remove: &[String]) -> Vec<Cow<'s
 }
 
 /// `DELETE /connections/{id}`.
-pub(super) async fn close(app: &App, id: &str) -> Result<Reply, ApiError> {
-    let number = may_change(app, id)?;
+pub(super) async fn close(app: &App, who: &Who, id: &str) -> Result<Reply, ApiError> {
+    let (number, _) = may_change(app, who, id)?;
     if app.websockets.close(number).await {
         return Ok(Reply::empty(204));
     }
@@ -219,12 +240,12 @@ pub(super) async fn close(app: &App, id: &str) -> Result<Reply, ApiError> {
     Err(not_found())
 }
 
-/// The number behind a name, if whoever shows it may change that connection. A key that is wrong
-/// and a connection that is not there are told alike.
-fn may_change(app: &App, id: &str) -> Result<u64, ApiError> {
+/// The number behind a name, if whoever shows it may change that connection, and whether they have
+/// shown its key. A key that is wrong and a connection that is not there are told alike.
+fn may_change(app: &App, who: &Who, id: &str) -> Result<(u64, bool), ApiError> {
     match app.names.read(id) {
-        Some(Shown::Own(number)) => app.may_subscribe().map(|()| number),
-        Some(Shown::Number(number)) => app.may_administrate().map(|()| number),
+        Some(Shown::Own(number)) => Ok((number, true)),
+        Some(Shown::Number(number)) => who.may_operate().map(|()| (number, false)),
         None => Err(not_found()),
     }
 }

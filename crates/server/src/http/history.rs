@@ -9,10 +9,19 @@ use tidings_frame::{ErrorCode, EventObject, GapNotice, Position};
 use tidings_hub::{Backlog, Bell, Gap, ReadLimit, Selection, Start, Started};
 
 use super::params;
-use super::subscribe::{Asked, selection};
+use super::subscribe::{Asked, sees_private, selection};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::reply::Reply;
+
+/// How a page is written, and for whom.
+#[derive(Clone, Copy)]
+struct Form {
+    /// Newline-delimited JSON rather than one object.
+    lines: bool,
+    /// Whether private events are shown.
+    private: bool,
+}
 
 /// One page in the making.
 struct Page {
@@ -71,9 +80,9 @@ pub(crate) fn notice(gap: &Gap) -> GapNotice<'_> {
 
 /// Answers a request for JSON: at once, or when there is an event if `poll` was given.
 pub(crate) async fn read(app: &App, asked: Asked<'_>, lines: bool) -> Result<Reply, ApiError> {
-    app.may_subscribe()?;
-    app.limits.history(asked.party)?;
-    let selection = Arc::new(selection(app, &asked.topics, &asked.patterns)?);
+    app.limits.history(app.limits.of(asked.party, asked.who.caller()))?;
+    let selection = Arc::new(selection(app, &asked.who, &asked.topics, &asked.patterns)?);
+    let form = Form { lines, private: sees_private(&asked.who, &selection) };
     let single = selection.single().is_some();
     let mut backlog = Backlog::new(selection.clone());
     if asked.poll_ms.is_none() && single && backlog.topics(&app.hub).is_empty() {
@@ -96,8 +105,8 @@ pub(crate) async fn read(app: &App, asked: Asked<'_>, lines: bool) -> Result<Rep
         }
     };
     match waits {
-        None => page(app, &mut backlog, started, through, limit, lines).map(|page| page.reply),
-        Some(waits) => poll(app, backlog, started, limit, lines, waits).await,
+        None => page(app, &mut backlog, started, through, limit, form).map(|page| page.reply),
+        Some(waits) => poll(app, backlog, started, limit, form, waits).await,
     }
 }
 
@@ -137,14 +146,13 @@ fn page(
     mut started: Started,
     through: u64,
     limit: ReadLimit,
-    lines: bool,
+    form: Form,
 ) -> Result<Read, ApiError> {
     let through = through.min(app.hub.visible());
-    let private = app.config.anonymous.admin;
-    let mut page = Page::new(lines);
+    let mut page = Page::new(form.lines);
     let range = (started.after, through);
     let (after, more) =
-        backlog.objects(&app.hub, range, limit, private, &mut |event| page.add(event))?;
+        backlog.objects(&app.hub, range, limit, form.private, &mut |event| page.add(event))?;
     // Removed since the beginning was found.
     if let Some(gap) = backlog.missed(&app.hub, started.after) {
         started.gap = Some(match started.gap.take() {
@@ -190,7 +198,7 @@ async fn poll(
     mut backlog: Backlog,
     mut started: Started,
     limit: ReadLimit,
-    lines: bool,
+    form: Form,
     (wait, selection): (Duration, Arc<Selection>),
 ) -> Result<Reply, ApiError> {
     let deadline = tokio::time::Instant::now() + wait;
@@ -205,7 +213,7 @@ async fn poll(
         app.hub.attach_pattern(&bell, pattern.clone(), FRAMING);
     }
     loop {
-        let read = page(app, &mut backlog, started, u64::MAX, limit, lines)?;
+        let read = page(app, &mut backlog, started, u64::MAX, limit, form)?;
         let over = tokio::time::Instant::now() >= deadline || app.is_draining();
         if read.tells || over {
             return Ok(read.reply);

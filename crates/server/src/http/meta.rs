@@ -3,6 +3,7 @@
 use serde_json::json;
 use tidings_frame::ErrorCode;
 
+use crate::access::Who;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::reply::Reply;
@@ -38,8 +39,8 @@ pub(super) fn metrics(app: &App) -> Reply {
 }
 
 /// `DELETE /schedules/{id}`.
-pub(super) fn unschedule(app: &App, id: &str) -> Result<Reply, ApiError> {
-    app.may_publish()?;
+pub(super) fn unschedule(app: &App, who: &Who, id: &str) -> Result<Reply, ApiError> {
+    who.may_operate()?;
     let not_found = || ApiError::new(ErrorCode::ScheduleNotFound, "there is no such schedule");
     let digits = id.bytes().all(|byte| byte.is_ascii_digit());
     let id = id.parse().ok().filter(|_| digits).ok_or_else(not_found)?;

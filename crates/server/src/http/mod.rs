@@ -21,6 +21,7 @@ pub(crate) mod subscribe;
 mod topics;
 mod web;
 
+use crate::access::{revocations, tickets};
 use crate::app::App;
 use crate::config::Mode;
 use crate::error::ApiError;
@@ -136,10 +137,11 @@ async fn act(
     let reply = match action {
         Action::Publish => {
             let request = publish::topic_request(app, head, topic_of(rest)?, body)?;
-            publish::publish(app, &request).await?
+            publish::publish(app, &app.who(head)?, &request).await?
         }
         Action::PublishMany => {
-            publish::publish(app, &publish::many_request(app, head, body)?).await?
+            let who = app.who(head)?;
+            publish::publish(app, &who, &publish::many_request(app, head, body)?).await?
         }
         Action::ReadTopic => return read(app, head, Some(topic_of(rest)?)).await,
         Action::StreamAlias => {
@@ -147,7 +149,6 @@ async fn act(
         }
         Action::ReadSeveral => return read(app, head, None).await,
         Action::SubscribePosted => {
-            app.may_subscribe()?;
             return stream(app, head, subscribe::posted(app, head, body)?);
         }
         Action::WebSocket => {
@@ -156,13 +157,15 @@ async fn act(
             );
         }
         Action::ListTopics => topics::list(app, head)?,
-        Action::DescribeTopic => topics::describe(app, &topic_name(rest)?)?,
-        Action::SetTopic => topics::set(app, &topic_name(rest)?, body)?,
-        Action::RemoveTopic => topics::remove(app, &topic_name(rest)?)?,
-        Action::ListConnections => connections::list(app).await?,
-        Action::ChangeConnection => connections::change(app, rest, body).await?,
-        Action::CloseConnection => connections::close(app, rest).await?,
-        Action::Unschedule => meta::unschedule(app, rest)?,
+        Action::DescribeTopic => topics::describe(app, &app.who(head)?, &topic_name(rest)?)?,
+        Action::SetTopic => topics::set(app, &app.who(head)?, &topic_name(rest)?, body)?,
+        Action::RemoveTopic => topics::remove(app, &app.who(head)?, &topic_name(rest)?)?,
+        Action::ListConnections => connections::list(app, &app.who(head)?).await?,
+        Action::ChangeConnection => connections::change(app, &app.who(head)?, rest, body).await?,
+        Action::CloseConnection => connections::close(app, &app.who(head)?, rest).await?,
+        Action::Revoke => revocations::revoke(app, &app.who(head)?, body).await?,
+        Action::MakeTicket => tickets::make(app, &app.who(head)?)?,
+        Action::Unschedule => meta::unschedule(app, &app.who(head)?, rest)?,
         Action::DescribeAnswer => relay::answers::describe(app, head, rest)?,
         Action::StopAnswer => relay::answers::stop(app, head, rest).await?,
         Action::Health => meta::health(),
@@ -179,7 +182,7 @@ fn stream(app: &App, head: &Head<'_>, mut asked: Subscribe) -> Result<Outcome, A
     if app.is_draining() {
         return Err(ApiError::draining());
     }
-    asked.admission = app.limits.stream(head.party)?;
+    asked.admission = app.limits.stream(app.limits.of(head.party, asked.caller.as_ref()))?;
     Ok(Outcome::Subscribe(Box::new(asked)))
 }
 
@@ -192,7 +195,6 @@ async fn read(
     if let Some(name) = topic.as_deref().and_then(relay::answers::name_of) {
         return relay::answers::read(app, head, name).await;
     }
-    app.may_subscribe()?;
     let mut asked = Asked::read(app, head)?;
     if let Some(topic) = topic {
         asked.only_topic(Cow::Owned(topic.into_owned()))?;

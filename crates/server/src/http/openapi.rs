@@ -143,6 +143,14 @@ fn member(kind: &str) -> Value {
     }
 }
 
+fn ticket() -> Value {
+    object(&["ticket", "expires_in"], &[("ticket", "string"), ("expires_in", "integer")])
+}
+
+fn revocation() -> Value {
+    object(&[], &[("token_id", "string"), ("expires", "integer"), ("subject", "string")])
+}
+
 fn schemas() -> Value {
     json!({
         "Event": object(&["id", "topic", "time"], &[
@@ -196,6 +204,8 @@ fn schemas() -> Value {
             ("patterns", "[string]"), ("state", "string"), ("after", "string"),
             ("lag", "integer"), ("events", "integer"),
         ]),
+        "Revocation": revocation(),
+        "Ticket": ticket(),
         "ConnectionTopics": object(&["id", "topics", "patterns", "after"], &[
             ("id", "string"), ("topics", "[string]"), ("patterns", "[string]"),
             ("after", "string"),

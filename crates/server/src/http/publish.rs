@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use base64::Engine as _;
+use tidings_access::Action;
 use tidings_frame::api::{EventToPublish, PublishRequest};
 use tidings_frame::limits::{EVENT_TOPICS_MAX, SCHEDULE_AHEAD_MAX, TTL_MAX};
 use tidings_frame::time::Time;
@@ -10,6 +11,7 @@ use tidings_frame::{End, ErrorCode, Position};
 use tidings_hub::{Accepted, Hub, NewEvent, Producer, Publish, Published};
 
 use super::params;
+use crate::access::{OWN_HEADER, Who};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::head::Head;
@@ -49,6 +51,22 @@ pub(crate) struct Request<'a> {
 }
 
 impl Request<'_> {
+    fn topics(&self) -> impl Iterator<Item = &str> {
+        self.events.iter().flat_map(|event| {
+            std::iter::once(&*event.topic).chain(event.alternates.iter().map(|topic| &**topic))
+        })
+    }
+
+    /// Refuses what the caller may not publish to.
+    pub(crate) fn judge(&self, who: &Who) -> Result<(), ApiError> {
+        self.topics().try_for_each(|topic| who.may(Action::Publish, topic))
+    }
+
+    /// Whether the caller administrates all that it publishes to.
+    pub(crate) fn is_operators(&self, who: &Who) -> bool {
+        self.topics().all(|topic| who.can(Action::Admin, topic))
+    }
+
     /// What the hub is asked.
     pub(crate) fn publish(&self, operator: bool) -> Publish<'_> {
         Publish {
@@ -127,7 +145,9 @@ pub(crate) fn topic_request<'a>(
                 ApiError::new(ErrorCode::InvalidUtf8, format!("the header {name} is not UTF-8"))
             })
         };
-        if name.len() > name_len && name[..name_len].eq_ignore_ascii_case(HEADER_PREFIX) {
+        if name.eq_ignore_ascii_case(OWN_HEADER) {
+            // Read by whoever asked who this is.
+        } else if name.len() > name_len && name[..name_len].eq_ignore_ascii_case(HEADER_PREFIX) {
             let option = name[name_len..].to_ascii_lowercase();
             options.set(app, &option, Cow::Borrowed(text(value)?))?;
         } else if name.eq_ignore_ascii_case("idempotency-key") {
@@ -345,24 +365,32 @@ pub(crate) fn status(accepted: &Accepted) -> u16 {
     }
 }
 
+/// Waits until the disk has this batch, if there is one to wait for.
+pub(crate) async fn until_synced(app: &App, batch: Option<u64>) -> Result<(), ApiError> {
+    let Some(batch) = batch else { return Ok(()) };
+    let (done, synced) = tokio::sync::oneshot::channel();
+    // The receiver is gone when the client is; nobody is left to be told.
+    app.hub.when_synced(batch, Box::new(move |result| drop(done.send(result))));
+    Ok(synced.await.map_err(|_| ApiError::draining())??)
+}
+
 /// Publishes and waits until it is as durable as its topics ask.
-pub(crate) async fn publish(app: &App, request: &Request<'_>) -> Result<Reply, ApiError> {
-    app.may_publish()?;
-    app.limits.publish(request.party, &request.events)?;
+pub(crate) async fn publish(
+    app: &App,
+    who: &Who,
+    request: &Request<'_>,
+) -> Result<Reply, ApiError> {
+    request.judge(who)?;
+    app.limits.publish(app.limits.of(request.party, who.caller()), &request.events)?;
     let outcome = {
         let mut round = app.hub.round();
-        round.publish(&request.publish(app.config.anonymous.admin));
+        round.publish(&request.publish(request.is_operators(who)));
         round.commit().pop()
     };
     let accepted = outcome
         .ok_or_else(|| ApiError::new(ErrorCode::Internal, "a round without an outcome"))?
         .map_err(|error| crate::error::publish(&app.hub, error))?;
-    if let Some(batch) = accepted.wait {
-        let (done, synced) = tokio::sync::oneshot::channel();
-        // The receiver is gone when the client is; nobody is left to be told.
-        app.hub.when_synced(batch, Box::new(move |result| drop(done.send(result))));
-        synced.await.map_err(|_| ApiError::draining())??;
-    }
+    until_synced(app, accepted.wait).await?;
     app.metrics.published(request.events.len());
     let mut body = Vec::new();
     let topics = request.events.iter().map(|event| &*event.topic);

@@ -19,6 +19,8 @@ pub(crate) enum Action {
     ChangeConnection,
     CloseConnection,
     Unschedule,
+    Revoke,
+    MakeTicket,
     DescribeAnswer,
     StopAnswer,
     Health,
@@ -169,6 +171,15 @@ pub(crate) const ROUTES: &[Route] = &[
     Route {
         answers: &[(204, "", "")],
         ..route("DELETE", "/schedules/{id}", Action::Unschedule, "Take a scheduled publish back")
+    },
+    Route {
+        body: Some((JSON, "Revocation")),
+        answers: &[(200, JSON, "Revocation")],
+        ..route("POST", "/revocations", Action::Revoke, "Refuse a token or a subject from now on")
+    },
+    Route {
+        answers: &[(200, JSON, "Ticket")],
+        ..route("POST", "/tickets", Action::MakeTicket, "Exchange a token for a ticket, good once")
     },
     Route {
         answers: &[(200, JSON, "Answer")],

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use tidings_access::{Action, Caller};
 use tidings_frame::api::SubscribeRequest;
 use tidings_frame::limits::START_LAST_EVENTS_MAX;
 use tidings_frame::{ErrorCode, Pattern, PatternError, TopicName, TopicNameError, is_internal};
@@ -12,6 +13,7 @@ use tidings_relay::Lease;
 use tidings_relay::merged::Merge;
 
 use super::{cors, params};
+use crate::access::{Who, tickets};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::head::Head;
@@ -28,6 +30,8 @@ pub(crate) struct Subscribe {
     pub(crate) view: View,
     /// The origin that may read the answer, for `Access-Control-Allow-Origin`.
     pub(crate) origin: Option<String>,
+    /// Whose token the subscription stands on, and ends with.
+    pub(crate) caller: Option<Arc<Caller>>,
     /// What a relayed stream has besides.
     pub(crate) opening: Option<Box<Opening>>,
     /// What it has taken of counted limits.
@@ -62,10 +66,11 @@ pub(crate) struct Asked<'a> {
     origin: Option<String>,
     /// Who asks, as limits see it.
     pub(crate) party: Party,
+    pub(crate) who: Who,
 }
 
 /// The parameters of a subscription; those of history are refused by whoever cannot use them.
-pub(crate) const PARAMETERS: [&str; 17] = [
+pub(crate) const PARAMETERS: [&str; 18] = [
     "topic",
     "pattern",
     "lastEventId",
@@ -83,6 +88,7 @@ pub(crate) const PARAMETERS: [&str; 17] = [
     "from",
     params::TOKEN,
     params::DELTAS,
+    tickets::PARAMETER,
 ];
 
 impl<'a> Asked<'a> {
@@ -90,7 +96,7 @@ impl<'a> Asked<'a> {
     /// clients add against caches. So is `datastar`, in which Datastar sends a page's state along
     /// with every `GET`.
     pub(crate) fn read(app: &App, head: &Head<'a>) -> Result<Self, ApiError> {
-        let mut asked = Self::nothing();
+        let mut asked = Self::nothing(app.who(head)?);
         asked.origin = cors::allowed(app, head);
         asked.party = head.party;
         let mut query_id = None;
@@ -124,7 +130,7 @@ impl<'a> Asked<'a> {
                 "after" => asked.after = Some(value),
                 "before" => asked.before = Some(value),
                 // Read where it is asked for.
-                params::TOKEN | params::DELTAS => {}
+                params::TOKEN | params::DELTAS | tickets::PARAMETER => {}
                 "datastar" => {}
                 _ if name.starts_with('_') => {}
                 _ => return Err(params::unknown(&name, &PARAMETERS)),
@@ -142,7 +148,7 @@ impl<'a> Asked<'a> {
         Ok(asked)
     }
 
-    pub(crate) fn nothing() -> Self {
+    pub(crate) fn nothing(who: Who) -> Self {
         Self {
             topics: Vec::new(),
             patterns: Vec::new(),
@@ -155,6 +161,7 @@ impl<'a> Asked<'a> {
             after: None,
             origin: None,
             party: Party::default(),
+            who,
         }
     }
 
@@ -181,15 +188,17 @@ impl<'a> Asked<'a> {
                 return Err(ApiError::parameter(name, why));
             }
         }
+        let selection = Arc::new(selection(app, &self.who, &self.topics, &self.patterns)?);
         Ok(Subscribe {
-            selection: Arc::new(selection(app, &self.topics, &self.patterns)?),
             start: self.start.unwrap_or(Start::Live),
             view: View {
                 framing: if self.envelope { Framing::Envelope } else { Framing::Plain },
-                private: app.config.anonymous.admin,
+                private: sees_private(&self.who, &selection),
                 conflate: self.conflate,
             },
+            selection,
             origin: self.origin,
+            caller: self.who.caller().cloned(),
             opening: None,
             admission: Admission::default(),
         })
@@ -228,9 +237,17 @@ pub(crate) fn from(text: &str) -> Result<Start, ApiError> {
     })
 }
 
-/// Checks and tidies topics and patterns.
+/// Whether private events are shown: only where the caller may see those of all that is asked for.
+pub(crate) fn sees_private(who: &Who, selection: &Selection) -> bool {
+    let exact = |topic: &TopicName| Pattern::new(topic.as_str());
+    selection.topics().iter().all(|topic| exact(topic).is_ok_and(|name| who.sees_private(&name)))
+        && selection.patterns().iter().all(|pattern| who.sees_private(pattern))
+}
+
+/// Checks and tidies topics and patterns, and whether the caller may follow them.
 pub(crate) fn selection(
     app: &App,
+    who: &Who,
     topics: &[Cow<'_, str>],
     patterns: &[Cow<'_, str>],
 ) -> Result<Selection, ApiError> {
@@ -250,7 +267,18 @@ pub(crate) fn selection(
         patterns.iter().map(|text| Pattern::new(text)).collect();
     let topics = topics.map_err(tidings_hub::SubscribeError::from)?;
     let patterns = patterns.map_err(tidings_hub::SubscribeError::from)?;
+    may_follow_all(who, &topics, &patterns)?;
     Ok(Selection::new(topics, patterns)?)
+}
+
+/// Refuses unless all of it may be followed.
+pub(crate) fn may_follow(who: &Who, selection: &Selection) -> Result<(), ApiError> {
+    may_follow_all(who, selection.topics(), selection.patterns())
+}
+
+fn may_follow_all(who: &Who, topics: &[TopicName], patterns: &[Pattern]) -> Result<(), ApiError> {
+    topics.iter().try_for_each(|topic| who.may(Action::Subscribe, topic.as_str()))?;
+    patterns.iter().try_for_each(|pattern| who.may_all(Action::Subscribe, pattern))
 }
 
 /// Reads the list of `POST /events`; the other parameters are in the query as for `GET`.

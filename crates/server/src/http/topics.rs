@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use tidings_access::Action;
 use tidings_frame::api::{ForkedFrom, TopicObject, TopicPage};
 use tidings_frame::limits::{TOPIC_PAGE_DEFAULT, TOPIC_PAGE_MAX};
 use tidings_frame::time::Time;
@@ -9,6 +10,7 @@ use tidings_frame::{ErrorCode, Position, TopicName, is_internal};
 use tidings_hub::{ForkOf, TopicDescription, TopicPolicy};
 
 use super::params;
+use crate::access::Who;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::head::Head;
@@ -41,7 +43,8 @@ fn json(status: u16, value: &impl serde::Serialize) -> Result<Reply, ApiError> {
 
 /// `GET /topics`.
 pub(super) fn list(app: &App, head: &Head<'_>) -> Result<Reply, ApiError> {
-    app.may_subscribe()?;
+    let who = app.who(head)?;
+    who.may_somewhere(Action::Subscribe)?;
     let (mut after, mut name, mut limit) = (None, None, TOPIC_PAGE_DEFAULT);
     for (parameter, value) in head.query()? {
         match &*parameter {
@@ -57,35 +60,44 @@ pub(super) fn list(app: &App, head: &Head<'_>) -> Result<Reply, ApiError> {
     if let Some(name) = name {
         let name = TopicName::new(&name)
             .map_err(|error| ApiError::new(ErrorCode::InvalidTopic, error.to_string()))?;
-        let shown = Some(&name).filter(|name| !is_internal(name.as_str()));
+        let shown = Some(&name).filter(|name| is_shown(&who, name.as_str()));
         let topics = shown.and_then(|name| app.hub.describe(name)).map(|topic| object(app, topic));
         return json(200, &TopicPage { topics: topics.into_iter().collect(), more: false });
     }
-    let mut topics = listed(app, after.as_deref(), limit + 1);
+    let mut topics = listed(app, &who, after.as_deref(), limit + 1);
     let more = topics.len() > limit;
     topics.truncate(limit);
     let topics = topics.into_iter().map(|topic| object(app, topic)).collect();
     json(200, &TopicPage { topics, more })
 }
 
-/// A page of the topics in the order of their names, without the server's own. Those stand together
-/// in that order, so there is at most one gap to step over.
-fn listed(app: &App, after: Option<&str>, limit: usize) -> Vec<TopicDescription> {
-    let mut topics = app.hub.topics(after, limit);
-    if topics.iter().any(|topic| is_internal(&topic.name)) {
-        topics.retain(|topic| !is_internal(&topic.name));
-        // `%` is the character after `$`.
-        let begin = after.filter(|after| *after > "%").unwrap_or("%");
-        let before = topics.partition_point(|topic| *topic.name < *"$");
-        topics.truncate(before);
-        topics.extend(app.hub.topics(Some(begin), limit - before));
+/// Whether the caller may know that there is a topic of this name.
+fn is_shown(who: &Who, name: &str) -> bool {
+    let known = who.can(Action::Subscribe, name) || who.can(Action::Admin, name);
+    known && !is_internal(name)
+}
+
+/// A page of the topics that the caller may know of, in the order of their names. It may have to
+/// look at every topic there is, a page at a time.
+fn listed(app: &App, who: &Who, after: Option<&str>, limit: usize) -> Vec<TopicDescription> {
+    let mut shown = Vec::new();
+    let mut after: Option<Box<str>> = after.map(Into::into);
+    loop {
+        let page = app.hub.topics(after.as_deref(), TOPIC_PAGE_MAX);
+        let last = page.last().map(|topic| topic.name.as_ref().into());
+        let whole = page.len() == TOPIC_PAGE_MAX;
+        shown.extend(page.into_iter().filter(|topic| is_shown(who, &topic.name)));
+        if shown.len() >= limit || !whole {
+            shown.truncate(limit);
+            return shown;
+        }
+        after = last;
     }
-    topics
 }
 
 /// `HEAD /topics/{topic}`.
-pub(super) fn describe(app: &App, name: &TopicName) -> Result<Reply, ApiError> {
-    app.may_subscribe()?;
+pub(super) fn describe(app: &App, who: &Who, name: &TopicName) -> Result<Reply, ApiError> {
+    who.may(Action::Subscribe, name.as_str())?;
     let topic = app.hub.describe(name).ok_or_else(not_found)?;
     let topic = object(app, topic);
     let mut reply = Reply::empty(200)
@@ -125,8 +137,8 @@ struct ForkBody {
 }
 
 /// `PUT /topics/{topic}`.
-pub(super) fn set(app: &App, name: &TopicName, body: &[u8]) -> Result<Reply, ApiError> {
-    app.may_administrate()?;
+pub(super) fn set(app: &App, who: &Who, name: &TopicName, body: &[u8]) -> Result<Reply, ApiError> {
+    who.may(Action::Admin, name.as_str())?;
     let invalid =
         |error: serde_json::Error| ApiError::new(ErrorCode::InvalidJson, error.to_string());
     let body: TopicBody = match body {
@@ -158,8 +170,8 @@ fn fork_of(app: &App, fork: &ForkBody) -> Result<ForkOf, ApiError> {
 }
 
 /// `DELETE /topics/{topic}`.
-pub(super) fn remove(app: &App, name: &TopicName) -> Result<Reply, ApiError> {
-    app.may_administrate()?;
+pub(super) fn remove(app: &App, who: &Who, name: &TopicName) -> Result<Reply, ApiError> {
+    who.may(Action::Admin, name.as_str())?;
     app.hub.remove_topic(name)?;
     Ok(Reply::empty(204))
 }

@@ -24,6 +24,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use tidings_access::Caller;
+
 use crate::app::App;
 use crate::config::{self, Network, QuotaConfig, Quotas};
 use bucket::{Pace, ticks};
@@ -197,6 +199,21 @@ impl Limits {
         let mut party = Party::default();
         if self.active {
             party.keys[Scope::Address as usize] = self.address_key(address);
+        }
+        party
+    }
+
+    /// Who asks with this token.
+    pub(crate) fn of(&self, mut party: Party, caller: Option<&Arc<Caller>>) -> Party {
+        let Some(caller) = caller.filter(|_| self.active) else {
+            return party;
+        };
+        let tenant = caller.tenant.as_ref();
+        for (scope, name) in [(Scope::Subject, Some(&caller.identity)), (Scope::Tenant, tenant)] {
+            let at = scope as usize;
+            if let (Some(_), Some(name)) = (&self.quotas[at], name) {
+                party.keys[at] = self.hasher.hash_one(name).max(1);
+            }
         }
         party
     }

@@ -146,7 +146,7 @@ impl Backfill {
             Mail::Change { id, change, done } => {
                 let changed = self.find(id).and_then(|key| {
                     let laggard = self.laggards.get_mut(key)?;
-                    let next = change(&laggard.subscriber.selection)?;
+                    let next = laggard.subscriber.change(change)?;
                     laggard.subscriber.selection = next.clone();
                     laggard.backlog = Backlog::new(next.clone());
                     Some(Changed { selection: next, after: laggard.subscriber.after })
@@ -319,6 +319,7 @@ impl Backfill {
                 continue;
             };
             let subscriber = &mut laggard.subscriber;
+            let over = subscriber.is_over(&self.app, now_ms);
             let leaves = !subscriber.view.framing.is_answer()
                 && gone_ms.is_some_and(|gone_ms| {
                     crate::app::scatter(subscriber.id) % drain_ms.max(1) < gone_ms
@@ -326,7 +327,7 @@ impl Backfill {
             let silent = subscriber.last_write_ms.saturating_add(silent_ms) <= now_ms;
             let beats = silent && subscriber.rest.is_empty();
             let beat = Bytes::from_static(subscriber.view.framing.heartbeat());
-            if leaves || (beats && subscriber.write(&beat, now_ms) == Wrote::Gone) {
+            if over || leaves || (beats && subscriber.write(&beat, now_ms) == Wrote::Gone) {
                 self.end(key);
             }
         }

@@ -8,10 +8,12 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
+use tidings_access::Caller;
 use tidings_hub::{Selection, View};
 use tidings_relay::Lease;
 use tidings_relay::merged::Merge;
 
+use super::mail::Change;
 use crate::app::App;
 use crate::http::subscribe::Subscribe;
 use crate::limits::{Admission, Entry, Held, Party};
@@ -71,6 +73,8 @@ pub(crate) struct Subscriber {
     /// How what it is behind is merged, if it is.
     pub(crate) merge: Option<Merge>,
     _admission: Admission,
+    /// Whose token it stands on.
+    pub(crate) caller: Option<Arc<Caller>>,
 }
 
 /// Rests up to this size are copied, so that they do not pin the span that they are the end of.
@@ -110,6 +114,7 @@ impl Subscriber {
             events: 0,
             _admission: asked.admission.clone(),
             merge: asked.opening.as_ref().and_then(|opening| opening.merge),
+            caller: asked.caller.clone(),
             _lease: asked.opening.as_ref().and_then(|opening| opening.lease.clone()),
         }
     }
@@ -136,6 +141,16 @@ impl Subscriber {
             }
         }
         Wrote::All
+    }
+
+    /// Whether its token does not count any more: its time is over, or it was revoked.
+    pub(crate) fn is_over(&self, app: &App, now_ms: u64) -> bool {
+        self.caller.as_ref().is_some_and(|caller| app.access.is_over(caller, now_ms))
+    }
+
+    /// Makes a change, except of what it follows; `None` if it is refused.
+    pub(super) fn change(&mut self, change: Change) -> Option<Arc<Selection>> {
+        change.make(&self.selection, &mut self.view, &mut self.caller)
     }
 
     /// Writes what was left.

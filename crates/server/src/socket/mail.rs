@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rustix::event::EventfdFlags;
-use tidings_hub::{Bell, Selection, StoreError};
+use tidings_access::Caller;
+use tidings_hub::{Bell, Selection, StoreError, View};
 use tokio::sync::oneshot;
 
 use super::conn::Subscriber;
@@ -31,8 +32,40 @@ pub(crate) enum Mail {
     Close { id: u64, done: oneshot::Sender<bool> },
 }
 
-/// A change of a subscription: gets the present one, gives the next.
-pub(crate) type Change = Box<dyn FnOnce(&Selection) -> Option<Arc<Selection>> + Send>;
+/// A change of a subscription.
+pub(crate) struct Change {
+    pub(crate) next: Next,
+    /// The token that the connection's own client has shown: it stands on this one from now on.
+    pub(crate) renewed: Option<Arc<Caller>>,
+}
+
+/// From the present selection to the next; `None` if it is refused.
+type Next = Box<dyn FnOnce(&Selection) -> Option<Permitted> + Send>;
+
+/// A selection that was judged.
+pub(crate) struct Permitted {
+    pub(crate) selection: Arc<Selection>,
+    /// Whether private events of all of it may be shown.
+    pub(crate) private: bool,
+}
+
+impl Change {
+    /// Makes the change of whoever has this selection, view and token; `None` if it is refused.
+    /// Only a client's own token shows it more than it was shown before.
+    pub(crate) fn make(
+        self,
+        present: &Selection,
+        view: &mut View,
+        caller: &mut Option<Arc<Caller>>,
+    ) -> Option<Arc<Selection>> {
+        let Permitted { selection, private } = (self.next)(present)?;
+        view.private = private && (view.private || self.renewed.is_some());
+        if self.renewed.is_some() {
+            *caller = self.renewed;
+        }
+        Some(selection)
+    }
+}
 
 /// What a change has made of a subscription.
 #[derive(Clone, Debug)]

@@ -281,12 +281,14 @@ impl Shard {
         intake: &mut Intake,
         round: &mut Option<Round<'h>>,
     ) -> Result<(), ApiError> {
-        self.app.may_publish()?;
         let topic = crate::http::topic_of(head.after("/topics/").unwrap_or(""))?;
         let request = topic_request(&self.app, head, topic, body)?;
-        self.app.limits.publish(request.party, &request.events)?;
+        let who = self.app.who(head)?;
+        request.judge(&who)?;
+        let limits = &self.app.limits;
+        limits.publish(limits.of(request.party, who.caller()), &request.events)?;
         let round = round.get_or_insert_with(|| hub.round());
-        let place = round.publish(&request.publish(self.app.config.anonymous.admin));
+        let place = round.publish(&request.publish(request.is_operators(&who)));
         let first = intake.topics.len();
         intake.topics.extend(request.events.iter().map(|event| event.topic.to_string()));
         intake.asking.push(Asking {
@@ -534,10 +536,9 @@ fn write_output(requester: &mut Requester) -> Result<bool, ()> {
 fn subscription(app: &Arc<crate::app::App>, head: &Head<'_>) -> Result<Subscribe, ApiError> {
     if let Some(stream) = shared::at(app, head.path) {
         let mut asked = shared::subscribe(app, stream, head)?;
-        asked.admission = app.limits.stream(head.party)?;
+        asked.admission = app.limits.stream(app.limits.of(head.party, asked.caller.as_ref()))?;
         return Ok(asked);
     }
-    app.may_subscribe()?;
     let mut asked = Asked::read(app, head)?;
     if let Some(topic) = head.after("/topics/") {
         asked.only_topic(crate::http::topic_of(topic)?)?;
@@ -545,7 +546,7 @@ fn subscription(app: &Arc<crate::app::App>, head: &Head<'_>) -> Result<Subscribe
         asked.only_topic(Cow::Borrowed(stream_topic(app)?))?;
     }
     let mut asked = asked.subscribe(app)?;
-    asked.admission = app.limits.stream(head.party)?;
+    asked.admission = app.limits.stream(app.limits.of(head.party, asked.caller.as_ref()))?;
     Ok(asked)
 }
 

@@ -239,7 +239,7 @@ impl Shard {
         let Some(Conn::Seat(seat)) = self.conns.get_mut(key) else {
             return None;
         };
-        let next = change(&seat.subscriber.selection)?;
+        let next = seat.subscriber.change(change)?;
         let up_to_date = match (&seat.many, self.follows.get(seat.topic)) {
             (Some(many), _) => many.due.is_empty(),
             (None, Some(followed)) => {

@@ -93,6 +93,8 @@ pub(crate) struct Shard {
     /// Where the round of idle connections stands.
     pub(super) tended: usize,
     pub(super) next_tick_ms: u64,
+    /// When the tokens of live connections are looked at again.
+    pub(super) next_judged_ms: u64,
     /// When subscribers have to be gone, while draining: those with smaller numbers first.
     pub(super) drain: Option<Drain>,
 }
@@ -139,6 +141,7 @@ impl Shard {
             dates: Dates::default(),
             tended: 0,
             next_tick_ms: now_ms,
+            next_judged_ms: 0,
             drain: None,
         })
     }

@@ -19,6 +19,9 @@ const ROUND_MAX_MS: u64 = 5_000;
 /// How long a connection on an operator's place may take to ask, in milliseconds.
 const RESERVED_MAX_MS: u64 = 2_000;
 
+/// How often the tokens of live connections are looked at: a revocation takes effect in a second.
+pub(super) const JUDGED_EVERY_MS: u64 = 500;
+
 impl Shard {
     /// Looks after idle connections: a portion of the table at each tick.
     pub(super) fn tick(&mut self) {
@@ -35,6 +38,10 @@ impl Shard {
             }
         }
         self.follows.let_go(self.now_ms);
+        if self.app.access.has_issuers() && self.now_ms >= self.next_judged_ms {
+            self.next_judged_ms = self.now_ms + JUDGED_EVERY_MS;
+            self.end_those_whose_token_is_over();
+        }
         if self.app.is_draining() {
             self.drain();
         }
@@ -87,6 +94,18 @@ impl Shard {
                 }
             }
             None => {}
+        }
+    }
+
+    fn end_those_whose_token_is_over(&mut self) {
+        let over = |conn: &Conn| match conn {
+            Conn::Seat(seat) => seat.subscriber.is_over(&self.app, self.now_ms),
+            Conn::Requester(_) => false,
+        };
+        let leaving: Vec<Key> =
+            self.conns.iter().filter(|(_, conn)| over(conn)).map(|(key, _)| key).collect();
+        for key in leaving {
+            self.close(key);
         }
     }
 

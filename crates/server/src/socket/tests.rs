@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
+use tidings_access::Verifier;
 use tidings_frame::{Pattern, TopicName};
 use tidings_hub::{Framing, NewEvent, Publish, Published, Selection, Start, View};
 use tokio::sync::mpsc;
@@ -37,7 +38,7 @@ impl Led {
         let listener = Arc::new(crate::run::listen("127.0.0.1:0".parse().unwrap()).unwrap());
         let hub = crate::run::open_hub(&config).unwrap();
         let (hyper, _) = mpsc::channel(HANDED_MAX);
-        let app = Arc::new(App::new(hub, config, None, None, hyper).unwrap());
+        let app = Arc::new(App::new(hub, config, Verifier::default(), None, None, hyper).unwrap());
         let shard = Shard::new(app.clone(), 0, listener, app.shards[0].clone()).unwrap();
         Self { app, shard, _folder: folder }
     }
@@ -126,6 +127,7 @@ fn asks(topics: &[&str], patterns: &[&str]) -> Subscribe {
         start: Start::Live,
         view: View { framing: Framing::Plain, private: false, conflate: false },
         origin: None,
+        caller: None,
         opening: None,
         admission: crate::limits::Admission::default(),
     }

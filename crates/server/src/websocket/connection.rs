@@ -24,6 +24,7 @@ use super::protocol::{Fault, Incoming, Protocol};
 use super::publishing::Receipt;
 use super::subscription::Subscription;
 use super::{CONTROLS_MAX, Control, message};
+use crate::access::Who;
 use crate::app::App;
 use crate::follower::News;
 use crate::limits::{Admission, Party};
@@ -51,6 +52,8 @@ pub(super) struct Gone;
 pub(super) struct Connection {
     pub(super) app: Arc<App>,
     pub(super) peer: SocketAddr,
+    /// Who asks.
+    pub(super) who: Who,
     stream: TcpStream,
     protocol: Protocol,
     pub(super) output: Output,
@@ -97,6 +100,7 @@ pub(crate) async fn serve(app: &Arc<App>, taken: Taken) {
     let mut connection = Connection {
         app: app.clone(),
         peer,
+        who: upgrade.who.clone(),
         stream,
         protocol: Protocol::new(app.config.limits.body_bytes),
         output: Output::default(),
@@ -130,6 +134,8 @@ enum Event {
     Control(Control),
     Time,
     Drains,
+    /// Its token does not count any more.
+    Over,
 }
 
 impl Connection {
@@ -153,6 +159,7 @@ impl Connection {
             Event::Receipt(receipt) => self.output.text(&receipt),
             Event::Control(control) => self.obey(control),
             Event::Time => self.on_time()?,
+            Event::Over => self.end_what_is_over(),
             Event::Drains => {
                 let jitter = self.app.config.drain.jitter;
                 let number = u64::from(self.peer.port());
@@ -174,8 +181,10 @@ impl Connection {
         };
         let deadline = self.deadline();
         let gives = self.output.is_empty() && self.closing.is_none();
+        let callers = self.callers();
         let (app, stream) = (&self.app, &self.stream);
         let (subscriptions, turn) = (&mut self.subscriptions, &mut self.turn);
+        let stands = self.closing.is_none();
         let drains = self.leaves.is_none() && self.closing.is_none();
         tokio::select! {
             ready = async {
@@ -194,6 +203,7 @@ impl Connection {
                 }
             } => Event::Time,
             () = app.drained(), if drains => Event::Drains,
+            () = app.access.over(&app.hub, callers), if stands => Event::Over,
         }
     }
 
@@ -285,7 +295,7 @@ impl Connection {
     }
 
     /// Begins the end. Subscriptions end at once; what was answered before is still written.
-    fn close(&mut self, fault: &Fault, over: bool) {
+    pub(super) fn close(&mut self, fault: &Fault, over: bool) {
         if self.closing.is_some() {
             return;
         }
@@ -415,11 +425,7 @@ impl Connection {
             Control::Change { number, change, done } => {
                 let at = find(&self.subscriptions, number);
                 let subscription = at.map(|at| &mut self.subscriptions[at]);
-                let changed = subscription.and_then(|subscription| {
-                    let next = change(subscription.follower.selection())?;
-                    Some(subscription.change(next))
-                });
-                let _ = done.send(changed);
+                let _ = done.send(subscription.and_then(|one| one.make(change)));
             }
             Control::Close { number, done } => {
                 let at = find(&self.subscriptions, number);

@@ -7,9 +7,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use ring::digest;
+use tidings_access::Action;
 use tidings_frame::ErrorCode;
 use tokio::net::TcpStream;
 
+use crate::access::{self, Who};
 use crate::app::App;
 use crate::dates::EVERY_ANSWER;
 use crate::error::ApiError;
@@ -39,6 +41,8 @@ pub(crate) struct Upgrade {
     /// Who asks, as limits see it, and what the connection has taken of them.
     pub(super) party: Party,
     pub(super) admission: Admission,
+    /// Who comes in.
+    pub(super) who: Who,
 }
 
 /// A connection of which HTTP has let go.
@@ -79,19 +83,23 @@ pub(crate) fn upgrade(app: &Arc<App>, head: &Head<'_>) -> Result<Upgrade, Reply>
         let detail = "the subprotocol here is tidings.v1.json";
         return refuse(ErrorCode::InvalidRequest, detail);
     }
-    if head.bytes("origin").is_some() && cors::allowed(app, head).is_none() {
+    let page = head.bytes("origin").is_some() && !access::is_own_page(head);
+    if page && cors::allowed(app, head).is_none() {
         let detail = "pages of this origin may not use the server; see the setting cors_origins";
         return refuse(ErrorCode::Forbidden, detail);
     }
-    if let (Err(error), Err(_)) = (app.may_subscribe(), app.may_publish()) {
-        return Err(error.into());
-    }
+    let who = app.who(head)?;
+    who.may_somewhere(Action::Subscribe).or_else(|error| {
+        // To publish is reason enough to come in.
+        who.may_somewhere(Action::Publish).map_err(|_| error)
+    })?;
     if app.is_draining() {
         return Err(ApiError::draining().into());
     }
+    let party = app.limits.of(head.party, who.caller());
     let admission =
-        app.limits.websocket(head.party).map_err(|refused| Reply::from(ApiError::from(refused)))?;
-    Ok(Upgrade { accept: accept(key), named, party: head.party, admission })
+        app.limits.websocket(party).map_err(|refused| Reply::from(ApiError::from(refused)))?;
+    Ok(Upgrade { accept: accept(key), named, who, party: head.party, admission })
 }
 
 /// Whether a header that is a list of words holds this one. Protocols are compared exactly, the

@@ -12,6 +12,7 @@
 //! | `publishing` | publishes, several in one round, and their receipts |
 //! | `subscription` | a follower with a name on its connection |
 //! | `connection` | the task that holds all of it |
+//! | `standing` | whose token it stands on, and what becomes of it without |
 //!
 //! A connection is a task and reads only as fast as its client takes the answers. Events are
 //! encoded once for all connections; what is written for each is a few bytes around them.
@@ -24,6 +25,7 @@ mod output;
 mod protocol;
 mod publishing;
 mod request;
+mod standing;
 mod subscription;
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ use super::subscription::Subscription;
 use crate::error::ApiError;
 use crate::http::connections::{Next, object_of};
 use crate::http::subscribe::Subscribe;
+use crate::limits::Party;
 
 impl Connection {
     /// Does what is asked for. Publishes that follow each other share a round.
@@ -21,17 +22,18 @@ impl Connection {
         let app = self.app.clone();
         let mut staged: Vec<Staged<'_>> = Vec::new();
         for text in texts {
-            let Request { reference, operation } = Request::read(&app, text.as_str());
+            let Request { reference, operation } = Request::read(&app, &self.who, text.as_str());
             let operation = operation.and_then(|operation| match operation {
                 Operation::Publish(request) => {
-                    app.may_publish()?;
-                    app.limits.publish(self.party, &request.events)?;
+                    request.judge(&self.who)?;
+                    app.limits.publish(self.party(), &request.events)?;
                     Ok(Operation::Publish(request))
                 }
                 other => Ok(other),
             });
             if let Ok(Operation::Publish(request)) = operation {
-                staged.push(Staged { reference, request });
+                let operator = request.is_operators(&self.who);
+                staged.push(Staged { reference, request, operator });
                 continue;
             }
             self.publish(&mut staged);
@@ -64,7 +66,8 @@ impl Connection {
                 Ok(())
             }
             Operation::Change { sub, change } => self.change(&sub, change, reference),
-            Operation::Token => {
+            Operation::Token { token } => {
+                self.renew(&token)?;
                 self.output.text(&message::message("accepted", reference, &Value::Null));
                 Ok(())
             }
@@ -75,6 +78,11 @@ impl Connection {
             // Taken together with others.
             Operation::Publish(_) => Ok(()),
         }
+    }
+
+    /// Who asks now, as limits see it.
+    fn party(&self) -> Party {
+        self.app.limits.of(self.party, self.who.caller())
     }
 
     fn find(&self, sub: &str) -> Result<usize, ApiError> {
@@ -91,7 +99,6 @@ impl Connection {
         mut asked: Subscribe,
         reference: Option<Reference>,
     ) -> Result<(), ApiError> {
-        self.app.may_subscribe()?;
         if self.app.is_draining() {
             return Err(ApiError::draining());
         }
@@ -102,7 +109,7 @@ impl Connection {
             let why = format!("a connection has at most {WEBSOCKET_SUBSCRIPTIONS_MAX}");
             return Err(ApiError::parameter("sub", why));
         }
-        asked.admission = self.app.limits.subscription(self.party)?;
+        asked.admission = self.app.limits.subscription(self.party())?;
         let subscription = Subscription::new(&self.app, self.peer, sub, reference, asked);
         self.subscriptions.push(subscription);
         Ok(())
@@ -123,16 +130,18 @@ impl Connection {
         change: ConnectionChange<'_>,
         reference: Option<&Reference>,
     ) -> Result<(), ApiError> {
-        self.app.may_subscribe()?;
         let at = self.find(sub)?;
-        let next = Next::read(&self.app, change)?;
+        let next = Next::read(&self.app, &self.who, change)?;
         let subscription = &mut self.subscriptions[at];
         if !subscription.follower.has_begun() {
             let detail = "the subscription has not begun; wait for its `subscribed`";
             return Err(ApiError::new(ErrorCode::InvalidRequest, detail));
         }
-        let next = next.of(&self.app, subscription.follower.selection())?;
-        let changed = subscription.change(next);
+        let next = next.of(&self.app, &self.who, subscription.follower.selection())?;
+        // The connection's own token has judged all of it.
+        subscription.caller = None;
+        subscription.follower.show_private(next.private);
+        let changed = subscription.change(next.selection);
         let mut members = object_of(&self.app, &changed);
         members["sub"] = sub.into();
         self.output.text(&message::message("changed", reference, &members));

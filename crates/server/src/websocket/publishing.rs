@@ -14,6 +14,8 @@ use crate::http::publish::{Request, write_answer};
 pub(super) struct Staged<'a> {
     pub(super) reference: Option<Reference>,
     pub(super) request: Request<'a>,
+    /// Whether the client administrates all that it publishes to.
+    pub(super) operator: bool,
 }
 
 /// The answer to a publish that had to wait for the disk: a message.
@@ -32,12 +34,12 @@ pub(super) fn publish(
     }
     let outcomes = {
         let mut round = app.hub.round();
-        for Staged { request, .. } in staged.iter() {
-            round.publish(&request.publish(app.config.anonymous.admin));
+        for Staged { request, operator, .. } in staged.iter() {
+            round.publish(&request.publish(*operator));
         }
         round.commit()
     };
-    for (Staged { reference, request }, outcome) in staged.drain(..).zip(outcomes) {
+    for (Staged { reference, request, .. }, outcome) in staged.drain(..).zip(outcomes) {
         let accepted = match outcome {
             Ok(accepted) => accepted,
             Err(error) => {

@@ -14,6 +14,7 @@ use tidings_frame::limits::{SCHEDULE_AHEAD_MAX, START_LAST_EVENTS_MAX, WEBSOCKET
 use tidings_frame::{End, Time};
 use tidings_hub::{NewEvent, Producer, Start};
 
+use crate::access::Who;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::http::params;
@@ -37,7 +38,7 @@ pub(super) enum Operation<'a> {
     Unsubscribe { sub: String },
     Change { sub: String, change: ConnectionChange<'a> },
     Publish(publish::Request<'a>),
-    Token,
+    Token { token: Cow<'a, str> },
     Ping,
 }
 
@@ -182,7 +183,7 @@ const OPERATIONS: &str = "subscribe, unsubscribe, change, publish, token, ping";
 
 impl<'a> Request<'a> {
     /// Reads a message.
-    pub(super) fn read(app: &App, text: &'a str) -> Self {
+    pub(super) fn read(app: &App, who: &Who, text: &'a str) -> Self {
         let head: Head<'a> = match params::object(text.as_bytes()) {
             Ok(head) => head,
             Err(error) => return Self { reference: None, operation: Err(error) },
@@ -193,7 +194,7 @@ impl<'a> Request<'a> {
             let why = format!("a text of at most {WEBSOCKET_REF_BYTES_MAX} bytes, or a number");
             Err(ApiError::parameter("ref", why))
         } else {
-            operation(app, &head.op, text.as_bytes())
+            operation(app, who, &head.op, text.as_bytes())
         };
         Self { reference, operation }
     }
@@ -207,9 +208,14 @@ fn is_reference(value: &Value) -> bool {
     }
 }
 
-fn operation<'a>(app: &App, op: &str, json: &'a [u8]) -> Result<Operation<'a>, ApiError> {
+fn operation<'a>(
+    app: &App,
+    who: &Who,
+    op: &str,
+    json: &'a [u8],
+) -> Result<Operation<'a>, ApiError> {
     match op {
-        "subscribe" => subscribe(app, params::object(json)?),
+        "subscribe" => subscribe(app, who, params::object(json)?),
         "unsubscribe" => {
             let asked: ToUnsubscribe<'a> = params::object(json)?;
             Ok(Operation::Unsubscribe { sub: asked.sub.into_owned() })
@@ -221,9 +227,8 @@ fn operation<'a>(app: &App, op: &str, json: &'a [u8]) -> Result<Operation<'a>, A
         }
         "publish" => to_publish(app, params::object(json)?),
         "token" => {
-            // Where there is no access control, every token is as good as none.
             let asked: ToRenew<'a> = params::object(json)?;
-            app.renew(&asked.token).map(|()| Operation::Token)
+            Ok(Operation::Token { token: asked.token })
         }
         "ping" => params::object::<ToPing>(json).map(|_| Operation::Ping),
         _ => {
@@ -233,12 +238,12 @@ fn operation<'a>(app: &App, op: &str, json: &'a [u8]) -> Result<Operation<'a>, A
     }
 }
 
-fn subscribe<'a>(app: &App, asked: ToSubscribe<'a>) -> Result<Operation<'a>, ApiError> {
+fn subscribe<'a>(app: &App, who: &Who, asked: ToSubscribe<'a>) -> Result<Operation<'a>, ApiError> {
     if asked.sub.is_empty() || asked.sub.len() > WEBSOCKET_REF_BYTES_MAX {
         let why = format!("a subscription's name has 1 to {WEBSOCKET_REF_BYTES_MAX} bytes");
         return Err(ApiError::parameter("sub", why));
     }
-    let mut list = Asked::nothing();
+    let mut list = Asked::nothing(who.clone());
     list.topics = asked.topics;
     list.patterns = asked.patterns;
     list.conflate = asked.conflate;

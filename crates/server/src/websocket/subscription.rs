@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
+use tidings_access::Caller;
 use tidings_frame::Position;
 use tidings_hub::Selection;
 use tokio::sync::mpsc;
@@ -16,7 +17,7 @@ use crate::app::App;
 use crate::follower::Follower;
 use crate::http::subscribe::Subscribe;
 use crate::limits::Admission;
-use crate::socket::mail::{Changed, Listed};
+use crate::socket::mail::{Change, Changed, Listed};
 
 /// A subscription.
 pub(super) struct Subscription {
@@ -29,6 +30,8 @@ pub(super) struct Subscription {
     pub(super) before: Vec<u8>,
     pub(super) follower: Follower,
     pub(super) number: u64,
+    /// The token that a change over HTTP was made with; what it added ends with it.
+    pub(super) caller: Option<Arc<Caller>>,
     listed: Arc<Mutex<Listed>>,
     _admission: Admission,
 }
@@ -57,7 +60,8 @@ impl Subscription {
         };
         let (app, before) = (app.clone(), message::before_events(&name));
         let listed = Arc::new(Mutex::new(listed));
-        Self { app, name, reference, before, follower, number, listed, _admission }
+        let caller = None;
+        Self { app, name, reference, before, follower, number, caller, listed, _admission }
     }
 
     /// Has it listed: it has begun.
@@ -87,6 +91,14 @@ impl Subscription {
     /// Notes for the list whether its connection takes nothing more.
     pub(super) fn note_blocked(&self, blocked: bool) {
         self.listed.lock().blocked = blocked;
+    }
+
+    /// Makes a change; `None` if it is refused.
+    pub(super) fn make(&mut self, change: Change) -> Option<Changed> {
+        let mut view = self.follower.view();
+        let next = change.make(self.follower.selection(), &mut view, &mut self.caller)?;
+        self.follower.show_private(view.private);
+        Some(self.change(next))
     }
 
     /// Changes what it follows.

@@ -111,7 +111,7 @@ fn sequence(id: &Value) -> u64 {
 
 #[test]
 fn a_connections_own_key_changes_and_ends_it_and_nothing_else() {
-    let server = Server::with(|config| config.anonymous.admin = false);
+    let server = Server::with(|config| config.anonymous.admin.clear());
     for door in DOORS {
         for target in ["/topics/a", "/events?topic=a&pattern=x/*", "/topics/a?earliest"] {
             let mut stream = server.subscribe_with(target, door.headers());
@@ -155,8 +155,8 @@ fn a_connections_own_key_changes_and_ends_it_and_nothing_else() {
 #[test]
 fn a_key_gives_no_more_than_a_subscriber_has() {
     let server = Server::with(|config| {
-        config.anonymous.admin = false;
-        config.anonymous.subscribe = false;
+        config.anonymous.admin.clear();
+        config.anonymous.subscribe.clear();
     });
     // Nobody can have been given one; whoever guesses is not told that it was the key.
     patch(&server, "c1.AAAAAAAAAAAAAAAAAAAAAA", &json!({"topics": ["b"]}))

@@ -62,7 +62,7 @@ fn readiness_fails_first_and_subscriptions_leave_one_by_one() {
 
 #[test]
 fn a_long_poll_that_waits_is_let_go_of_at_a_stop() {
-    let mut server = Server::with(|config| config.anonymous.admin = false);
+    let mut server = Server::with(|config| config.anonymous.admin.clear());
     let id = server.publish("/topics/t", "before");
     let mut waiting = server.connect();
     waiting.ask("GET", "/topics/t?poll=60", "Accept: application/json\r\n", b"");

@@ -5,6 +5,9 @@
 //! clients use. Nothing waits for time to pass: what is to happen is waited for, with a bound.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod access;
+mod access_relay;
+mod access_ws;
 mod bad_input;
 mod connections;
 mod deleted;

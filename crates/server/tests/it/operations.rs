@@ -79,7 +79,7 @@ fn counters_count() {
 }
 
 /// Every route that the tests of this suite speak to.
-const ROUTES: [(&str, &[&str]); 19] = [
+const ROUTES: [(&str, &[&str]); 21] = [
     ("/topics/{topic}", &["post", "get", "head", "put", "delete"]),
     ("/topics", &["get"]),
     ("/publish", &["post"]),
@@ -89,6 +89,8 @@ const ROUTES: [(&str, &[&str]); 19] = [
     ("/connections", &["get"]),
     ("/connections/{id}", &["patch", "delete"]),
     ("/schedules/{id}", &["delete"]),
+    ("/revocations", &["post"]),
+    ("/tickets", &["post"]),
     ("/answers/{id}", &["get"]),
     ("/answers/{id}/stop", &["post"]),
     ("/healthz", &["get"]),

@@ -175,7 +175,7 @@ fn events_and_topics_expire() {
 /// A server whose visitors may read and publish but have no other rights.
 fn for_visitors(rules: Vec<(&str, TopicPolicy)>) -> Server {
     Server::with(|config| {
-        config.anonymous.admin = false;
+        config.anonymous.admin.clear();
         let rule = |(pattern, policy): (&str, TopicPolicy)| PolicyRule {
             pattern: Pattern::new(pattern).unwrap(),
             policy,

@@ -112,7 +112,7 @@ fn a_relay_called_stream_goes_before_the_alias() {
 fn whoever_may_not_subscribe_does_not_reach_the_upstream() {
     let upstream = Upstream::start();
     let server = Server::with(|config| {
-        config.anonymous.subscribe = false;
+        config.anonymous.subscribe.clear();
         config.shared_relays = vec![upstream.shared_as("/prices")];
     });
     for door in DOORS {

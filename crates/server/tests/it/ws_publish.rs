@@ -159,11 +159,11 @@ fn a_connection_that_is_cut_may_repeat_what_it_was_not_told() {
 
 #[test]
 fn rights_are_asked_for_each_operation() {
-    let server = Server::with(|config| config.anonymous.publish = false);
+    let server = Server::with(|config| config.anonymous.publish.clear());
     let mut ws = Ws::open(&server);
     assert_eq!(ws.ask(publish(&json!({"topic": "t"})))["problem"]["code"], "forbidden");
     ws.subscribe("s", json!({"topics": ["t"]}));
-    let server = Server::with(|config| config.anonymous.subscribe = false);
+    let server = Server::with(|config| config.anonymous.subscribe.clear());
     let mut ws = Ws::open(&server);
     assert_eq!(ws.ask(publish(&json!({"topic": "t"})))["op"], "published");
     let refused = ws.ask(json!({"op": "subscribe", "sub": "s", "topics": ["t"]}));

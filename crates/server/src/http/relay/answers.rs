@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use http::HeaderMap;
 use serde_json::{Value, json};
 use tidings_frame::sse_encode::Frame;
 use tidings_frame::{ErrorCode, Position};
@@ -110,8 +111,9 @@ fn snapshot(relays: &Relays, answer: &Answer) -> Result<(Value, u64), ApiError> 
     Ok((digest.snapshot(), position))
 }
 
-/// The relays, for somebody who has a capability. Whoever has none learns nothing, not even
-/// whether there is such an answer.
+/// The relays, for somebody who has a capability; for the one who asked, where a token says who
+/// that is; and for an operator. Whoever else asks learns nothing, not even whether there is such
+/// an answer.
 fn allowed<'a>(
     app: &'a App,
     head: &Head<'_>,
@@ -124,6 +126,8 @@ fn allowed<'a>(
     let bearer = head.text("authorization")?.and_then(|value| value.strip_prefix("Bearer "));
     match token.or(bearer) {
         Some(token) if relays.allows(token, name, right) => Ok(relays),
+        // What is no capability may be a token.
+        _ if app.access.has_issuers() && may_without(app, relays, head, name)? => Ok(relays),
         Some(_) => {
             let detail = "the token is not one for this, or its time is over";
             Err(ApiError::new(ErrorCode::Forbidden, detail))
@@ -134,6 +138,16 @@ fn allowed<'a>(
             Err(ApiError::new(ErrorCode::Unauthorized, detail))
         }
     }
+}
+
+/// Whether the caller needs no capability for the answer of this name.
+fn may_without(app: &App, relays: &Relays, head: &Head<'_>, name: &str) -> Result<bool, ApiError> {
+    let who = app.who(head)?;
+    let answer = relays.answer(name);
+    let owner = answer.zip(who.identity()).is_some_and(|(answer, identity)| {
+        answer.owner == relays.owner(answer.relay, Some(identity), &HeaderMap::new())
+    });
+    Ok(owner || who.is_named_operator())
 }
 
 fn not_found() -> ApiError {

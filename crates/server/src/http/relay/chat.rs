@@ -8,8 +8,8 @@ use tidings_relay::dialect::ui::chat_request;
 use tidings_relay::dialect::{Asked, Dialect};
 use tidings_relay::{Ask, Chat};
 
-use super::llm::{self, Request, begin, on_disconnect};
-use super::{after, headers};
+use super::after;
+use super::llm::{self, Request, begin, may_ask, on_disconnect};
 use crate::error::ApiError;
 use crate::http::{Outcome, topic_of};
 use crate::reply::Reply;
@@ -23,11 +23,11 @@ pub(super) async fn answer(
     chat: &ChatRoutes,
     rest: &str,
 ) -> Result<Outcome, ApiError> {
-    let Request { app, relays, relay, head, body } = *request;
-    let owner = || relays.owner(relay, &headers(head));
+    let Request { app, relays, relay, head, body, .. } = *request;
+    let owner = || request.owner();
     match (head.method, rest.rsplit_once('/')) {
         ("POST", None) if rest.is_empty() => {
-            app.may_publish()?;
+            may_ask(request)?;
             let model = relays.model(relay, chat).await.ok_or_else(no_model)?;
             let wanted = chat_request(body, &model)
                 .map_err(|error| ApiError::new(ErrorCode::InvalidJson, error.to_string()))?;
@@ -39,14 +39,15 @@ pub(super) async fn answer(
                 asked,
                 chat: Some(Chat { id: wanted.chat_id, continues: wanted.continues }),
                 rest: "chat/completions".to_owned(),
-                headers: passed_on(headers(head)),
+                caller: request.who.identity().map(str::to_owned),
+                headers: passed_on(request.passed_on()),
                 body: wanted.body.into(),
                 on_disconnect: on_disconnect(head)?,
             };
             begin(request, ask).await
         }
         ("GET", Some((id, "stream"))) => {
-            app.may_subscribe()?;
+            may_ask(request)?;
             let answer = relays.by_chat(relay, &owner(), &topic_of(id)?);
             match answer.filter(|answer| answer.is_running()) {
                 None => Ok(Reply::empty(204).into()),
@@ -63,7 +64,7 @@ pub(super) async fn answer(
             }
         }
         ("POST", Some((id, "stop"))) | ("DELETE", Some((id, "stream"))) => {
-            app.may_publish()?;
+            may_ask(request)?;
             if let Some(answer) = relays.by_chat(relay, &owner(), &topic_of(id)?) {
                 llm::stop(&answer).await;
             }

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Method;
+use http::{HeaderMap, Method};
 use serde_json::json;
+use tidings_access::Action;
 use tidings_frame::{End, ErrorCode};
 use tidings_hub::Start;
 use tidings_relay::config::OnDisconnect;
@@ -18,6 +19,7 @@ use tidings_relay::outgoing::Outgoing;
 use tidings_relay::{Answer, Ask, Found, Phase, Relays, Right};
 
 use super::{after, found, headers, plain};
+use crate::access::Who;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::head::Head;
@@ -36,11 +38,30 @@ pub(super) struct Request<'a> {
     pub(super) relay: usize,
     pub(super) head: &'a Head<'a>,
     pub(super) body: &'a [u8],
+    pub(super) who: &'a Who,
+}
+
+impl Request<'_> {
+    /// The fingerprint of who asks.
+    pub(super) fn owner(&self) -> String {
+        self.relays.owner(self.relay, self.who.identity(), &headers(self.head))
+    }
+
+    /// The header fields for the upstream: not the token that is this server's.
+    pub(super) fn passed_on(&self) -> HeaderMap {
+        let mut headers = headers(self.head);
+        let upstreams = &self.relays.configs()[self.relay].upstreams;
+        let own_key = upstreams.iter().any(|upstream| upstream.api_key.is_some());
+        if own_key && self.app.access.has_issuers() {
+            headers.remove(http::header::AUTHORIZATION);
+        }
+        headers
+    }
 }
 
 /// Answers a request to a path below the relay's mount.
 pub(super) async fn answer(request: &Request<'_>, rest: &str) -> Result<Outcome, ApiError> {
-    let Request { app, relays, relay, head, body } = *request;
+    let Request { relays, relay, head, body, .. } = *request;
     let config = &relays.configs()[relay];
     if !config.allows(rest) {
         let detail = format!("the relay {} does not pass this path on", config.name);
@@ -65,7 +86,7 @@ pub(super) async fn answer(request: &Request<'_>, rest: &str) -> Result<Outcome,
             return Err(ApiError::new(ErrorCode::NotFound, "there is no such response"));
         }
     }
-    app.may_publish()?;
+    may_ask(request)?;
     let dialect = Dialect::of_path(rest).filter(|_| head.method == "POST");
     if let Some(dialect) = dialect {
         // What is not a request is the upstream's to refuse.
@@ -74,8 +95,10 @@ pub(super) async fn answer(request: &Request<'_>, rest: &str) -> Result<Outcome,
                 let body = Bytes::copy_from_slice(body);
                 let rest = with_query(rest, head)?;
                 let on_disconnect = on_disconnect(head)?;
-                let (chat, headers) = (None, headers(head));
-                let ask = Ask { relay, dialect, asked, chat, rest, headers, body, on_disconnect };
+                let (chat, headers) = (None, request.passed_on());
+                let caller = request.who.identity().map(str::to_owned);
+                let ask =
+                    Ask { relay, dialect, asked, chat, rest, caller, headers, body, on_disconnect };
                 return begin(request, ask).await;
             }
         }
@@ -83,18 +106,24 @@ pub(super) async fn answer(request: &Request<'_>, rest: &str) -> Result<Outcome,
     pass(request, rest).await
 }
 
+/// Refuses who may not ask this relay: that takes the right to publish to `relay/` and its name.
+pub(super) fn may_ask(request: &Request<'_>) -> Result<(), ApiError> {
+    let Request { relays, relay, who, .. } = *request;
+    who.may(Action::Publish, &format!("relay/{}", relays.configs()[relay].name))
+}
+
 /// Passes a request on that is not for a streamed answer.
 async fn pass(request: &Request<'_>, rest: &str) -> Result<Outcome, ApiError> {
-    let Request { app, relays, relay, head, body } = *request;
+    let Request { app, relays, relay, head, body, who } = *request;
     let method = Method::from_bytes(head.method.as_bytes())
         .map_err(|_| ApiError::new(ErrorCode::MethodNotAllowed, "not a method"))?;
     let asks_a_model = method == Method::POST;
     let rest = with_query(rest, head)?;
     let body = Bytes::copy_from_slice(body);
-    let headers = headers(head);
+    let headers = request.passed_on();
     let outgoing = Outgoing::new(&relays.configs()[relay], method, rest, &headers, body);
     let answered = if asks_a_model {
-        let answered = relays.pass_counted(relay, outgoing, &headers).await;
+        let answered = relays.pass_counted(relay, outgoing, who.identity(), &headers).await;
         answered.map_err(|error| crate::error::ask(&app.hub, error))?
     } else {
         relays.pass(relay, outgoing).await
@@ -146,7 +175,7 @@ pub(super) async fn begin(request: &Request<'_>, ask: Ask) -> Result<Outcome, Ap
         _ => found.answer.take_upstream(),
     };
     let start = after(app, found.answer.before);
-    super::stream(app, relays, head, found, start, upstream.as_deref())
+    super::stream(request, found, start, upstream.as_deref())
 }
 
 /// The answer with the upstream's id, for somebody who may read it. `None` if it is not known here;
@@ -164,21 +193,21 @@ fn known(request: &Request<'_>, id: &str, right: Right) -> Result<Option<Arc<Ans
     let Some(answer) = relays.by_response(relay, id) else { return Ok(None) };
     let query = head.query()?;
     let token = query.iter().find(|(name, _)| name == "token").map(|(_, token)| token);
-    let allowed = answer.owner == relays.owner(relay, &headers(head))
+    let allowed = answer.owner == request.owner()
+        || request.who.is_named_operator()
         || token.is_some_and(|token| relays.allows(token, &answer.name, right));
     Ok(Some(answer).filter(|_| allowed))
 }
 
 fn is_owner(request: &Request<'_>, id: &str) -> bool {
-    let Request { relays, relay, head, .. } = *request;
-    let answer = relays.by_response(relay, id);
-    answer.is_some_and(|answer| answer.owner == relays.owner(relay, &headers(head)))
+    let answer = request.relays.by_response(request.relay, id);
+    answer.is_some_and(|answer| answer.owner == request.owner())
 }
 
 /// `GET responses/{id}`: the stream after an event, or the response as it is now.
 async fn retrieve(request: &Request<'_>, answer: Arc<Answer>) -> Result<Outcome, ApiError> {
     let Request { app, relays, head, .. } = *request;
-    app.may_subscribe()?;
+    may_ask(request)?;
     let (mut streams, mut starting_after) = (false, None);
     for (name, value) in head.query()? {
         match &*name {
@@ -202,7 +231,7 @@ async fn retrieve(request: &Request<'_>, answer: Arc<Answer>) -> Result<Outcome,
         }
     })?;
     relays.metrics.resumed(behind);
-    super::stream(app, relays, head, found(answer), after(app, position), None)
+    super::stream(request, found(answer), after(app, position), None)
 }
 
 /// `POST responses/{id}/cancel`.
@@ -248,7 +277,6 @@ pub(super) fn resume(
     answer: Arc<Answer>,
     start: Start,
 ) -> Result<Outcome, ApiError> {
-    let Request { app, relays, head, .. } = *request;
     let found: Found = found(answer);
-    super::stream(app, relays, head, found, start, None)
+    super::stream(request, found, start, None)
 }

@@ -45,7 +45,13 @@ pub(super) async fn answer(
         if head.method == "OPTIONS" {
             return Some(Ok(cors::preflight(app, head, "GET, POST, DELETE, OPTIONS").into()));
         }
-        let asked = llm::Request { app, relays, relay, head, body };
+        // Where the client brings the key of the API, `Authorization` is not for us.
+        let own_key = config.upstreams.iter().any(|upstream| upstream.api_key.is_some());
+        let who = match if own_key { app.who(head) } else { app.who_besides(head) } {
+            Ok(who) => who,
+            Err(error) => return Some(Err(error)),
+        };
+        let asked = llm::Request { app, relays, relay, head, body, who: &who };
         return Some(match (chat, below(&config.path)) {
             (Some((chat, rest)), _) => chat::answer(&asked, chat, rest).await,
             (None, rest) => llm::answer(&asked, rest.unwrap_or_default()).await,
@@ -64,13 +70,12 @@ fn headers(head: &Head<'_>) -> HeaderMap {
 
 /// An answer as a stream in its own dialect, after `start`.
 fn stream(
-    app: &App,
-    relays: &Relays,
-    head: &Head<'_>,
+    request: &llm::Request<'_>,
     found: Found,
     start: Start,
     upstream: Option<&HeaderMap>,
 ) -> Result<Outcome, ApiError> {
+    let llm::Request { app, relays, head, who, .. } = *request;
     let Found { answer, lease, attached } = found;
     let mut fields = upstream.map(passed_on).unwrap_or_default();
     fields.extend(own_fields(relays, &answer));
@@ -84,7 +89,9 @@ fn stream(
     let merge = merge(head, &answer)?;
     let opening = Opening { fields, first: Vec::new(), merge, lease: Some(lease) };
     let view = View { framing: Framing::Answer, private: true, conflate: false };
-    super::stream(app, head, subscribe(app, head, &answer.topic(), start, view, opening)?)
+    let mut asked = subscribe(app, head, &answer.topic(), start, view, opening)?;
+    asked.caller = who.caller().cloned();
+    super::stream(app, head, asked)
 }
 
 /// A subscription to one of the server's own topics, by somebody who may.
@@ -102,6 +109,7 @@ fn subscribe(
         start,
         view,
         origin: cors::allowed(app, head),
+        caller: None,
         opening: Some(Box::new(opening)),
         admission: Admission::default(),
     })

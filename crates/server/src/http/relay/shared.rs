@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use tidings_access::Action;
 use tidings_frame::ErrorCode;
 use tidings_hub::Start;
 use tidings_relay::Shared;
@@ -29,7 +30,6 @@ pub(crate) fn subscribe(
     shared: &Shared,
     head: &Head<'_>,
 ) -> Result<Subscribe, ApiError> {
-    app.may_subscribe()?;
     opened(app, shared, asked(app, shared, head)?)
 }
 
@@ -52,7 +52,6 @@ pub(super) async fn answer(
             return Err(error);
         }
     }
-    app.may_subscribe()?;
     let asked = asked(app, shared, head)?;
     match wanted(head, asked.poll_ms.is_some())? {
         Wanted::Stream if head.method == "HEAD" => {
@@ -70,6 +69,8 @@ pub(super) async fn answer(
 
 fn asked<'a>(app: &App, shared: &Shared, head: &Head<'a>) -> Result<Asked<'a>, ApiError> {
     let mut asked = Asked::read(app, head)?;
+    // Before there is a lease: a stranger must not make the upstream be asked.
+    asked.who.may(Action::Subscribe, shared.config.topic.as_str())?;
     asked.only_topic(Cow::Owned(shared.config.topic.as_str().to_owned()))?;
     Ok(asked)
 }

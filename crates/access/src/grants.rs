@@ -1,0 +1,231 @@
+//! What the bearer of a token may do, by topic and pattern.
+//!
+//! A grant is a list of patterns for each kind of action. What no pattern covers is refused; there
+//! is nothing that forbids, so the order of a list means nothing.
+
+use serde::{Deserialize, Serialize};
+use tidings_frame::Pattern;
+
+/// Patterns in one list of a token.
+pub const PATTERNS_MAX: usize = 256;
+
+/// What somebody wants to do with a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Publish events to it.
+    Publish,
+    /// Follow it and read its history.
+    Subscribe,
+    /// Be seen in it, and see who is.
+    Presence,
+    /// Set its policy, remove it, and see what is private in it.
+    Admin,
+}
+
+impl Action {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Publish, Self::Subscribe, Self::Presence, Self::Admin];
+
+    /// The name in claims and in the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Subscribe => "subscribe",
+            Self::Presence => "presence",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// What may be done: for each action the patterns of the topics. The form of the claim `tidings`:
+/// `{"publish": ["chat/7"], "subscribe": ["chat/*", "inbox/ada"], "presence": [], "admin": []}`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Grants {
+    /// Topics to which events may be published.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub publish: Vec<Pattern>,
+    /// Topics that may be followed and read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub subscribe: Vec<Pattern>,
+    /// Topics whose presence may be seen and joined.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub presence: Vec<Pattern>,
+    /// Topics that may be administrated; `**` makes an operator.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub admin: Vec<Pattern>,
+}
+
+impl Grants {
+    /// Everything.
+    #[must_use]
+    pub fn everything() -> Self {
+        let all = || vec![Pattern::new("**").expect("a pattern")];
+        Self { publish: all(), subscribe: all(), presence: all(), admin: all() }
+    }
+
+    /// The patterns for one action.
+    #[must_use]
+    pub fn patterns(&self, action: Action) -> &[Pattern] {
+        match action {
+            Action::Publish => &self.publish,
+            Action::Subscribe => &self.subscribe,
+            Action::Presence => &self.presence,
+            Action::Admin => &self.admin,
+        }
+    }
+
+    /// The patterns for one action, to change them.
+    pub fn patterns_mut(&mut self, action: Action) -> &mut Vec<Pattern> {
+        match action {
+            Action::Publish => &mut self.publish,
+            Action::Subscribe => &mut self.subscribe,
+            Action::Presence => &mut self.presence,
+            Action::Admin => &mut self.admin,
+        }
+    }
+
+    /// Whether this may be done with the topic of this name.
+    #[must_use]
+    pub fn allow(&self, action: Action, topic: &str) -> bool {
+        self.patterns(action).iter().any(|pattern| pattern.matches(topic))
+    }
+
+    /// Whether this may be done with every topic that the pattern can mean, now and later.
+    #[must_use]
+    pub fn allow_all(&self, action: Action, wanted: &Pattern) -> bool {
+        self.patterns(action).iter().any(|pattern| pattern.covers(wanted))
+    }
+
+    /// Whether the bearer is an operator: administrates every topic.
+    #[must_use]
+    pub fn is_operator(&self) -> bool {
+        self.admin.iter().any(|pattern| pattern.as_str() == "**")
+    }
+
+    /// Whether some list is longer than [`PATTERNS_MAX`].
+    #[must_use]
+    pub fn is_too_long(&self) -> bool {
+        Action::ALL.iter().any(|action| self.patterns(*action).len() > PATTERNS_MAX)
+    }
+
+    /// What both may do.
+    #[must_use]
+    pub fn with(mut self, other: &Self) -> Self {
+        for action in Action::ALL {
+            let mine = self.patterns_mut(action);
+            for pattern in other.patterns(action) {
+                if !mine.contains(pattern) {
+                    mine.push(pattern.clone());
+                }
+            }
+        }
+        self
+    }
+}
+
+/// Grants with a place for the subject: `inbox/{sub}`. For issuers whose tokens say who somebody is
+/// and nothing of topics.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GrantTemplate {
+    lists: [Vec<String>; 4],
+}
+
+/// Where the subject goes.
+const SUBJECT: &str = "{sub}";
+
+impl GrantTemplate {
+    /// A template with these patterns for an action, instead of those it had.
+    ///
+    /// # Errors
+    /// The text that would not be a pattern with any subject, and why.
+    pub fn set(&mut self, action: Action, patterns: Vec<String>) -> Result<(), String> {
+        for text in &patterns {
+            Pattern::new(&text.replace(SUBJECT, "x"))
+                .map_err(|error| format!("`{text}`: {error}"))?;
+        }
+        self.lists[action as usize] = patterns;
+        Ok(())
+    }
+
+    /// The grants of this subject. A pattern with a place for it is left out when there is none, or
+    /// when it is not exactly one plain segment: `a/b` or `*` would reach further than was meant.
+    #[must_use]
+    pub fn fill(&self, subject: Option<&str>) -> Grants {
+        let plain = subject
+            .filter(|subject| !subject.contains(['/', '*']) && Pattern::new(subject).is_ok());
+        let mut grants = Grants::default();
+        for action in Action::ALL {
+            *grants.patterns_mut(action) = self.lists[action as usize]
+                .iter()
+                .filter_map(|text| match (text.contains(SUBJECT), plain) {
+                    (false, _) => Pattern::new(text).ok(),
+                    (true, Some(subject)) => Pattern::new(&text.replace(SUBJECT, subject)).ok(),
+                    (true, None) => None,
+                })
+                .collect();
+        }
+        grants
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grants(json: &str) -> Grants {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_granted_is_refused() {
+        let some = grants(r#"{"publish":["chat/7"],"subscribe":["chat/*","news/**"]}"#);
+        for (action, topic, allowed) in [
+            (Action::Publish, "chat/7", true),
+            (Action::Publish, "chat/8", false),
+            (Action::Publish, "news/a", false),
+            (Action::Subscribe, "chat/8", true),
+            (Action::Subscribe, "chat/8/b", false),
+            (Action::Subscribe, "news/a/b", true),
+            (Action::Subscribe, "news", false),
+            (Action::Presence, "chat/7", false),
+            (Action::Admin, "chat/7", false),
+        ] {
+            assert_eq!(some.allow(action, topic), allowed, "{action:?} {topic}");
+        }
+        assert!(!some.is_operator());
+        assert!(Grants::everything().is_operator());
+        assert!(!grants(r#"{"admin":["chat/**"]}"#).is_operator());
+        assert!(!Grants::everything().allow(Action::Subscribe, "$relay/x"));
+    }
+
+    #[test]
+    fn a_claim_of_another_shape_is_not_a_grant() {
+        for wrong in [
+            r#"{"publish":"chat/7"}"#,
+            r#"{"publish":["chat/**/x"]}"#,
+            r#"{"pubish":["chat/7"]}"#,
+            r#"{"publish":[7]}"#,
+            r#"{"publish":["a"],"publish":["**"]}"#,
+        ] {
+            assert!(serde_json::from_str::<Grants>(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_subject_stands_for_exactly_one_segment() {
+        let mut template = GrantTemplate::default();
+        template.set(Action::Subscribe, vec!["inbox/{sub}".into(), "public/**".into()]).unwrap();
+        let may = |subject: Option<&str>, topic: &str| {
+            template.fill(subject).allow(Action::Subscribe, topic)
+        };
+        assert!(may(Some("ada"), "inbox/ada") && may(Some("ada"), "public/a/b"));
+        assert!(!may(Some("ada"), "inbox/bob") && !may(None, "inbox/ada"));
+        for far in ["*", "**", "a/b", "..", "", "a\n"] {
+            assert_eq!(template.fill(Some(far)).subscribe.len(), 1, "{far:?}");
+            assert!(!may(Some(far), "inbox/bob"), "{far:?}");
+        }
+        assert!(template.set(Action::Publish, vec!["inbox/{sub}*".into()]).is_err());
+    }
+}

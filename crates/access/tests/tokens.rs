@@ -1,0 +1,272 @@
+//! Which tokens count, as a table: every kind of key, every claim, and what an attacker would try.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tidings_access::signing::{SigningError, generate};
+use tidings_access::{Algorithm, Caller, Issuer, Key, KeySet, SigningKey, TokenError, Verifier};
+
+const NOW: u64 = 1_800_000_000;
+const RSA_PRIVATE: &[u8] = include_bytes!("keys/rsa.private.pem");
+const RSA_PUBLIC: &[u8] = include_bytes!("keys/rsa.public.pem");
+
+/// A pair: what signs, and the text that verifies.
+struct Pair {
+    signs: SigningKey,
+    public: Vec<u8>,
+}
+
+impl Pair {
+    fn new(algorithm: Algorithm) -> Self {
+        if matches!(algorithm, Algorithm::Rs256 | Algorithm::Ps256) {
+            let signs = SigningKey::from_pem(RSA_PRIVATE, algorithm).unwrap();
+            return Self { signs, public: RSA_PUBLIC.to_vec() };
+        }
+        let made = generate(algorithm).unwrap();
+        match made.public {
+            None => Self {
+                signs: SigningKey::from_secret(made.private.as_bytes()).unwrap(),
+                public: made.private.into_bytes(),
+            },
+            Some(public) => Self {
+                signs: SigningKey::from_pem(made.private.as_bytes(), algorithm).unwrap(),
+                public: public.into_bytes(),
+            },
+        }
+    }
+
+    fn verifies(&self) -> Key {
+        match self.signs.algorithm() {
+            Algorithm::Hs256 => Key::from_secret(&self.public).unwrap(),
+            _ => Key::from_pem(&self.public).unwrap(),
+        }
+    }
+
+    fn token(&self, claims: &Value) -> String {
+        let header = json!({"alg": self.signs.algorithm().name(), "typ": "JWT"});
+        self.signs.sign(header.to_string().as_bytes(), claims.to_string().as_bytes()).unwrap()
+    }
+}
+
+fn verifier(issuers: Vec<Issuer>) -> Verifier {
+    Verifier::new(issuers.into_iter().map(Arc::new).collect())
+}
+
+fn issuer(keys: Vec<Key>, algorithms: &[Algorithm]) -> Issuer {
+    Issuer::new(KeySet::new(keys).unwrap(), algorithms.to_vec())
+}
+
+fn good() -> Value {
+    json!({"sub": "ada", "exp": NOW + 60, "tidings": {"subscribe": ["chat/*"]}})
+}
+
+#[test]
+fn each_kind_of_key_verifies_what_it_signed_and_nothing_else() {
+    for algorithm in Algorithm::ALL {
+        let pair = Pair::new(algorithm);
+        let judge = verifier(vec![issuer(vec![pair.verifies()], &[algorithm])]);
+        let token = pair.token(&good());
+        let caller = judge.verify(&token, NOW).unwrap();
+        assert_eq!(caller.subject.as_deref(), Some("ada"), "{algorithm}");
+        assert_eq!(caller.grants.subscribe[0].as_str(), "chat/*");
+        // Any one letter of the token changed is another token.
+        for place in (0..token.len()).step_by(7) {
+            let mut other = token.clone().into_bytes();
+            other[place] = if other[place] == b'A' { b'B' } else { b'A' };
+            let other = String::from_utf8(other).unwrap();
+            assert!(judge.verify(&other, NOW).is_err(), "{algorithm}, letter {place}");
+        }
+        // The last bytes of a signature left out, or more of them.
+        let (signed, signature) = token.rsplit_once('.').unwrap();
+        for wrong in ["", &signature[..signature.len() - 4], &format!("{signature}AAAA")] {
+            assert!(judge.verify(&format!("{signed}.{wrong}"), NOW).is_err(), "{algorithm}");
+        }
+        if !matches!(algorithm, Algorithm::Rs256 | Algorithm::Ps256) {
+            let stranger = Pair::new(algorithm).token(&good());
+            assert_eq!(judge.verify(&stranger, NOW), Err(TokenError::Signature), "{algorithm}");
+        }
+    }
+}
+
+#[test]
+fn the_algorithm_is_never_the_tokens_choice() {
+    let everything = Algorithm::ALL;
+    for mine in Algorithm::ALL {
+        let pair = Pair::new(mine);
+        // Everything is on the list, so only the kind of the key stands in the way.
+        let judge = verifier(vec![issuer(vec![pair.verifies()], &everything)]);
+        for theirs in ["none", "None", "NONE", "", "HS256", "HS384", "RS256", "PS256", "ES256"]
+            .into_iter()
+            .chain(["EdDSA", "hs256", "HS256 "])
+            .filter(|name| *name != mine.name())
+        {
+            let header = json!({"alg": theirs}).to_string();
+            let payload = good().to_string();
+            // Signed with the public key as if it were a secret: the classic of 2015.
+            let confused = SigningKey::from_secret(&pair.public).unwrap();
+            let token = confused.sign(header.as_bytes(), payload.as_bytes()).unwrap();
+            assert!(judge.verify(&token, NOW).is_err(), "{mine} as {theirs}");
+            let unsigned = format!("{}.", token.rsplit_once('.').unwrap().0);
+            assert!(judge.verify(&unsigned, NOW).is_err(), "{mine} as {theirs}, unsigned");
+        }
+        // And an algorithm of the right kind that is not on the list.
+        let closed = verifier(vec![issuer(vec![pair.verifies()], &[])]);
+        assert_eq!(closed.verify(&pair.token(&good()), NOW), Err(TokenError::Algorithm));
+    }
+    // One RSA key, two algorithms: only the one on the list.
+    let pair = Pair::new(Algorithm::Rs256);
+    let judge = verifier(vec![issuer(vec![pair.verifies()], &[Algorithm::Ps256])]);
+    assert_eq!(judge.verify(&pair.token(&good()), NOW), Err(TokenError::Algorithm));
+}
+
+#[test]
+fn claims_are_judged_one_by_one() {
+    let pair = Pair::new(Algorithm::EdDsa);
+    let mut from = issuer(vec![pair.verifies()], &[Algorithm::EdDsa]);
+    from.name = Some("https://issuer.example".into());
+    from.audience = vec!["tidings".into(), "hub".into()];
+    let judge = verifier(vec![from]);
+    let base = json!({"iss": "https://issuer.example", "aud": "tidings", "exp": NOW + 60});
+    type Expected = Result<(), TokenError>;
+    let cases: Vec<(Value, Expected)> = vec![
+        (json!({}), Ok(())),
+        (json!({"aud": ["other", "hub"]}), Ok(())),
+        (json!({"exp": NOW - 29}), Ok(())),
+        (json!({"exp": NOW - 30}), Err(TokenError::Expired)),
+        (json!({"exp": 0}), Err(TokenError::Expired)),
+        (json!({"exp": null}), Err(TokenError::NoExpiry)),
+        (json!({"nbf": NOW + 30}), Ok(())),
+        (json!({"nbf": NOW + 31}), Err(TokenError::NotYet)),
+        (json!({"aud": "other"}), Err(TokenError::Audience)),
+        (json!({"aud": []}), Err(TokenError::Audience)),
+        (json!({"iss": "https://issuer.example/"}), Err(TokenError::UnknownIssuer)),
+        (json!({"iss": null}), Err(TokenError::UnknownIssuer)),
+    ];
+    for (change, wanted) in cases {
+        let mut claims = base.clone();
+        claims.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let verdict = judge.verify(&pair.token(&claims), NOW).map(|_: Caller| ());
+        assert_eq!(verdict, wanted, "{change}");
+    }
+    // Of another shape: refused, never taken for absent.
+    for change in [
+        json!({"exp": "9999999999"}),
+        json!({"exp": [NOW]}),
+        json!({"nbf": "0"}),
+        json!({"nbf": -1}),
+        json!({"aud": {"a": 1}}),
+        json!({"sub": 7}),
+        json!({"jti": 7}),
+        json!({"tidings": []}),
+        json!({"tidings": {"subscribe": "**"}}),
+        json!({"tidings": {"subscribe": ["a*"]}}),
+        json!({"tidings": {"sub": ["a"]}}),
+        json!({"tidings": {"subscribe": vec!["a"; 257]}}),
+    ] {
+        let mut claims = base.clone();
+        claims.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let verdict = judge.verify(&pair.token(&claims), NOW);
+        assert!(matches!(verdict, Err(TokenError::Claims(_))), "{change}: {verdict:?}");
+    }
+}
+
+#[test]
+fn several_issuers_keep_their_keys_to_themselves() {
+    let (one, two) = (Pair::new(Algorithm::EdDsa), Pair::new(Algorithm::Es256));
+    let issuers = [(&one, "one"), (&two, "two")].map(|(pair, name)| {
+        let mut from = issuer(vec![pair.verifies()], &[pair.signs.algorithm()]);
+        from.name = Some(name.into());
+        from
+    });
+    let judge = verifier(issuers.into());
+    let claims = |iss: &str| json!({"iss": iss, "exp": NOW + 60});
+    assert!(judge.verify(&one.token(&claims("one")), NOW).is_ok());
+    assert!(judge.verify(&two.token(&claims("two")), NOW).is_ok());
+    // A key of one issuer signs nothing for the other.
+    assert!(judge.verify(&one.token(&claims("two")), NOW).is_err());
+    assert!(judge.verify(&two.token(&claims("one")), NOW).is_err());
+    assert_eq!(judge.verify(&one.token(&claims("3")), NOW), Err(TokenError::UnknownIssuer));
+}
+
+#[test]
+fn a_name_chooses_among_keys_and_rotation_changes_them() {
+    let (old, new) = (Pair::new(Algorithm::EdDsa), Pair::new(Algorithm::EdDsa));
+    let named = |pair: &Pair, id: &str| pair.verifies().named(Some(id.into()));
+    let judge = verifier(vec![issuer(vec![named(&old, "old")], &[Algorithm::EdDsa])]);
+    let signed_as = |pair: &Pair, id: &str| {
+        let header = json!({"alg": "EdDSA", "kid": id}).to_string();
+        pair.signs.sign(header.as_bytes(), good().to_string().as_bytes()).unwrap()
+    };
+    assert!(judge.verify(&signed_as(&old, "old"), NOW).is_ok());
+    assert!(judge.verify(&old.token(&good()), NOW).is_ok(), "a token without kid tries all");
+    assert_eq!(judge.verify(&signed_as(&new, "new"), NOW), Err(TokenError::UnknownKey));
+    assert_eq!(judge.verify(&signed_as(&new, "old"), NOW), Err(TokenError::Signature));
+    let both = KeySet::new(vec![named(&old, "old"), named(&new, "new")]).unwrap();
+    judge.issuers()[0].rotate(both);
+    assert!(judge.verify(&signed_as(&new, "new"), NOW).is_ok());
+    assert!(judge.verify(&signed_as(&old, "old"), NOW).is_ok());
+    judge.issuers()[0].rotate(KeySet::new(vec![named(&new, "new")]).unwrap());
+    assert!(judge.verify(&signed_as(&old, "old"), NOW).is_err());
+}
+
+#[test]
+fn key_sets_take_what_they_know_and_leave_the_rest() {
+    let secret = "k".repeat(43);
+    let set = |keys: Value, network| {
+        KeySet::from_jwks(json!({"keys": keys}).to_string().as_bytes(), network)
+    };
+    let p256 = json!({"kty": "EC", "crv": "P-256", "kid": "a",
+        "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+        "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"});
+    let ed = json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA",
+        "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
+    let with = |key: &Value, name: &str, value: Value| {
+        let mut key = key.clone();
+        key[name] = value;
+        key
+    };
+    assert_eq!(set(json!([p256, ed]), true).unwrap().len(), 2);
+    for (unknown, why) in [
+        (with(&p256, "use", json!("enc")), "for encryption"),
+        (with(&p256, "crv", json!("P-384")), "another curve"),
+        (with(&p256, "alg", json!("ES384")), "another algorithm"),
+        (with(&p256, "x", json!("AA")), "a short coordinate"),
+        (with(&p256, "y", json!("!")), "no base64url"),
+        (with(&p256, "kty", json!("LMS")), "another type"),
+        (with(&ed, "x", json!(7)), "another shape"),
+        (json!({"kty": "oct", "k": "c2hvcnQ"}), "a short secret"),
+        (json!(7), "no object"),
+    ] {
+        assert_eq!(set(json!([unknown, ed]), false).unwrap().len(), 1, "{why}");
+        assert!(set(json!([unknown]), false).is_err(), "{why}, alone");
+    }
+    let oct = json!({"kty": "oct", "k": secret});
+    assert_eq!(set(json!([oct]), false).unwrap().len(), 1);
+    assert!(set(json!([oct]), true).is_err(), "a secret that came over the network");
+    assert!(set(json!(vec![ed.clone(); 33]), true).is_err(), "too many");
+    assert!(KeySet::from_jwks(b"[]", true).is_err());
+    // A key that says what it is for is for nothing else.
+    let only = with(&json!({"kty": "RSA", "n": "AQAB", "e": "AQAB"}), "alg", json!("PS256"));
+    let keys = set(json!([only]), true).unwrap();
+    assert_eq!(keys.candidates(Algorithm::Rs256, None).count(), 0);
+    assert_eq!(keys.candidates(Algorithm::Ps256, None).count(), 1);
+}
+
+#[test]
+fn only_public_keys_of_known_kinds_are_taken_from_pem() {
+    assert!(Key::from_pem(include_bytes!("keys/ed25519.public.pem")).is_ok());
+    assert!(Key::from_pem(RSA_PUBLIC).is_ok());
+    assert!(Key::from_pem(RSA_PRIVATE).is_err(), "a private key has no business here");
+    assert!(Key::from_pem(include_bytes!("keys/p384.public.pem")).is_err());
+    assert!(Key::from_pem(b"").is_err());
+    assert!(Key::from_secret(&[b'k'; 31]).is_err());
+    assert!(SigningKey::from_secret(&[b'k'; 31]).is_err());
+    assert!(SigningKey::from_pem(RSA_PUBLIC, Algorithm::Rs256).is_err());
+    assert_eq!(generate(Algorithm::Rs256), Err(SigningError::NotMade(Algorithm::Rs256)));
+    // A key cut short, or with something behind it, is none.
+    let pem = String::from_utf8(RSA_PUBLIC.to_vec()).unwrap();
+    let lines: Vec<&str> = pem.lines().collect();
+    let cut = [&lines[..2], &lines[3..]].concat().join("\n");
+    assert!(Key::from_pem(cut.as_bytes()).is_err());
+}

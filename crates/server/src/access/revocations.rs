@@ -1,0 +1,119 @@
+//! `POST /revocations`: somebody is thrown out, within a second and also after a restart.
+//!
+//! What is revoked is an internal topic like any other: appended and on disk before it is
+//! acknowledged, read when the server starts. An entry expires when no token can be meant any more.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::json;
+use tidings_access::revoked::Revocation;
+use tidings_access::verifier::LEEWAY_SECONDS;
+use tidings_frame::{ErrorCode, Pattern, TopicName};
+use tidings_hub::policy::{Durability, PolicyRule, Retain};
+use tidings_hub::{Backlog, Hub, NewEvent, Publish, ReadLimit, Selection, StoreError, TopicPolicy};
+
+use super::{Access, Who};
+use crate::app::App;
+use crate::error::ApiError;
+use crate::http::params;
+use crate::reply::Reply;
+
+/// Where they are kept.
+const TOPIC: &str = "$access/revoked";
+
+/// How long a revoked subject is remembered, in seconds: 400 days, and no token should count for
+/// longer.
+const SUBJECT_SECONDS: u64 = 400 * 86_400;
+
+/// Entries read from the log at a time.
+const READ: ReadLimit = ReadLimit { events: 1_000, bytes: 1 << 20 };
+
+/// The policy of the server's own topic.
+pub(crate) fn policy() -> PolicyRule {
+    let policy = TopicPolicy {
+        durability: Durability::Synced,
+        retain: Retain::default(),
+        ..TopicPolicy::default()
+    };
+    PolicyRule { pattern: Pattern::new("$access/**").expect("a pattern"), policy }
+}
+
+/// The body: a token by its `jti`, or everything about a subject that was issued up to now.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    token_id: Option<String>,
+    /// The token's `exp`, in seconds since 1970; it is remembered until then.
+    expires: Option<u64>,
+    subject: Option<String>,
+}
+
+/// Answers `POST /revocations`.
+pub(crate) async fn revoke(app: &App, who: &Who, body: &[u8]) -> Result<Reply, ApiError> {
+    who.may_operate()?;
+    let now_ms = app.hub.now_ms();
+    let asked: Asked = params::object(body)?;
+    let (revocation, until) = match (asked.token_id, asked.expires, asked.subject) {
+        (Some(id), expires, None) => {
+            let until = expires.unwrap_or(now_ms / 1_000 + SUBJECT_SECONDS) + LEEWAY_SECONDS;
+            (Revocation::Token { id, until }, until)
+        }
+        (None, None, Some(subject)) => {
+            let issued_through = now_ms / 1_000;
+            let until = issued_through + SUBJECT_SECONDS;
+            (Revocation::Subject { subject, issued_through }, until)
+        }
+        _ => {
+            let why = "give token_id (and expires, the token's exp), or subject";
+            return Err(ApiError::new(ErrorCode::InvalidRequest, why));
+        }
+    };
+    keep(app, &revocation, until.saturating_mul(1_000).saturating_sub(now_ms)).await?;
+    app.access.revoke(&revocation, now_ms)?;
+    tracing::info!(target: "audit", ?revocation, by = who.name(), "revoked");
+    Ok(Reply::json(200, &json!({"revoked": revocation})))
+}
+
+async fn keep(app: &App, revocation: &Revocation, ttl_ms: u64) -> Result<(), ApiError> {
+    let data = serde_json::to_vec(revocation).expect("text and numbers can be written as JSON");
+    let event = NewEvent {
+        topic: Cow::Borrowed(TOPIC),
+        data: Cow::Owned(data),
+        ttl_ms: Some(ttl_ms.max(1)),
+        ..NewEvent::default()
+    };
+    let accepted = {
+        let mut round = app.hub.round();
+        let events = &[event];
+        round.publish(&Publish { events, operator: true, relay: true, ..Publish::default() });
+        round.commit().pop()
+    };
+    let accepted = accepted
+        .ok_or_else(|| ApiError::new(ErrorCode::Internal, "a round without an outcome"))?
+        .map_err(|error| crate::error::publish(&app.hub, error))?;
+    crate::http::publish::until_synced(app, accepted.wait).await
+}
+
+/// Reads what was revoked before the server started.
+pub(crate) fn load(hub: &Hub, access: &Access) -> Result<(), StoreError> {
+    let name = TopicName::new(TOPIC).expect("a topic's name");
+    let mut backlog = Backlog::new(Arc::new(Selection::one(name)));
+    let (mut after, now_ms) = (0, hub.now_ms());
+    loop {
+        let range = (after, hub.visible());
+        let (read_to, more) = backlog.objects(hub, range, READ, true, &mut |event| {
+            let data = event.data.as_ref();
+            match serde_json::from_slice(data).map(|revocation| access.revoke(&revocation, now_ms))
+            {
+                Ok(Ok(())) => {}
+                _ => tracing::error!(id = %event.id, "a revocation cannot be read"),
+            }
+        })?;
+        if !more {
+            return Ok(());
+        }
+        after = read_to;
+    }
+}

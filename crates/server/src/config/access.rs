@@ -1,0 +1,145 @@
+//! `[[issuer]]` sections and `[public]`: whose tokens count, and what needs none.
+
+use std::path::PathBuf;
+
+use http::Uri;
+use tidings_access::grants::GrantTemplate;
+use tidings_access::{Action, Algorithm, Grants};
+
+use super::checked::{Anonymous, complain};
+use super::layers::Layers;
+use super::raw::{Issuer, Public};
+
+/// Somebody whose tokens count.
+#[derive(Debug, Clone)]
+pub struct IssuerConfig {
+    /// What the claim `iss` must be; none: it is not looked at.
+    pub name: Option<String>,
+    /// One of these must be in the claim `aud`; empty: it is not looked at.
+    pub audience: Vec<String>,
+    /// What tokens are signed with.
+    pub algorithms: Vec<Algorithm>,
+    /// Whether a token may lack `exp`.
+    pub without_expiry: bool,
+    /// What a token without the claim `tidings` grants.
+    pub grants: GrantTemplate,
+    /// Where the keys are.
+    pub keys: KeySource,
+}
+
+/// Where an issuer's keys are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// A secret in this environment variable.
+    SecretEnv(String),
+    /// A secret in this file; white space around it does not belong to it.
+    SecretFile(PathBuf),
+    /// Public keys in PEM, one in each file. A file's name without its ending is the key's `kid`.
+    PublicKeys(Vec<PathBuf>),
+    /// A JSON Web Key Set in a file.
+    JwksFile(PathBuf),
+    /// A JSON Web Key Set that is fetched.
+    JwksUrl(Uri),
+}
+
+/// What to write where nothing says where the keys are.
+const KEYS_HINT: &str = "an issuer has its keys in exactly one place: secret_env, secret_file, \
+    public_keys, jwks_file or jwks_url; `tidings token keys` makes some";
+
+/// Checks the sections.
+pub(super) fn check(raw: Vec<Issuer>, layers: &mut Layers) -> Vec<IssuerConfig> {
+    let mut checked = Vec::new();
+    for (index, issuer) in raw.into_iter().enumerate() {
+        let mut problem = |name: &str, message: String| {
+            complain(layers, &format!("issuer[{index}].{name}"), message);
+        };
+        let algorithms: Vec<Algorithm> = issuer
+            .algorithms
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|name| name.parse().ok())
+            .collect();
+        if algorithms.is_empty() {
+            let message = "it must be given: what the issuer signs with, such as [\"EdDSA\"]";
+            problem("algorithms", message.to_owned());
+        }
+        let mut grants = GrantTemplate::default();
+        for (action, patterns) in [
+            (Action::Publish, issuer.publish),
+            (Action::Subscribe, issuer.subscribe),
+            (Action::Presence, issuer.presence),
+            (Action::Admin, issuer.admin),
+        ] {
+            if let Err(message) = grants.set(action, patterns.unwrap_or_default()) {
+                problem(action.name(), message);
+            }
+        }
+        let url = issuer.jwks_url.map(|text| {
+            let uri = text.parse::<Uri>().ok().filter(|uri| {
+                let safe = uri.scheme_str() == Some("https") || super::relay::is_loopback(uri);
+                uri.host().is_some() && safe
+            });
+            if uri.is_none() {
+                let message = format!(
+                    "`{text}`: keys are fetched from https://…, or http:// on this machine"
+                );
+                problem("jwks_url", message);
+            }
+            uri.unwrap_or_default()
+        });
+        let mut sources = [
+            issuer.secret_env.map(KeySource::SecretEnv),
+            issuer.secret_file.map(KeySource::SecretFile),
+            issuer
+                .public_keys
+                .map(|files| KeySource::PublicKeys(files.into_iter().map(PathBuf::from).collect())),
+            issuer.jwks_file.map(KeySource::JwksFile),
+            url.map(KeySource::JwksUrl),
+        ]
+        .into_iter()
+        .flatten();
+        let (Some(keys), None) = (sources.next(), sources.next()) else {
+            problem("public_keys", KEYS_HINT.to_owned());
+            continue;
+        };
+        checked.push(IssuerConfig {
+            name: issuer.name,
+            audience: issuer.audience.unwrap_or_default(),
+            algorithms,
+            without_expiry: issuer.without_expiry.unwrap_or_default(),
+            grants,
+            keys,
+        });
+    }
+    checked
+}
+
+impl Public {
+    /// Whether anything is public.
+    pub(super) fn any(&self) -> bool {
+        [&self.publish, &self.subscribe, &self.presence].iter().any(|list| list.is_some())
+    }
+}
+
+/// What anybody may do, as grants: the doors that are open for every topic, and `[public]`.
+pub(super) fn open_to_all(anonymous: Anonymous, public: Public, layers: &mut Layers) -> Grants {
+    let mut grants = Grants::default();
+    for (action, open, patterns) in [
+        (Action::Publish, anonymous.publish, public.publish),
+        (Action::Subscribe, anonymous.subscribe, public.subscribe),
+        (Action::Presence, anonymous.subscribe && anonymous.publish, public.presence),
+        (Action::Admin, anonymous.admin, None),
+    ] {
+        let all = open.then(|| "**".to_owned());
+        for text in all.into_iter().chain(patterns.unwrap_or_default()) {
+            match tidings_frame::Pattern::new(&text) {
+                Ok(pattern) => grants.patterns_mut(action).push(pattern),
+                Err(error) => {
+                    let path = format!("public.{}", action.name());
+                    complain(layers, &path, format!("`{text}`: {error}"));
+                }
+            }
+        }
+    }
+    grants
+}
