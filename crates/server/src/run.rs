@@ -195,6 +195,11 @@ fn start_threads(app: &Arc<App>, listener: &Arc<OwnedFd>) -> std::io::Result<Vec
         threads.push(thread(format!("tidings-io-{number}")).spawn(move || shard.run())?);
         threads.push(thread(format!("tidings-log-{number}")).spawn(move || backfill.run())?);
     }
+    if app.limits.has_owners() {
+        let app = app.clone();
+        let thread = std::thread::Builder::new().name("tidings-limits".into());
+        threads.push(thread.spawn(move || app.limits.look(&app))?);
+    }
     let (reader, hub) = (app.log_reader.clone(), app.hub.clone());
     let thread = std::thread::Builder::new().name("tidings-log".into());
     threads.push(thread.spawn(move || reader.run(&hub))?);

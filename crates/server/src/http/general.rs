@@ -35,8 +35,8 @@ use crate::app::{App, Handed};
 use crate::dates::EVERY_ANSWER;
 use crate::error::ApiError;
 use crate::head::{Head, Headers};
-use crate::limits::Entry;
 use crate::limits::guarded::{Guarded, Ledger};
+use crate::limits::{Entry, PAUSE};
 use crate::reply::Reply;
 use crate::socket::heads::{FIELDS_MAX, TARGET_BYTES_MAX};
 use crate::socket::mail::Mail;
@@ -226,6 +226,10 @@ async fn respond(
         Ok(Outcome::Reply(reply)) => reply,
         Err(error) => {
             tracing::debug!(%peer, code = %error.problem.code, "a request was refused");
+            if error.problem.status == 429 {
+                // Refusing costs something too.
+                tokio::time::sleep(PAUSE).await;
+            }
             let reply = Reply::from(error);
             // Where the next request would begin is not known.
             if body_unread.load(Ordering::Relaxed) {

@@ -381,7 +381,7 @@ pub(crate) async fn publish(
     request: &Request<'_>,
 ) -> Result<Reply, ApiError> {
     request.judge(who)?;
-    app.limits.publish(app.limits.of(request.party, who.caller()), &request.events)?;
+    app.limits.publish(&app.hub, app.limits.of(request.party, who.caller()), &request.events)?;
     let outcome = {
         let mut round = app.hub.round();
         round.publish(&request.publish(request.is_operators(who)));

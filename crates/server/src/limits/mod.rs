@@ -16,6 +16,7 @@ pub(crate) mod guarded;
 mod memory;
 mod meters;
 pub(crate) mod name;
+mod owners;
 mod table;
 
 use std::hash::{BuildHasher, RandomState};
@@ -25,6 +26,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tidings_access::Caller;
+use tidings_hub::{Hub, NewEvent};
 
 use crate::app::App;
 use crate::config::{self, Network, QuotaConfig, Quotas};
@@ -33,10 +35,21 @@ use counts::{Counts, Place};
 pub(crate) use memory::{Held, RequestMemory};
 pub(crate) use meters::Meters;
 use name::{Limit, Scope, What};
+use owners::Owners;
 use table::{RATES, Table};
+
+/// How long a connection is not read from after it has asked more than it may, in milliseconds:
+/// refusing costs something too.
+pub(crate) const PAUSE: Duration = Duration::from_millis(100);
+
+/// How often what topics hold is looked at.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// When to come again after a refusal that time alone does not mend.
 const AGAIN_LATER: Duration = Duration::from_secs(5);
+
+/// A rate that nothing is taken of.
+const NONE: (What, u64) = (What::NewTopics, 0);
 
 /// Who asks, as limits see it: a number for each kind of quota, 0 for none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,6 +102,9 @@ struct Quota {
     table: Option<Table>,
     connections: Option<Arc<Counts>>,
     subscriptions: Option<Arc<Counts>>,
+    /// Topics that it may have made, and bytes that they may hold.
+    topics: Option<usize>,
+    stored: Option<u64>,
 }
 
 impl Quota {
@@ -113,6 +129,8 @@ impl Quota {
             paces,
             connections: counts(quotas.connections),
             subscriptions: counts(quotas.subscriptions),
+            topics: quotas.topics,
+            stored: quotas.stored_bytes,
         })
     }
 
@@ -122,10 +140,25 @@ impl Quota {
         let counts = [
             (What::Connections, self.connections.is_some()),
             (What::Subscriptions, self.subscriptions.is_some()),
+            (What::Topics, self.topics.is_some()),
+            (What::Stored, self.stored.is_some()),
         ];
         let counts = counts.into_iter().filter(|(_, there)| *there).map(|(what, _)| what);
         rates.map(|(what, _)| what).chain(counts).map(|what| Limit::Quota(what, self.scope))
     }
+}
+
+/// The topics of these events that there are not yet, each once.
+fn new_topics<'e>(hub: &Hub, events: &'e [NewEvent<'_>]) -> Vec<&'e str> {
+    let of = |event: &'e NewEvent<'_>| {
+        let alternates = event.alternates.iter().map(|name| &**name);
+        std::iter::once(&*event.topic).chain(alternates)
+    };
+    let mut new: Vec<&str> =
+        events.iter().flat_map(of).filter(|name| !hub.has_topic(name)).collect();
+    new.sort_unstable();
+    new.dedup();
+    new
 }
 
 /// What somebody has taken of counted limits; given back when the last copy is dropped.
@@ -156,6 +189,10 @@ pub(crate) struct Limits {
     hasher: RandomState,
     quotas: [Option<Quota>; 3],
     except: Vec<Network>,
+    /// Whether new topics are limited.
+    counts_new: bool,
+    /// Who has made which topic, if that is limited.
+    owners: Option<Owners>,
     pub(crate) meters: Meters,
     pub(crate) memory: Arc<RequestMemory>,
 }
@@ -172,6 +209,15 @@ impl Limits {
         shown.extend([Limit::Connections, Limit::RequestMemory, Limit::Topics]);
         Self {
             active: quotas.iter().any(Option::is_some),
+            counts_new: quotas
+                .iter()
+                .flatten()
+                .any(|q| q.paces[What::NewTopics as usize].is_some()),
+            owners: quotas
+                .iter()
+                .flatten()
+                .any(|quota| quota.topics.is_some() || quota.stored.is_some())
+                .then(Owners::default),
             began: Instant::now(),
             hasher: RandomState::new(),
             quotas,
@@ -299,19 +345,91 @@ impl Limits {
     }
 
     /// Whether these events may be published now.
-    pub(crate) fn publish<'e>(
+    pub(crate) fn publish(
         &self,
+        hub: &Hub,
         party: Party,
-        events: &[tidings_hub::NewEvent<'e>],
+        events: &[NewEvent<'_>],
     ) -> Result<(), Refused> {
-        if !self.active {
+        if !self.active || party == Party::default() {
             return Ok(());
         }
-        let bytes: usize = events.iter().map(|event| event.data.len()).sum();
-        self.take(
-            party,
-            &[(What::Publish, events.len() as u64), (What::PublishBytes, bytes as u64)],
-        )
+        let bytes = events.iter().map(|event| event.data.len() as u64).sum();
+        let mut rates = [(What::Publish, events.len() as u64), (What::PublishBytes, bytes), NONE];
+        if !self.counts_new && self.owners.is_none() {
+            return self.take(party, &rates[..2]);
+        }
+        let new = new_topics(hub, events);
+        rates[2] = (What::NewTopics, new.len() as u64);
+        let rates = if new.is_empty() { &rates[..2] } else { &rates[..] };
+        let Some(owners) = &self.owners else {
+            return self.take(party, rates);
+        };
+        let new: Vec<&str> = new.into_iter().filter(|name| owners.maker(name).is_none()).collect();
+        self.may_have(owners.of(party), party, new.len(), 0)?;
+        // What is put into a topic counts for whoever has made it.
+        let makers: Vec<(Party, u64)> = events
+            .iter()
+            .filter_map(|event| {
+                let known = owners.maker(&event.topic);
+                let maker = known.or_else(|| new.contains(&&*event.topic).then_some(party))?;
+                Some((maker, event.data.len() as u64))
+            })
+            .collect();
+        for &(maker, _) in &makers {
+            let bytes = makers.iter().filter(|(other, _)| *other == maker).map(|(_, b)| b).sum();
+            self.may_have(owners.of(maker), maker, 0, bytes)?;
+        }
+        self.take(party, rates)?;
+        new.iter().for_each(|name| owners.make(name, party));
+        makers.iter().for_each(|(maker, bytes)| owners.add(*maker, *bytes));
+        Ok(())
+    }
+
+    /// Whether each may have so many topics and bytes more than it has.
+    fn may_have(
+        &self,
+        has: [(usize, u64); 3],
+        party: Party,
+        topics: usize,
+        bytes: u64,
+    ) -> Result<(), Refused> {
+        for (at, quota) in self.quotas.iter().enumerate() {
+            let (Some(quota), 1..) = (quota, party.keys[at]) else { continue };
+            let (had, held) = has[at];
+            let wants = [
+                (What::Topics, topics as u64, had as u64, quota.topics.map(|most| most as u64)),
+                (What::Stored, bytes, held, quota.stored),
+            ];
+            for (what, more, there, most) in wants {
+                let (Some(most), 1..) = (most, more) else { continue };
+                let limit = Limit::Quota(what, quota.scope);
+                let share = there.saturating_add(more).saturating_mul(1_000) / most.max(1);
+                self.meters.used(limit, u32::try_from(share.min(1_000)).unwrap_or(1_000));
+                if there.saturating_add(more) > most {
+                    self.meters.refused(limit);
+                    return Err(Refused::later(limit));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is something to [`look`](Self::look) after.
+    pub(crate) fn has_owners(&self) -> bool {
+        self.owners.is_some()
+    }
+
+    /// Adds up from time to time what topics hold, until the app has stopped.
+    pub(crate) fn look(&self, app: &App) {
+        let mut looked = Instant::now();
+        while !app.has_stopped() {
+            std::thread::sleep(PAUSE);
+            if looked.elapsed() >= LOOK {
+                self.owners.iter().for_each(|owners| owners.look(&app.hub));
+                looked = Instant::now();
+            }
+        }
     }
 
     /// Whether a page of history may be read now.

@@ -37,6 +37,8 @@ pub(super) struct Requester {
     /// What `input` takes of the memory for requests.
     pub(super) held: Held,
     pub(super) entry: Entry,
+    /// Nothing is read from it until the next tick: it has asked more than it may.
+    pub(super) paused: bool,
 }
 
 impl Requester {

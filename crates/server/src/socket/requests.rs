@@ -70,7 +70,8 @@ impl Shard {
         let mut scratch = std::mem::take(&mut self.scratch);
         while let Some(Conn::Requester(requester)) = self.conns.get(key) {
             // Who does not take its answers is asked nothing more; their going out is an edge.
-            if requester.closing || requester.output.len() > UNTAKEN_BYTES_MAX {
+            let paused = requester.closing || requester.paused;
+            if paused || requester.output.len() > UNTAKEN_BYTES_MAX {
                 break;
             }
             match recv(&requester.fd, &mut scratch[..], RecvFlags::DONTWAIT) {
@@ -165,7 +166,7 @@ impl Shard {
         let Some(Conn::Requester(requester)) = self.conns.get_mut(key) else {
             return;
         };
-        if requester.pending == 0 && !requester.input.is_empty() {
+        if requester.pending == 0 && !requester.paused && !requester.input.is_empty() {
             let input = std::mem::take(&mut requester.input);
             self.take_data(hub, key, &input, intake, round);
         }
@@ -236,7 +237,14 @@ impl Shard {
                         Ok(()) => {}
                         // Answers go out in the order of the requests.
                         Err(_) if self.is_asking(key) => break,
-                        Err(error) => self.answer_error(key, &head, error),
+                        Err(error) => {
+                            let pause = error.problem.status == 429;
+                            self.answer_error(key, &head, error);
+                            if pause {
+                                self.pause(key);
+                                return (used + len, true);
+                            }
+                        }
                     }
                     used += len;
                 }
@@ -271,6 +279,14 @@ impl Shard {
         (used, true)
     }
 
+    /// Reads nothing more from a connection until the next tick.
+    fn pause(&mut self, key: Key) {
+        if let Some(Conn::Requester(requester)) = self.conns.get_mut(key) {
+            requester.paused = true;
+            self.paused.push(key);
+        }
+    }
+
     /// Takes a publish into the round.
     fn publish<'h>(
         &mut self,
@@ -286,7 +302,7 @@ impl Shard {
         let who = self.app.who(head)?;
         request.judge(&who)?;
         let limits = &self.app.limits;
-        limits.publish(limits.of(request.party, who.caller()), &request.events)?;
+        limits.publish(hub, limits.of(request.party, who.caller()), &request.events)?;
         let round = round.get_or_insert_with(|| hub.round());
         let place = round.publish(&request.publish(request.is_operators(&who)));
         let first = intake.topics.len();

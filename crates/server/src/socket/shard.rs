@@ -29,6 +29,9 @@ use crate::reply::Reply;
 /// Connections accepted before others get a turn.
 const ACCEPTS_PER_TURN: usize = 128;
 
+/// Connections refused before others get a turn.
+const REFUSALS_PER_TURN: usize = 8;
+
 /// Readiness taken from epoll at a time; also bounds how much one round appends.
 const READY_PER_TURN: usize = 128;
 
@@ -86,6 +89,8 @@ pub(crate) struct Shard {
     pub(super) in_round: HashSet<Key>,
     /// Connections whose input is to be looked at again.
     pub(super) again: Vec<Key>,
+    /// Connections that are not read from until the next tick.
+    pub(super) paused: Vec<Key>,
     pub(super) scratch: Vec<u8>,
     pub(super) body: Vec<u8>,
     pub(super) dates: Dates,
@@ -136,6 +141,7 @@ impl Shard {
             waiting: VecDeque::new(),
             in_round: HashSet::new(),
             again: Vec::new(),
+            paused: Vec::new(),
             scratch: vec![0; READ_BYTES],
             body: Vec::new(),
             dates: Dates::default(),
@@ -244,7 +250,12 @@ impl Shard {
         round: &mut Option<tidings_hub::Round<'h>>,
     ) {
         let flags = rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC;
+        let mut refused = 0;
         for _ in 0..ACCEPTS_PER_TURN {
+            if refused >= REFUSALS_PER_TURN {
+                // They come in numbers: whoever is let in has its turn between them.
+                return;
+            }
             let Some(listener) = &self.listener else {
                 return;
             };
@@ -263,8 +274,9 @@ impl Shard {
             let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok()).unwrap_or(unknown);
             let entry = match self.app.enter(peer) {
                 Ok(entry) => entry,
-                Err(refused) => {
-                    self.refuse(&fd, refused);
+                Err(why) => {
+                    refused += 1;
+                    self.refuse(&fd, why);
                     continue;
                 }
             };
@@ -272,6 +284,7 @@ impl Shard {
                 party: self.app.limits.at(peer.ip()),
                 held: Held::of(&self.app.limits.memory),
                 entry,
+                paused: false,
                 fd,
                 peer,
                 input: Vec::new(),

@@ -37,6 +37,12 @@ impl Shard {
                 self.tend(key, heartbeat_ms / 3 * 2);
             }
         }
+        for key in std::mem::take(&mut self.paused) {
+            if let Some(Conn::Requester(requester)) = self.conns.get_mut(key) {
+                requester.paused = false;
+                self.again.push(key);
+            }
+        }
         self.follows.let_go(self.now_ms);
         if self.app.access.has_issuers() && self.now_ms >= self.next_judged_ms {
             self.next_judged_ms = self.now_ms + JUDGED_EVERY_MS;

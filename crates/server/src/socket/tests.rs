@@ -69,6 +69,7 @@ impl Led {
             party: self.app.limits.at(PEER.0.into()),
             held: crate::limits::Held::of(&self.app.limits.memory),
             entry: crate::limits::Entry::Free,
+            paused: false,
         };
         self.app.enter(PEER.into()).unwrap();
         let key = self.shard.conns.insert(Conn::Requester(requester));

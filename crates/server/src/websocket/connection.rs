@@ -74,6 +74,8 @@ pub(super) struct Connection {
     leaves: Option<Instant>,
     closing: Option<Closing>,
     counts: ShardCounts,
+    /// Nothing is read until then: it has asked more than it may.
+    pub(super) paused: Option<Instant>,
     /// Who asks, as limits see it.
     pub(super) party: Party,
     _admission: Admission,
@@ -116,6 +118,7 @@ pub(crate) async fn serve(app: &Arc<App>, taken: Taken) {
         leaves: None,
         closing: None,
         counts: ShardCounts::default(),
+        paused: None,
         party: upgrade.party,
         _admission: upgrade.admission.clone(),
     };
@@ -209,7 +212,10 @@ impl Connection {
 
     /// Whether there is room for the answers to what is read.
     fn may_take(&self) -> bool {
-        self.closing.is_none() && self.output.has_room() && self.receipts.capacity() > 0
+        self.closing.is_none()
+            && self.paused.is_none()
+            && self.output.has_room()
+            && self.receipts.capacity() > 0
     }
 
     fn read(&mut self) -> Result<(), Gone> {
@@ -340,7 +346,7 @@ impl Connection {
             self.heard + self.app.config.heartbeat * heartbeats
         });
         let leaves = self.leaves.filter(|_| self.receipts.capacity() == WEBSOCKET_PUBLISHES_MAX);
-        silent.into_iter().chain(leaves).min()
+        silent.into_iter().chain(leaves).chain(self.paused).min()
     }
 
     fn on_time(&mut self) -> Result<(), Gone> {
@@ -348,7 +354,9 @@ impl Connection {
         if let Some(closing) = self.closing {
             return if now < closing.deadline { Ok(()) } else { Err(Gone) };
         }
-        if self.leaves.is_some_and(|leaves| leaves <= now) {
+        if self.paused.is_some_and(|paused| paused <= now) {
+            self.paused = None;
+        } else if self.leaves.is_some_and(|leaves| leaves <= now) {
             let reason = "the server is stopping; connect again, maybe elsewhere".to_owned();
             self.close(&Fault { code: 1012, reason }, false);
         } else if !self.asked {

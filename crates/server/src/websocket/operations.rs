@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tidings_frame::ErrorCode;
 use tidings_frame::api::ConnectionChange;
 use tidings_frame::limits::WEBSOCKET_SUBSCRIPTIONS_MAX;
+use tokio::time::Instant;
 use tungstenite::protocol::frame::Utf8Bytes;
 
 use super::connection::Connection;
@@ -14,7 +15,7 @@ use super::subscription::Subscription;
 use crate::error::ApiError;
 use crate::http::connections::{Next, object_of};
 use crate::http::subscribe::Subscribe;
-use crate::limits::Party;
+use crate::limits::{PAUSE, Party};
 
 impl Connection {
     /// Does what is asked for. Publishes that follow each other share a round.
@@ -26,7 +27,7 @@ impl Connection {
             let operation = operation.and_then(|operation| match operation {
                 Operation::Publish(request) => {
                     request.judge(&self.who)?;
-                    app.limits.publish(self.party(), &request.events)?;
+                    app.limits.publish(&app.hub, self.party(), &request.events)?;
                     Ok(Operation::Publish(request))
                 }
                 other => Ok(other),
@@ -42,6 +43,9 @@ impl Connection {
                 Err(error) => Err(error),
             };
             if let Err(error) = done {
+                if error.problem.status == 429 {
+                    self.paused = Some(Instant::now() + PAUSE);
+                }
                 self.output.text(&message::error(reference.as_ref(), &error));
             }
         }
