@@ -137,4 +137,16 @@ mod tests {
             assert_eq!(same, 1, "{}", limit.name());
         }
     }
+
+    #[test]
+    fn the_reference_has_them_all() {
+        let page = include_str!("../../../../docs/limits.md");
+        for limit in Limit::all() {
+            // Who a connection belongs to is not known when it comes.
+            let never =
+                matches!(limit, Limit::Quota(What::Connect, Scope::Subject | Scope::Tenant));
+            let name = format!("`{}`", limit.name());
+            assert_eq!(page.contains(&name), !never, "{name}");
+        }
+    }
 }

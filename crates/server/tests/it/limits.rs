@@ -245,3 +245,115 @@ fn there_is_a_ceiling_of_topics() {
     let reply = server.request("POST", "/topics/c", Door::Fast.headers(), b"1");
     refused(&reply, 429, "rate-limited", "topics.max");
 }
+
+#[test]
+fn each_makes_so_many_topics_and_so_fast() {
+    for (setting, limit) in
+        [("topics = 2", "topics.address"), ("topics_rate = '2/d'", "topics.address.rate")]
+    {
+        for door in DOORS {
+            let server = limited(&format!("[limits.address]\n{setting}"));
+            let post = |topic: &str| {
+                server.request("POST", &format!("/topics/{topic}"), door.headers(), b"1")
+            };
+            for topic in ["a", "b", "a", "b"] {
+                assert_eq!(post(topic).status, 200, "{setting} {topic}");
+            }
+            refused(&post("c"), 429, "rate-limited", limit);
+            // Also as an alternate of one that is there.
+            let reply = server.request("POST", "/topics/a?alternate=d", door.headers(), b"1");
+            refused(&reply, 429, "rate-limited", limit);
+            assert_eq!(post("a").status, 200, "{setting}");
+            let mut other = from(&server, [127, 0, 0, 7]);
+            other.ask("POST", "/topics/c", door.headers(), b"1");
+            assert_eq!(other.reply().status, 200);
+            // Somebody else has made it.
+            assert_eq!(post("c").status, 200);
+            assert_eq!(server.kept_or_none("d"), [""; 0]);
+        }
+    }
+    let server = limited("[limits.address]\ntopics = 1");
+    server.publish("/topics/a", "1");
+    let both = r#"{"events":[{"topic":"a","data":"2"},{"topic":"b","data":"2"}]}"#;
+    let reply = server.request("POST", "/publish", "", both.as_bytes());
+    refused(&reply, 429, "rate-limited", "topics.address");
+    assert_eq!(server.kept("a"), ["1"]);
+    // One that is removed makes room.
+    assert_eq!(server.request("DELETE", "/topics/a", "", b"").status, 204);
+    until("it is forgotten", || server.request("POST", "/topics/b", "", b"1").status == 200);
+}
+
+#[test]
+fn the_topics_of_each_hold_so_much() {
+    let server = limited("[limits.address]\nstored_bytes = '100KiB'");
+    server.put("kept", &json!({"retain": {"count": 1}}));
+    let mut other = from(&server, [127, 0, 0, 7]);
+    other.ask("POST", "/topics/theirs", "", b"1");
+    assert_eq!(other.reply().status, 200);
+    let (large, half) = ("x".repeat(101 << 10), "x".repeat(60 << 10));
+    let post = |topic: &str, data: &str| {
+        server.request("POST", &format!("/topics/{topic}"), "", data.as_bytes())
+    };
+    refused(&post("a", &large), 429, "rate-limited", "stored.address");
+    assert_eq!(post("a", &half).status, 200);
+    refused(&post("a", &half), 429, "rate-limited", "stored.address");
+    refused(&post("b", &half), 429, "rate-limited", "stored.address");
+    // What goes into a topic counts for whoever has made it.
+    assert_eq!(post("theirs", &half).status, 200);
+    other.ask("POST", "/topics/a", "", half.as_bytes());
+    refused(&other.reply(), 429, "rate-limited", "stored.address");
+    // An operator's topic is nobody's.
+    assert_eq!(post("kept", &half).status, 200);
+    assert_eq!(server.request("DELETE", "/topics/a", "", b"").status, 204);
+    until("it is given back", || post("b", &half).status == 200);
+}
+
+#[test]
+fn who_has_a_token_is_limited_wherever_it_comes_from() {
+    use crate::access::{claims, closed, token};
+    let text = "[limits.subject]\npublish_rate = '2/d'\nsubscriptions = 1\nconnections = 2\n\
+                [limits.tenant]\npublish_rate = '3/d'\nhistory_rate = '1/d'";
+    let server = closed(|config| config.limits = limits(text));
+    let bearer = |subject: &str, tenant: &str| {
+        let mut claims = claims(subject, json!({"publish": ["**"], "subscribe": ["**"]}));
+        claims["tenant"] = tenant.into();
+        format!("Authorization: Bearer {}\r\n", token(&claims))
+    };
+    let (ann, bob, eve) = (bearer("ann", "acme"), bearer("bob", "acme"), bearer("eve", "other"));
+    // Who, from where, and what comes of it.
+    for (who, address, limit) in [
+        (&ann, 1, ""),
+        (&ann, 2, ""),
+        (&ann, 3, "publish.subject.rate"),
+        (&bob, 1, ""),
+        (&bob, 1, "publish.tenant.rate"),
+        (&eve, 1, ""),
+    ] {
+        for door in DOORS.into_iter().filter(|door| !limit.is_empty() || *door == Door::Fast) {
+            let mut conn = from(&server, [127, 0, 0, address]);
+            conn.ask("POST", "/topics/a", &format!("{who}{}", door.headers()), b"1");
+            let reply = conn.reply();
+            match limit {
+                "" => assert_eq!(reply.status, 200, "{}", reply.text()),
+                limit => refused(&reply, 429, "rate-limited", limit),
+            }
+        }
+    }
+    let page = |who: &str| {
+        server.request("GET", "/topics/a", &format!("{who}Accept: application/json\r\n"), b"")
+    };
+    assert_eq!(page(&ann).status, 200);
+    refused(&page(&bob), 429, "rate-limited", "history.tenant.rate");
+    let _stream = server.subscribe_with("/topics/a", &ann);
+    let accept = format!("{ann}Accept: text/event-stream\r\n");
+    let reply = server.request("GET", "/topics/a", &accept, b"");
+    refused(&reply, 429, "rate-limited", "subscriptions.subject");
+    // A stream and a WebSocket are two connections.
+    let upgrade = |who: &str| crate::websocket::asking(who);
+    let mut conn = server.connect();
+    conn.ask("GET", "/ws", &upgrade(&ann), b"");
+    assert!(conn.head().unwrap().starts_with("HTTP/1.1 101"));
+    let mut conn = server.connect();
+    conn.ask("GET", "/ws", &upgrade(&ann), b"");
+    refused(&conn.reply(), 429, "rate-limited", "connections.subject");
+}
