@@ -55,6 +55,12 @@ pub enum PublishError {
         /// How many are allowed.
         limit: usize,
     },
+    /// It would make a topic, and there are as many as there may be.
+    #[error("the server has as many topics as it may: {limit}")]
+    NoMoreTopics {
+        /// How many are allowed.
+        limit: usize,
+    },
     /// The topic has ended.
     #[error("the topic has ended: {}", end.as_str())]
     Ended {
@@ -136,6 +142,12 @@ pub enum TopicError {
     /// Other topics begin with this one's events.
     #[error("other topics are forks of this one; remove them first")]
     HasForks,
+    /// There are as many topics as there may be.
+    #[error("the server has as many topics as it may: {limit}")]
+    NoMore {
+        /// How many are allowed.
+        limit: usize,
+    },
     /// It exists already, so it cannot begin as a fork.
     #[error("the topic exists already, so it cannot begin as a fork")]
     Exists,

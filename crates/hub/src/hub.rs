@@ -35,6 +35,8 @@ pub struct Options {
     pub rules: PolicyRules,
     /// Most bytes of data in one event.
     pub event_bytes_max: usize,
+    /// Most topics that may exist; the server's own are counted, and made all the same.
+    pub topics_max: usize,
     /// The time.
     pub clock: Clock,
 }
@@ -49,6 +51,8 @@ pub struct Counters {
     pub frames_encoded: AtomicU64,
     /// Bytes of data in events that were appended.
     pub bytes_appended: AtomicU64,
+    /// Requests refused because they would have made one topic too many.
+    pub topics_refused: AtomicU64,
 }
 
 /// The hub.
@@ -64,6 +68,7 @@ pub struct Hub {
     pub(crate) topics_made: AtomicU32,
     pub(crate) rules: PolicyRules,
     pub(crate) event_bytes_max: usize,
+    pub(crate) topics_max: usize,
     clock: Clock,
     pub(crate) spans: Spans,
     tails_bytes: Arc<AtomicUsize>,
@@ -131,6 +136,7 @@ impl Hub {
             topics_made: AtomicU32::new(made),
             rules: options.rules,
             event_bytes_max: options.event_bytes_max,
+            topics_max: options.topics_max,
             clock: options.clock,
             spans: Spans::default(),
             tails_bytes: Arc::default(),

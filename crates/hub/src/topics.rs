@@ -55,6 +55,24 @@ impl Hub {
         self.log.describe(self.log.topic(name.as_str())?).map(|info| self.description(info))
     }
 
+    /// How many topics there are.
+    #[must_use]
+    pub fn topic_count(&self) -> usize {
+        self.log.topic_count()
+    }
+
+    /// Whether there is a topic of this name.
+    #[must_use]
+    pub fn has_topic(&self, name: &str) -> bool {
+        self.log.topic(name).is_some()
+    }
+
+    /// Bytes that a topic takes in the log; `None` if there is no such topic.
+    #[must_use]
+    pub fn topic_bytes(&self, name: &str) -> Option<u64> {
+        self.log.topic_bytes(name)
+    }
+
     /// Up to `limit` topics in the order of their names, after the one named `after`.
     #[must_use]
     pub fn topics(&self, after: Option<&str>, limit: usize) -> Vec<TopicDescription> {
@@ -111,6 +129,11 @@ impl Hub {
                 false
             }
             None => {
+                let limit = self.topics_max;
+                if self.topic_count() >= limit {
+                    self.counters.topics_refused.fetch_add(1, Ordering::Relaxed);
+                    return Err(TopicError::NoMore { limit });
+                }
                 let forked_from = fork.map(|fork| self.fork_point(fork)).transpose()?;
                 round.make(name, stored, forked_from)?;
                 true

@@ -172,6 +172,18 @@ impl Log {
         self.shared.read().names.get(name).copied()
     }
 
+    /// How many live topics there are.
+    pub fn topic_count(&self) -> usize {
+        self.shared.read().topics.len()
+    }
+
+    /// Bytes that the live topic with this name takes. Reads nothing from disk.
+    pub fn topic_bytes(&self, name: &str) -> Option<u64> {
+        let table = self.shared.read();
+        let id = table.names.get(name)?;
+        table.topics.get(id).map(|topic| topic.bytes)
+    }
+
     /// Describes a live topic. May read a few index entries from disk.
     pub fn describe(&self, topic: TopicId) -> Option<TopicInfo> {
         self.shared.describe(topic)

@@ -159,7 +159,12 @@ mod tests {
     fn hub(folder: &std::path::Path) -> Arc<Hub> {
         let rules = crate::policies(&[], Durability::Memory);
         let rules = PolicyRules { rules, default: TopicPolicy::default() };
-        let options = Options { rules, event_bytes_max: 1 << 20, clock: Arc::new(|| 1_000) };
+        let options = Options {
+            rules,
+            event_bytes_max: 1 << 20,
+            topics_max: usize::MAX,
+            clock: Arc::new(|| 1_000),
+        };
         Hub::open_folder(folder, 16 << 20, options).unwrap()
     }
 

@@ -47,7 +47,11 @@ impl Bench {
         let rules = PolicyRules { rules, default: TopicPolicy::default() };
         let clock = now_ms.clone();
         let clock = Arc::new(move || clock.load(Ordering::Relaxed));
-        let hub = Hub::open(opened, Options { rules, event_bytes_max: 1 << 20, clock }).unwrap();
+        let hub = Hub::open(
+            opened,
+            Options { rules, event_bytes_max: 1 << 20, topics_max: usize::MAX, clock },
+        )
+        .unwrap();
         let folder = tempfile::tempdir().unwrap();
         let work = Work::prepare().unwrap();
         let relays = Relays::start(hub.clone(), folder.path(), vec![config], &work, None).unwrap();

@@ -21,6 +21,7 @@ use crate::head::Head;
 use crate::hook::Hook;
 use crate::http::long_polls::LongPolls;
 use crate::http::subscribe::Subscribe;
+use crate::limits::{Entry, Limits, Refused};
 use crate::metrics::Metrics;
 use crate::push::{Prepared, Push};
 use crate::socket::mail::Mailbox;
@@ -37,6 +38,8 @@ pub(crate) struct App {
     pub(crate) config: Config,
     pub(crate) access: Access,
     pub(crate) metrics: Metrics,
+    /// What anybody may have and do.
+    pub(crate) limits: Limits,
     /// The LLM relays, if there are any.
     pub(crate) relays: Option<Arc<Relays>>,
     /// The streams that many share, if there are any.
@@ -75,6 +78,7 @@ pub(crate) struct App {
 pub(crate) struct Handed {
     pub(crate) fd: OwnedFd,
     pub(crate) peer: SocketAddr,
+    pub(crate) entry: Entry,
     /// What was read from it.
     pub(crate) initial: Vec<u8>,
     /// An answer to write before it ends; nothing is read from it then.
@@ -96,6 +100,7 @@ impl App {
         };
         let (board, log_reader) = (Arc::new(Board::new(hub.clone())), Arc::default());
         let push = push.map(|push| push.join(&hub, &board, &log_reader));
+        let limits = Limits::new(&config.limits);
         Ok(Self {
             access: Access::new(&config, verifier),
             shards: letterboxes()?,
@@ -104,7 +109,8 @@ impl App {
             log_reader,
             websockets: WebSockets::default(),
             long_polls: LongPolls::default(),
-            metrics: Metrics::new(relays.as_deref(), shared.as_deref(), push.as_deref()),
+            metrics: Metrics::new(relays.as_deref(), shared.as_deref(), push.as_deref(), &limits),
+            limits,
             occupancy: None,
             hook: None,
             relays,
@@ -203,17 +209,28 @@ impl App {
         self.connections.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn connected(&self) {
-        self.connections.fetch_add(1, Ordering::Relaxed);
+    /// Counts a connection that has come, until it is [`disconnected`](Self::disconnected).
+    ///
+    /// # Errors
+    /// There are as many as there may be, in all or from its address.
+    pub(crate) fn enter(&self, peer: SocketAddr) -> Result<Entry, Refused> {
+        let before = self.connections.fetch_add(1, Ordering::Relaxed);
+        let entered = self.limits.enter(peer, before, &self.config.limits);
+        if entered.is_err() {
+            self.connections.fetch_sub(1, Ordering::Relaxed);
+        }
+        entered
     }
 
-    pub(crate) fn disconnected(&self) {
+    pub(crate) fn disconnected(&self, peer: SocketAddr) {
         self.connections.fetch_sub(1, Ordering::Relaxed);
+        self.limits.disconnected(peer);
     }
 
     /// Gives a connection to hyper; it still counts.
     pub(crate) fn hand_to_hyper(&self, handed: Handed) -> Result<(), ()> {
-        self.hyper.try_send(handed).map_err(|_| self.disconnected())
+        let peer = handed.peer;
+        self.hyper.try_send(handed).map_err(|_| self.disconnected(peer))
     }
 
     /// The server takes leave: not ready any more, subscriptions end.

@@ -199,6 +199,7 @@ mod tests {
             origin: Some("https://a.example".to_owned()),
             caller: None,
             opening: None,
+            admission: crate::limits::Admission::default(),
         };
         let head = Dates::default().stream("c7.k", "abcdefgh-5".parse().unwrap(), &asked, 0);
         let head = text(&head);

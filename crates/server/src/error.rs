@@ -4,6 +4,8 @@
 //! The matches are exhaustive, so a new case does not compile until somebody has decided how the
 //! client is told.
 
+use crate::limits::Refused;
+use crate::limits::name::Limit;
 use tidings_frame::{ErrorCode, Position, Problem};
 use tidings_hub::{Hub, PublishError, StoreError, SubscribeError, TopicError};
 use tidings_relay::AskError;
@@ -51,6 +53,22 @@ impl From<StoreError> for ApiError {
     }
 }
 
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        let code = match refused.limit {
+            Limit::Quota(..) | Limit::Topics => ErrorCode::RateLimited,
+            Limit::Connections => ErrorCode::TooManyConnections,
+            Limit::RequestMemory => ErrorCode::Overloaded,
+        };
+        let ms = u64::try_from(refused.after.as_millis()).unwrap_or(u64::MAX).max(1);
+        let mut error = Self::new(code, refused.detail())
+            .with("limit", refused.limit.name())
+            .with("retry_after_ms", ms);
+        error.header = Some(("retry-after", ms.div_ceil(1_000).to_string()));
+        error
+    }
+}
+
 /// Says a publish error; the hub is needed to write positions.
 pub(crate) fn publish(hub: &Hub, error: PublishError) -> ApiError {
     let detail = error.to_string();
@@ -65,6 +83,7 @@ pub(crate) fn publish(hub: &Hub, error: PublishError) -> ApiError {
         PublishError::BatchSize { events: 0, .. } => ErrorCode::InvalidRequest,
         PublishError::BatchSize { .. } => ErrorCode::BatchTooLarge,
         PublishError::TooManyTopics { .. } => ErrorCode::TooManyTopics,
+        PublishError::NoMoreTopics { .. } => return Refused::later(Limit::Topics).into(),
         PublishError::Ended { end } => {
             return ApiError::new(ErrorCode::TopicClosed, detail).with("end", end.as_str());
         }
@@ -142,6 +161,7 @@ impl From<TopicError> for ApiError {
             TopicError::Store(error) => return error.into(),
             TopicError::Name(_) => ErrorCode::InvalidTopic,
             TopicError::NotFound => ErrorCode::TopicNotFound,
+            TopicError::NoMore { .. } => return Refused::later(Limit::Topics).into(),
             TopicError::HasForks => ErrorCode::TopicHasForks,
             TopicError::Exists => ErrorCode::TopicExists,
             TopicError::Refused(_) | TopicError::ForkAhead => ErrorCode::InvalidParameter,

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use crate::error::ApiError;
+use crate::limits::{Limits, Party};
 use tidings_frame::ErrorCode;
 
 /// Decoded (name, value) pairs.
@@ -23,6 +24,8 @@ pub(crate) struct Head<'a> {
     pub(crate) headers: Headers<'a>,
     /// Where it came from, if that is known here.
     pub(crate) peer: Option<SocketAddr>,
+    /// Who asks, as limits see it.
+    pub(crate) party: Party,
 }
 
 /// The header fields as whoever parsed them left them.
@@ -35,12 +38,12 @@ pub(crate) enum Headers<'a> {
 impl<'a> Head<'a> {
     pub(crate) fn new(method: &'a str, target: &'a str, headers: Headers<'a>) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        Self { method, path, query, headers, peer: None }
+        Self { method, path, query, headers, peer: None, party: Party::default() }
     }
 
     /// A request that came from there.
-    pub(crate) fn from(self, peer: SocketAddr) -> Self {
-        Self { peer: Some(peer), ..self }
+    pub(crate) fn from(self, peer: SocketAddr, limits: &Limits) -> Self {
+        Self { peer: Some(peer), party: limits.at(peer.ip()), ..self }
     }
 
     /// Every field as (name, value), in order. Names in any case.

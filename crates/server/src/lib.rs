@@ -26,6 +26,7 @@ mod follower;
 mod head;
 mod hook;
 mod http;
+mod limits;
 mod metrics;
 mod outgoing;
 mod push;

@@ -15,6 +15,7 @@ use tidings_relay::{Relays, SharedRelays};
 
 use crate::app::App;
 use crate::dashboard::delays::Delays;
+use crate::limits::Limits;
 use crate::push::Push;
 use crate::{hook, webhooks};
 
@@ -100,6 +101,7 @@ impl Metrics {
         relays: Option<&Relays>,
         shared: Option<&SharedRelays>,
         push: Option<&Push>,
+        limits: &Limits,
     ) -> Self {
         let mut registry = Registry::with_prefix("tidings");
         let metrics = Self::zero();
@@ -157,6 +159,7 @@ impl Metrics {
         relays.iter().for_each(|relays| relays.metrics.register(&mut registry));
         shared.iter().for_each(|shared| shared.register(&mut registry));
         push.iter().for_each(|push| push.register(&mut registry));
+        limits.meters.register(&mut registry);
         Self { registry, ..metrics }
     }
 
@@ -255,6 +258,7 @@ impl Metrics {
         set(&self.log_healthy, u64::from(log.state == tidings_hub::LogState::Healthy));
         set(&self.tails_bytes, app.hub.tails_bytes() as u64);
         set(&self.scheduled, app.hub.scheduled() as u64);
+        app.limits.tell(app);
         let mut text = String::new();
         // Writing into a String cannot fail.
         let _ = encode(&mut text, &self.registry);

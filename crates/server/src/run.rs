@@ -196,6 +196,7 @@ pub(crate) fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
     let options = Options {
         rules: PolicyRules { rules, default },
         event_bytes_max: config.limits.event_bytes,
+        topics_max: config.limits.topics,
         clock: Arc::new(now_ms),
     };
     Hub::open_folder(&config.data_dir, config.log.segment_bytes, options)
@@ -226,6 +227,11 @@ fn start_threads(app: &Arc<App>, listener: &Arc<OwnedFd>) -> std::io::Result<Vec
         let thread = |name: String| std::thread::Builder::new().name(name);
         threads.push(thread(format!("tidings-io-{number}")).spawn(move || shard.run())?);
         threads.push(thread(format!("tidings-log-{number}")).spawn(move || backfill.run())?);
+    }
+    if app.limits.has_owners() {
+        let app = app.clone();
+        let thread = std::thread::Builder::new().name("tidings-limits".into());
+        threads.push(thread.spawn(move || app.limits.look(&app))?);
     }
     let (reader, hub) = (app.log_reader.clone(), app.hub.clone());
     let thread = std::thread::Builder::new().name("tidings-log".into());

@@ -172,6 +172,7 @@ impl Contender {
                 command.args(["dev", "--listen", &address.to_string(), "--data-dir"]);
                 command.arg(folder.join("data"));
                 command.args(["--durability", bench.durability.name()]);
+                command.envs(bench.settings.iter().copied());
                 if let Some(upstream) = bench.upstream {
                     command.args(["--llm", &format!("http://{upstream}/v1")]);
                 }

@@ -60,6 +60,8 @@ enum BenchCommand {
     Replay(workloads::ReplayArgs),
     /// Decoding of server-sent events.
     Parse(workloads::ParseArgs),
+    /// What those who do nothing wrong feel of those who do.
+    Abuse(workloads::AbuseArgs),
     /// LLM answers through the relay: delay, CPU and memory that it adds.
     Relay(relay::RelayArgs),
     /// The bare loop that the others are measured against.
@@ -129,6 +131,7 @@ pub(crate) fn run(args: BenchArgs) -> Result<ExitCode, BenchError> {
         BenchCommand::Publish(args) => workloads::publish(args)?,
         BenchCommand::Replay(args) => workloads::replay(args)?,
         BenchCommand::Parse(args) => workloads::parse(args)?,
+        BenchCommand::Abuse(args) => workloads::abuse(args)?,
         BenchCommand::Relay(args) => relay::run(args)?,
     };
     print(&options, &outcome)?;
@@ -158,6 +161,8 @@ pub(crate) struct Bench {
     pub(crate) keep: bool,
     /// What the servers stand in front of, in the relay's workload.
     pub(crate) upstream: Option<SocketAddrV4>,
+    /// Environment variables of our own server.
+    pub(crate) settings: Vec<(&'static str, &'static str)>,
     /// `None`: not pinned.
     pub(crate) server_cpu: Option<usize>,
     pub(crate) load_cpu: Option<usize>,
@@ -187,6 +192,7 @@ impl Bench {
             durability: options.durability.unwrap_or(durability),
             keep: false,
             upstream: None,
+            settings: Vec::new(),
             options,
             server_cpu,
             load_cpu,

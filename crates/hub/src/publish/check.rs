@@ -1,5 +1,9 @@
 //! What must be so for a request to be published: limits and names, conditions, repeats, producers.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
+
 use tidings_frame::limits::{
     BATCH_EVENTS_MAX, EVENT_DATA_BYTES_MAX, EVENT_TOPICS_MAX, PRODUCER_ID_BYTES_MAX,
     SCHEDULE_AHEAD_MAX,
@@ -39,7 +43,27 @@ impl Round<'_> {
                 return Err(PublishError::Ended { end });
             }
         }
-        request.events.iter().try_for_each(|event| self.check_event(event, request))
+        request.events.iter().try_for_each(|event| self.check_event(event, request))?;
+        if request.relay { Ok(()) } else { self.check_room(request) }
+    }
+
+    /// Whether there may be as many topics as there would be.
+    fn check_room(&self, request: &Publish<'_>) -> Result<(), PublishError> {
+        let is_new = |name: &&Cow<'_, str>| !self.state.topics.contains_key(&***name);
+        let mut new = request.events.iter().flat_map(topics_of).filter(is_new).peekable();
+        if new.peek().is_none() {
+            return Ok(());
+        }
+        let limit = self.hub.topics_max;
+        let there = self.hub.topic_count() + self.made.len();
+        // Counted one by one only when it matters.
+        if there < limit.saturating_sub(BATCH_EVENTS_MAX * EVENT_TOPICS_MAX)
+            || there + new.collect::<HashSet<_>>().len() <= limit
+        {
+            return Ok(());
+        }
+        self.hub.counters.topics_refused.fetch_add(1, Ordering::Relaxed);
+        Err(PublishError::NoMoreTopics { limit })
     }
 
     fn check_event(&self, event: &NewEvent<'_>, request: &Publish<'_>) -> Result<(), PublishError> {

@@ -16,6 +16,7 @@ use tidings_relay::config::{LlmConfig, SharedConfig};
 use super::access::{self, IssuerConfig};
 use super::layers::Layers;
 use super::push::{self, PushConfig};
+use super::quotas::{self, QuotaConfig};
 use super::raw::{Raw, Retain as RawRetain, Topics};
 use super::relay;
 use super::settings::Setting;
@@ -73,6 +74,18 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// How long a client may take to send the body of a request.
     pub body_timeout: Duration,
+    /// Connections beyond `connections` for what only operators ask.
+    pub operator_reserve: usize,
+    /// Bytes that incomplete requests and answers that are not taken may hold together.
+    pub request_memory: usize,
+    /// Topics that may exist.
+    pub topics: usize,
+    /// How long a client may take nothing of an answer.
+    pub stall_timeout: Duration,
+    /// How long a connection may be silent between requests.
+    pub idle_timeout: Duration,
+    /// What addresses, subjects and tenants may have and do.
+    pub quotas: QuotaConfig,
 }
 
 /// How events are kept on disk.
@@ -171,6 +184,7 @@ pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
     let push = push::check(raw.push, mode, layers);
     let webhooks = webhook::check(raw.webhook, layers);
     let hook = webhook::check_hook(raw.hook, layers);
+    let quotas = quotas::check(&raw.limits, layers);
     let doors = raw.anonymous.unwrap_or_default();
     let anonymous = Anonymous {
         subscribe: doors.contains(&Door::Subscribe),
@@ -199,6 +213,12 @@ pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
             long_poll_max: raw.limits.long_poll_max.0,
             head_timeout: raw.limits.head_timeout.0,
             body_timeout: raw.limits.body_timeout.0,
+            operator_reserve: number(raw.limits.operator_reserve),
+            request_memory: number(raw.limits.request_memory.0),
+            topics: number(raw.limits.topics),
+            stall_timeout: raw.limits.stall_timeout.0,
+            idle_timeout: raw.limits.idle_timeout.0,
+            quotas,
         },
         log: LogConfig { segment_bytes: raw.log.segment_bytes.0 },
         drain: Drain { jitter: raw.drain.jitter.0, grace: raw.drain.grace.0 },
@@ -233,7 +253,7 @@ fn check_doors(raw: &Raw, mode: Mode, layers: &mut Layers) {
 }
 
 /// A size on a machine whose addresses are shorter than 64 bits is as large as it can be.
-fn number(value: u64) -> usize {
+pub(super) fn number(value: u64) -> usize {
     usize::try_from(value).unwrap_or(usize::MAX)
 }
 

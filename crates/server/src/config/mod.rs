@@ -13,6 +13,7 @@ mod access;
 mod checked;
 mod layers;
 mod push;
+mod quotas;
 mod raw;
 mod reference;
 mod relay;
@@ -35,6 +36,7 @@ pub use access::{IssuerConfig, KeySource};
 pub use checked::{Config, Drain, Limits, LogConfig, Mode};
 pub use layers::ENVIRONMENT_PREFIX;
 pub use push::PushConfig;
+pub use quotas::{Network, QuotaConfig, Quotas};
 pub(crate) use relay::on_disconnect;
 pub use relay::{LLM_FLAG, SHARED_FLAG};
 pub use settings::Setting;
@@ -42,7 +44,10 @@ pub use source::{ConfigError, Problem, Source};
 pub use tidings_hub::policy::{
     Durability, EndBy, PolicyRule, Retain, TopicPolicy, TopicTtl, TtlMode,
 };
-pub use units::{UnitError, format_duration, format_size, parse_duration, parse_size};
+pub use units::{
+    Rate, UnitError, format_duration, format_rate, format_size, parse_byte_rate, parse_duration,
+    parse_rate, parse_size,
+};
 pub use webhook::{Asks, Happening, HookConfig, OnError, WebhookConfig};
 
 use layers::Layers;

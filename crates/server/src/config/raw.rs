@@ -19,6 +19,9 @@ const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// The most that a rate may name: a thousand million.
+const MOST: u64 = 1_000_000_000;
+
 const YEAR: u64 = 365 * 86_400;
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -44,6 +47,19 @@ impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         units::parse_size(&text).map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+/// A rate, written with its unit of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pace(pub(super) units::Rate);
+
+impl<'de> Deserialize<'de> for Pace {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        // Bytes have a unit of their own, and both have passed the check of their kind.
+        let rate = units::parse_rate(&text).or_else(|_| units::parse_byte_rate(&text));
+        rate.map(Self).map_err(serde::de::Error::custom)
     }
 }
 
@@ -211,6 +227,15 @@ section! {
         head_bytes: Size = Kind::Size(8 * KIB, MIB), Preset::Bytes(64 * KIB);
         /// Connections at the same time; further ones are refused.
         connections: u64 = Kind::Count(1, 10_000_000), Preset::Count(100_000);
+        /// Connections beyond that for one request each that only an operator makes: `/healthz`,
+        /// `/readyz`, `/metrics`, `/connections`.
+        operator_reserve: u64 = Kind::Count(0, 1_000), Preset::Count(16);
+        /// What requests that are not complete and answers that are not taken may hold together.
+        /// A request beyond it is refused, and its connection closed.
+        request_memory: Size = Kind::Size(MIB, TIB), Preset::Bytes(256 * MIB);
+        /// Topics that may exist; a publish that would make another is refused. The server's own
+        /// are counted and never refused.
+        topics: u64 = Kind::Count(1, 100_000_000), Preset::Count(1_000_000);
         /// Topics in one subscription.
         subscription_topics: u64 = Kind::Count(1, limits::SUBSCRIPTION_TOPICS_MAX as u64),
             Preset::Count(limits::SUBSCRIPTION_TOPICS_MAX as u64);
@@ -224,6 +249,51 @@ section! {
         head_timeout: Length = Kind::Length(secs(1), secs(300)), Preset::Length(secs(10));
         /// How long a client may take to send the body of a request.
         body_timeout: Length = Kind::Length(secs(1), secs(3_600)), Preset::Length(secs(60));
+        /// How long a client may take nothing of an answer that waits for it. Streams are another
+        /// matter: what they wait with is bounded.
+        stall_timeout: Length = Kind::Length(secs(1), secs(3_600)), Preset::Length(secs(60));
+        /// How long a connection may be silent between requests. While three quarters of
+        /// `connections` are open, `head_timeout` counts instead.
+        idle_timeout: Length = Kind::Length(secs(1), secs(3_600)), Preset::Length(secs(75));
+        /// Addresses, and networks such as `10.0.0.0/8`, that `[limits.address]` passes over:
+        /// proxies, above all, behind which everybody has one address.
+        address_except: Vec<String> = Kind::Texts, Preset::Nothing;
+        /// What each address may have and do; of IPv6 the first 64 bits. Nothing is limited that is
+        /// not given.
+        address: Quotas = Kind::Section(Quotas::FIELDS), Preset::None;
+        /// What each subject of a token may have and do.
+        subject: Quotas = Kind::Section(Quotas::FIELDS), Preset::None;
+        /// What each tenant may have and do; a claim of the token names it.
+        tenant: Quotas = Kind::Section(Quotas::FIELDS), Preset::None;
+    }
+}
+
+section! {
+    /// What each address, subject or tenant may have and do.
+    Quotas {
+        /// Connections at the same time; of a subject or a tenant those that have become streams or
+        /// WebSockets.
+        connections: Option<u64> = Kind::Count(1, 10_000_000), Preset::None;
+        /// New connections (addresses only).
+        connect_rate: Option<Pace> = Kind::Rate(MOST), Preset::None;
+        /// Subscriptions at the same time: streams, and those of WebSockets.
+        subscriptions: Option<u64> = Kind::Count(1, 10_000_000), Preset::None;
+        /// Events published.
+        publish_rate: Option<Pace> = Kind::Rate(MOST), Preset::None;
+        /// Events that may come at once; as many as `publish_rate` names if not given.
+        publish_burst: Option<u64> = Kind::Count(1, MOST), Preset::None;
+        /// Bytes of data published.
+        publish_bytes: Option<Pace> = Kind::ByteRate(TIB), Preset::None;
+        /// Bytes that may come at once; as many as `publish_bytes` names if not given.
+        publish_bytes_burst: Option<Size> = Kind::Size(1, TIB), Preset::None;
+        /// Pages of history read, long polls among them.
+        history_rate: Option<Pace> = Kind::Rate(MOST), Preset::None;
+        /// New topics made by publishing to them.
+        topics_rate: Option<Pace> = Kind::Rate(MOST), Preset::None;
+        /// Topics that it has made and that exist.
+        topics: Option<u64> = Kind::Count(1, 100_000_000), Preset::None;
+        /// What the topics that it has made hold in the log.
+        stored_bytes: Option<Size> = Kind::Size(KIB, 1_024 * TIB), Preset::None;
     }
 }
 

@@ -40,6 +40,10 @@ pub(super) enum Kind {
     Length(Duration, Duration),
     /// A size in bytes between two bounds, both allowed.
     Size(u64, u64),
+    /// So many of something in some time; the most that may be written.
+    Rate(u64),
+    /// So many bytes in some time; the most that may be written.
+    ByteRate(u64),
     /// One of these words.
     Choice(&'static [&'static str]),
     /// A list of these words.
@@ -108,6 +112,16 @@ impl Kind {
                 let size = units::parse_size(&size).map_err(|error| error.to_string())?;
                 within(size, *least, *most, format_size)
             }
+            Self::Rate(most) => {
+                let rate = with_unit(value, "a rate", units::RATE_HINT)?;
+                let rate = units::parse_rate(&rate).map_err(|error| error.to_string())?;
+                within(rate.count, 1, *most, |count| count.to_string())
+            }
+            Self::ByteRate(most) => {
+                let rate = with_unit(value, "a rate of bytes", units::BYTE_RATE_HINT)?;
+                let rate = units::parse_byte_rate(&rate).map_err(|error| error.to_string())?;
+                within(rate.count, 1, *most, format_size)
+            }
             Self::Choice(words) => check_choice(value, words),
             Self::Choices(words) => list(value)?.iter().try_for_each(|v| check_choice(v, words)),
             Self::Texts => list(value)?.iter().try_for_each(|v| Self::Text.check(v)),
@@ -143,6 +157,8 @@ impl Kind {
             Self::Size(least, most) => {
                 format!("size, {} to {}", format_size(*least), format_size(*most))
             }
+            Self::Rate(_) => "rate, such as `100/s`, `600/m`".to_owned(),
+            Self::ByteRate(_) => "rate of bytes, such as `1MiB/s`".to_owned(),
             Self::Choice(words) => format!("one of {}", quoted(words)),
             Self::Choices(words) => format!("list of {}", quoted(words)),
             Self::Texts => "list of texts".to_owned(),
@@ -166,6 +182,13 @@ impl Kind {
             Self::Size(..) => {
                 json!({"type": "string", "pattern": "^\\s*[0-9]+\\s*([KMGT]iB|[kKMGT]B|B)\\s*$"})
             }
+            Self::Rate(_) => {
+                json!({"type": "string", "pattern": "^\\s*[0-9]+\\s*/\\s*[smhd]\\s*$"})
+            }
+            Self::ByteRate(_) => json!({
+                "type": "string",
+                "pattern": "^\\s*[0-9]+\\s*([KMGT]iB|[kKMGT]B|B)\\s*/\\s*[smhd]\\s*$",
+            }),
             Self::Choice(words) => json!({"enum": words}),
             Self::Choices(words) => json!({"type": "array", "items": {"enum": words}}),
             Self::Texts => {

@@ -1,4 +1,4 @@
-//! Durations and sizes as people write them: `15s`, `1h30m`, `64KiB`, `10 MB`.
+//! Durations, sizes and rates as people write them: `15s`, `1h30m`, `64KiB`, `10 MB`, `100/s`.
 //!
 //! A number without its unit is refused, because the two sides of a configuration never agree on
 //! which unit was meant. What [`format_duration`] and [`format_size`] print, the parsers read back
@@ -70,6 +70,11 @@ pub(super) const DURATION_HINT: &str = "write for example \"500ms\", \"15s\", \"
 /// How a size is written; part of every message about one.
 pub(super) const SIZE_HINT: &str = "write for example \"512B\", \"64KiB\", \"10MiB\" or \"1GB\"";
 
+/// How a rate is written; part of every message about one.
+pub(super) const RATE_HINT: &str = "write for example \"100/s\", \"600/m\" or \"5000/h\"";
+/// How a rate of bytes is written.
+pub(super) const BYTE_RATE_HINT: &str = "write for example \"64KiB/s\" or \"1GB/h\"";
+
 /// Reads a duration: one or more whole numbers, each followed by `ms`, `s`, `m`, `h`, `d` or `w`.
 pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     let mut total = 0u64;
@@ -124,6 +129,57 @@ fn parts<'a>(text: &'a str, hint: &'static str) -> Result<Vec<(u64, &'a str)>, U
         rest = after[unit..].trim_start();
     }
     Ok(parts)
+}
+
+/// The units of time that a rate can be over, each in milliseconds.
+const RATE_UNITS: [(&str, u64); 4] =
+    [("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+
+/// So many in so much time, evenly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// How many: requests, events or bytes. At least 1.
+    pub count: u64,
+    /// In how many milliseconds. At least 1.
+    pub per_ms: u64,
+}
+
+/// Reads a rate of things that are counted: `100/s`, `10/m`, `1000/h`, `5/d`.
+pub fn parse_rate(text: &str) -> Result<Rate, UnitError> {
+    let (count, per_ms) = split_rate(text, RATE_HINT)?;
+    match count.parse() {
+        Ok(count) => Ok(Rate { count, per_ms }),
+        Err(_) if !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Err(UnitError::TooLarge(text.to_owned()))
+        }
+        Err(_) => Err(UnitError::NotNumbers { text: text.to_owned(), hint: RATE_HINT }),
+    }
+}
+
+/// Reads a rate of bytes: `64KiB/s`, `100MB/h`.
+pub fn parse_byte_rate(text: &str) -> Result<Rate, UnitError> {
+    let (size, per_ms) = split_rate(text, BYTE_RATE_HINT)?;
+    Ok(Rate { count: parse_size(size)?, per_ms })
+}
+
+fn split_rate<'a>(text: &'a str, hint: &'static str) -> Result<(&'a str, u64), UnitError> {
+    if text.trim().is_empty() {
+        return Err(UnitError::Empty(hint));
+    }
+    let Some((count, unit)) = text.split_once('/') else {
+        return Err(UnitError::NoUnit { number: text.to_owned(), hint });
+    };
+    let unit = unit.trim();
+    let Some((_, per_ms)) = RATE_UNITS.iter().find(|(name, _)| *name == unit) else {
+        return Err(UnitError::UnknownUnit { unit: unit.to_owned(), hint });
+    };
+    Ok((count.trim(), *per_ms))
+}
+
+/// Writes a rate so that [`parse_rate`] reads the same one.
+pub fn format_rate(rate: Rate) -> String {
+    let unit = RATE_UNITS.iter().find(|(_, per_ms)| *per_ms == rate.per_ms);
+    format!("{}/{}", rate.count, unit.map_or("s", |(name, _)| name))
 }
 
 /// Writes a duration so that [`parse_duration`] reads the same one (to the millisecond).
@@ -187,6 +243,25 @@ mod tests {
         ] {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
+    }
+
+    #[test]
+    fn rates_are_read_with_their_units() {
+        for (text, count, per_ms) in [
+            ("100/s", 100, 1_000),
+            (" 600 / m ", 600, 60_000),
+            ("1/h", 1, 3_600_000),
+            ("5/d", 5, 86_400_000),
+        ] {
+            assert_eq!(parse_rate(text), Ok(Rate { count, per_ms }), "{text}");
+        }
+        assert_eq!(parse_byte_rate("2KiB/s"), Ok(Rate { count: 2_048, per_ms: 1_000 }));
+        assert_eq!(format_rate(Rate { count: 7, per_ms: 60_000 }), "7/m");
+        for text in ["", "100", "100/", "/s", "-1/s", "1.5/s", "1/w", "99999999999999999999/s"] {
+            assert!(parse_rate(text).is_err(), "{text:?}");
+            assert!(parse_byte_rate(text).is_err(), "{text:?}");
+        }
+        assert!(parse_byte_rate("100/s").is_err(), "bytes have a unit too");
     }
 
     #[test]

@@ -35,6 +35,8 @@ use crate::app::{App, Handed};
 use crate::dates::EVERY_ANSWER;
 use crate::error::ApiError;
 use crate::head::{Head, Headers};
+use crate::limits::guarded::{Guarded, Ledger};
+use crate::limits::{Entry, PAUSE};
 use crate::reply::Reply;
 use crate::socket::heads::{FIELDS_MAX, TARGET_BYTES_MAX};
 use crate::socket::mail::Mail;
@@ -83,7 +85,7 @@ async fn connection(app: Arc<App>, handed: Handed) {
         {
             linger::answer_and_end(&app, stream, answer).await;
         }
-        return app.disconnected();
+        return app.disconnected(peer);
     }
     match converse(&app, handed).await {
         Ok(Some(LetGo::Stream { fd, asked })) => {
@@ -92,12 +94,12 @@ async fn connection(app: Arc<App>, handed: Handed) {
         }
         Ok(Some(LetGo::WebSocket(taken))) => {
             websocket::serve(&app, taken).await;
-            app.disconnected();
+            app.disconnected(peer);
         }
-        Ok(None) => app.disconnected(),
+        Ok(None) => app.disconnected(peer),
         Err(error) => {
             tracing::debug!(%peer, %error, "a connection ended with an error");
-            app.disconnected();
+            app.disconnected(peer);
         }
     }
 }
@@ -109,7 +111,9 @@ async fn converse(
 ) -> Result<Option<LetGo>, Box<dyn std::error::Error + Send + Sync>> {
     let stream = std::net::TcpStream::from(handed.fd);
     stream.set_nonblocking(true)?;
+    let ledger = Ledger::new(&app.limits.memory);
     let io = Rewound { initial: handed.initial.into(), stream: TcpStream::from_std(stream)? };
+    let io = Guarded::new(io, ledger.clone(), app.config.limits.stall_timeout);
     let cell: Cell = Arc::default();
     let (app_of_service, cell_of_service, peer) = (app.clone(), cell.clone(), handed.peer);
     let asked_once = Arc::new(AtomicBool::new(false));
@@ -118,16 +122,19 @@ async fn converse(
     let service = service_fn(move |request| {
         asks.store(true, Ordering::Relaxed);
         let (app, cell) = (app_of_service.clone(), cell_of_service.clone());
-        let unread = unread.clone();
+        let (unread, ledger) = (unread.clone(), ledger.clone());
         // Boxed, because a connection can be taken apart only if it can be moved.
-        Box::pin(
-            async move { Ok::<_, Infallible>(respond(&app, request, &cell, &unread, peer).await) },
-        )
+        Box::pin(async move {
+            let asking = Asking { cell: &cell, body_unread: &unread, ledger: &ledger, peer };
+            Ok::<_, Infallible>(respond(&app, request, asking).await)
+        })
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(app.config.limits.head_timeout)
         .max_headers(FIELDS_MAX)
+        // A place that is kept for operators is free again after one request.
+        .keep_alive(handed.entry == Entry::Free)
         .max_buf_size(app.config.limits.head_bytes.max(HYPER_BUFFER_MIN))
         .half_close(true)
         .serve_connection(TokioIo::new(io), service);
@@ -155,13 +162,13 @@ async fn converse(
     .await?;
     let Some(becomes) = ended else {
         if body_unread.load(Ordering::Relaxed) {
-            let stream = connection.into_parts().io.into_inner().stream;
+            let stream = connection.into_parts().io.into_inner().into_inner().stream;
             linger::answer_and_end(app, stream, b"").await;
         }
         return Ok(None);
     };
     let parts = connection.into_parts();
-    let Rewound { initial, stream } = parts.io.into_inner();
+    let Rewound { initial, stream } = parts.io.into_inner().into_inner();
     Ok(Some(match becomes {
         // What the client has sent after its request is not looked at.
         Becomes::Stream(asked) => LetGo::Stream { fd: stream.into_std()?.into(), asked },
@@ -172,21 +179,29 @@ async fn converse(
     }))
 }
 
+/// Where a request comes from.
+struct Asking<'c> {
+    cell: &'c Cell,
+    body_unread: &'c AtomicBool,
+    ledger: &'c Ledger,
+    peer: SocketAddr,
+}
+
 async fn respond(
     app: &Arc<App>,
     request: hyper::Request<Incoming>,
-    cell: &Cell,
-    body_unread: &AtomicBool,
-    peer: SocketAddr,
+    asking: Asking<'_>,
 ) -> hyper::Response<Full<Bytes>> {
+    let Asking { cell, body_unread, ledger, peer } = asking;
     app.metrics.request();
     let (parts, body) = request.into_parts();
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-    let head = Head::new(parts.method.as_str(), target, Headers::Map(&parts.headers)).from(peer);
+    let head = Head::new(parts.method.as_str(), target, Headers::Map(&parts.headers));
+    let head = head.from(peer, &app.limits);
     let origin = cors::allowed(app, &head);
     let outcome = match checked(&parts, target) {
         Err(error) => Err(error),
-        Ok(()) => match read_body(app, &parts.headers, body).await {
+        Ok(()) => match read_body(app, &parts.headers, body, ledger).await {
             Err(error) => {
                 body_unread.store(true, Ordering::Relaxed);
                 Err(error)
@@ -212,6 +227,10 @@ async fn respond(
         Err(error) => {
             tracing::debug!(%peer, code = %error.problem.code, "a request was refused");
             app.refused(Some(&head), &error, Some(peer));
+            if error.problem.status == 429 {
+                // Refusing costs something too.
+                tokio::time::sleep(PAUSE).await;
+            }
             let reply = Reply::from(error);
             // Where the next request would begin is not known.
             if body_unread.load(Ordering::Relaxed) {
@@ -221,7 +240,10 @@ async fn respond(
             }
         }
     };
-    response(cors::expose(reply, origin))
+    if ledger.answer(reply.body.len()) {
+        return response(cors::expose(reply, origin));
+    }
+    response(cors::expose(Reply::from(ApiError::from(app.limits.no_memory())), origin))
 }
 
 /// What HTTP/1.1 asks of a request and hyper leaves to its user (RFC 9112, section 3.2).
@@ -241,6 +263,7 @@ async fn read_body(
     app: &App,
     headers: &http::HeaderMap,
     body: Incoming,
+    ledger: &Ledger,
 ) -> Result<Bytes, ApiError> {
     let limit = app.config.limits.body_bytes;
     let too_large = || {
@@ -249,8 +272,12 @@ async fn read_body(
     };
     // Refused before it is sent, if its length was said.
     let length = headers.get(http::header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    if length.and_then(|length| length.parse::<u64>().ok()).is_some_and(|l| l > limit as u64) {
+    let length = length.and_then(|length| length.parse::<u64>().ok()).unwrap_or(0);
+    if length > limit as u64 {
         return Err(too_large());
+    }
+    if !ledger.expect(usize::try_from(length).unwrap_or(usize::MAX)) {
+        return Err(app.limits.no_memory().into());
     }
     let collected = Limited::new(body, limit).collect();
     match tokio::time::timeout(app.config.limits.body_timeout, collected).await {

@@ -88,6 +88,7 @@ pub(crate) async fn read(
     asked: Asked<'_>,
     lines: bool,
 ) -> Result<Reply, ApiError> {
+    app.limits.history(app.limits.of(asked.party, asked.who.caller()))?;
     let selection = Arc::new(selection(app, &asked.who, &asked.topics, &asked.patterns)?);
     let by = By { caller: asked.who.caller(), peer: asked.peer };
     app.ask_to_follow(by, &selection).await?;

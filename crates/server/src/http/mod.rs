@@ -195,13 +195,14 @@ async fn act(
 async fn ask_and_stream(app: &App, head: &Head<'_>, asked: Subscribe) -> Result<Outcome, ApiError> {
     let by = By { caller: asked.caller.as_ref(), peer: head.peer };
     app.ask_to_follow(by, &asked.selection).await?;
-    stream(app, asked)
+    stream(app, head, asked)
 }
 
-fn stream(app: &App, asked: Subscribe) -> Result<Outcome, ApiError> {
+fn stream(app: &App, head: &Head<'_>, mut asked: Subscribe) -> Result<Outcome, ApiError> {
     if app.is_draining() {
         return Err(ApiError::draining());
     }
+    asked.admission = app.limits.stream(app.limits.of(head.party, asked.caller.as_ref()))?;
     Ok(Outcome::Subscribe(Box::new(asked)))
 }
 

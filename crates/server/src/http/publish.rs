@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::error::ApiError;
 use crate::head::Head;
 use crate::hook::judge::By;
+use crate::limits::Party;
 use crate::reply::Reply;
 
 /// The options of a publish, as query parameters or, with `Tidings-` before them, as headers.
@@ -47,6 +48,8 @@ pub(crate) struct Request<'a> {
     pub(crate) at_ms: Option<u64>,
     /// Answered with a list rather than with one object.
     pub(crate) batch: bool,
+    /// Who asks, as limits see it.
+    pub(crate) party: Party,
 }
 
 impl Request<'_> {
@@ -161,8 +164,10 @@ pub(crate) fn topic_request<'a>(
     }
     let mut event = options.event;
     event.topic = topic;
-    let (mut request, producer) =
-        (Request { idempotency_key, at_ms: options.at_ms, ..Request::default() }, options.producer);
+    let (mut request, producer) = (
+        Request { idempotency_key, at_ms: options.at_ms, party: head.party, ..Request::default() },
+        options.producer,
+    );
     if is_ndjson(media) {
         request.batch = true;
         request.events = ndjson(&app.hub, &event, body)?;
@@ -259,6 +264,7 @@ pub(crate) fn many_request<'a>(
         idempotency_key: head.text("idempotency-key")?.map(Cow::Borrowed),
         at_ms,
         batch: true,
+        party: head.party,
     })
 }
 
@@ -379,6 +385,7 @@ pub(crate) async fn publish(
     request: &Request<'_>,
 ) -> Result<Reply, ApiError> {
     request.judge(who)?;
+    app.limits.publish(&app.hub, app.limits.of(request.party, who.caller()), &request.events)?;
     app.ask_to_publish(By { caller: who.caller(), peer }, request.topics()).await?;
     let outcome = {
         let mut round = app.hub.round();

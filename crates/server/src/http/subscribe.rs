@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::dashboard;
 use crate::error::ApiError;
 use crate::head::Head;
+use crate::limits::{Admission, Party};
 
 /// Most bytes of a `Last-Event-ID` that are looked at; a longer one is simply unknown.
 const LAST_EVENT_ID_BYTES_MAX: usize = 256;
@@ -35,6 +36,8 @@ pub(crate) struct Subscribe {
     pub(crate) caller: Option<Arc<Caller>>,
     /// What a relayed stream has besides.
     pub(crate) opening: Option<Box<Opening>>,
+    /// What it has taken of counted limits.
+    pub(crate) admission: Admission,
 }
 
 /// What a relayed stream has besides.
@@ -63,6 +66,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) before: Option<Cow<'a, str>>,
     pub(crate) after: Option<Cow<'a, str>>,
     origin: Option<String>,
+    /// Who asks, as limits see it.
+    pub(crate) party: Party,
     pub(crate) who: Who,
     /// Where it came from, if that is known here.
     pub(crate) peer: Option<SocketAddr>,
@@ -98,6 +103,7 @@ impl<'a> Asked<'a> {
         let mut asked = Self::nothing(app.who(head)?);
         asked.origin = cors::allowed(app, head);
         asked.peer = head.peer;
+        asked.party = head.party;
         let mut query_id = None;
         for (name, value) in head.query()? {
             match &*name {
@@ -159,6 +165,7 @@ impl<'a> Asked<'a> {
             before: None,
             after: None,
             origin: None,
+            party: Party::default(),
             who,
             peer: None,
         }
@@ -199,6 +206,7 @@ impl<'a> Asked<'a> {
             origin: self.origin,
             caller: self.who.caller().cloned(),
             opening: None,
+            admission: Admission::default(),
         })
     }
 

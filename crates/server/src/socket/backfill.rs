@@ -163,7 +163,7 @@ impl Backfill {
                 let _ = done.send(key.is_some());
             }
             // Only shards are sent these.
-            Mail::Adopt { .. } => self.app.disconnected(),
+            Mail::Adopt { peer, .. } => self.app.disconnected(peer),
             Mail::Synced { .. } => {}
         }
     }
@@ -206,8 +206,8 @@ impl Backfill {
         };
         subscriber.after = started.after;
         match subscriber.write(&first.into(), self.now_ms) {
-            Wrote::Gone => self.app.disconnected(),
-            Wrote::All if subscriber.closing => self.app.disconnected(),
+            Wrote::Gone => self.app.disconnected(subscriber.peer),
+            Wrote::All if subscriber.closing => self.app.disconnected(subscriber.peer),
             _ => self.take_in(subscriber, backlog),
         }
     }
@@ -303,8 +303,8 @@ impl Backfill {
     }
 
     fn end(&mut self, key: Key) {
-        if self.laggards.remove(key).is_some() {
-            self.app.disconnected();
+        if let Some(laggard) = self.laggards.remove(key) {
+            self.app.disconnected(laggard.subscriber.peer);
         }
     }
 

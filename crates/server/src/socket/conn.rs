@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::dashboard::standing::Standing;
 use crate::dashboard::trace::{Of, Record};
 use crate::http::subscribe::Subscribe;
+use crate::limits::{Admission, Entry, Held, Party};
 use crate::webhooks::occupancy::Attending;
 
 /// A connection that makes requests. While it makes none it holds no buffer.
@@ -34,6 +35,21 @@ pub(super) struct Requester {
     pub(super) closing: bool,
     /// Since when it is idle or its request is incomplete, milliseconds since 1970.
     pub(super) since_ms: u64,
+    /// Who asks, as limits see it.
+    pub(super) party: Party,
+    /// What `input` takes of the memory for requests.
+    pub(super) held: Held,
+    pub(super) entry: Entry,
+    /// Nothing is read from it until the next tick: it has asked more than it may.
+    pub(super) paused: bool,
+}
+
+impl Requester {
+    /// Counts what it holds; `false` if that is more than there is room for.
+    #[must_use]
+    pub(super) fn hold(&mut self) -> bool {
+        self.held.set(self.input.len() + self.output.len())
+    }
 }
 
 /// A subscription: a position and a socket. It moves between threads as a whole.
@@ -68,6 +84,7 @@ pub(crate) struct Subscriber {
     app: Arc<App>,
     /// How what it is behind is merged, if it is.
     pub(crate) merge: Option<Merge>,
+    _admission: Admission,
     /// Whose token it stands on.
     pub(crate) caller: Option<Arc<Caller>>,
 }
@@ -110,6 +127,7 @@ impl Subscriber {
             bytes: 0,
             standing: Standing::new(&app.dashboard.counts, true),
             app: app.clone(),
+            _admission: asked.admission.clone(),
             merge: asked.opening.as_ref().and_then(|opening| opening.merge),
             attending: app.attend(asked),
             caller: asked.caller.clone(),

@@ -24,10 +24,14 @@ use crate::http::publish::{status, topic_request, write_answer};
 use crate::http::relay::shared;
 use crate::http::subscribe::{Asked, Subscribe};
 use crate::http::{cors, stream_topic};
+use crate::limits::Entry;
 use crate::reply::Reply;
 
 /// Output kept in memory for a connection between answers.
 const OUTPUT_KEPT_BYTES: usize = 1 << 10;
+
+/// Bytes of answers that a connection does not take, from which on nothing more is read from it.
+const UNTAKEN_BYTES_MAX: usize = 64 << 10;
 
 /// A publish in the round, to be answered when it is appended.
 struct Asking {
@@ -71,7 +75,9 @@ impl Shard {
     ) {
         let mut scratch = std::mem::take(&mut self.scratch);
         while let Some(Conn::Requester(requester)) = self.conns.get(key) {
-            if requester.closing {
+            // Who does not take its answers is asked nothing more; their going out is an edge.
+            let paused = requester.closing || requester.paused;
+            if paused || requester.output.len() > UNTAKEN_BYTES_MAX {
                 break;
             }
             match recv(&requester.fd, &mut scratch[..], RecvFlags::DONTWAIT) {
@@ -146,7 +152,7 @@ impl Shard {
         if pending {
             // Answers go out in the order of the requests, so what comes later waits.
             requester.input = input;
-            if requester.input.len() > REQUEST_BYTES_MAX {
+            if requester.input.len() > REQUEST_BYTES_MAX || !requester.hold() {
                 requester.closing = true;
             }
             return !requester.closing;
@@ -166,7 +172,7 @@ impl Shard {
         let Some(Conn::Requester(requester)) = self.conns.get_mut(key) else {
             return;
         };
-        if requester.pending == 0 && !requester.input.is_empty() {
+        if requester.pending == 0 && !requester.paused && !requester.input.is_empty() {
             let input = std::mem::take(&mut requester.input);
             self.take_data(hub, key, &input, intake, round);
         }
@@ -189,6 +195,11 @@ impl Shard {
             if used < data.len() {
                 requester.input = data[used..].to_vec();
             }
+            if !requester.hold() {
+                let error = self.app.limits.no_memory();
+                self.end_with(key, error.into());
+                return false;
+            }
         }
         goes_on
     }
@@ -207,7 +218,24 @@ impl Shard {
             let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
             let head_bytes_max = self.app.config.limits.head_bytes;
             let shared = self.app.shared.as_deref();
-            let (verdict, head) = judge(shared, rest, head_bytes_max, &mut fields);
+            let (verdict, mut head) = judge(shared, rest, head_bytes_max, &mut fields);
+            let Some(Conn::Requester(requester)) = self.conns.get(key) else {
+                return (data.len(), false);
+            };
+            if let Some(head) = &mut head {
+                head.party = requester.party;
+            }
+            if requester.entry == Entry::Reserved
+                && verdict != Verdict::More
+                && !head.as_ref().is_some_and(is_operators)
+            {
+                // Nobody waits here until it has hung up: others want the place.
+                let error = ApiError::from(self.app.limits.full());
+                self.reply(key, &None, &Reply::from(error).with("connection", "close"));
+                self.flush(key);
+                self.close(key);
+                return (data.len(), false);
+            }
             match (verdict, head) {
                 (Verdict::More, _) => break,
                 (Verdict::Publish { body, len }, Some(head)) => {
@@ -221,7 +249,14 @@ impl Shard {
                         }
                         // Answers go out in the order of the requests.
                         Err(_) if self.is_asking(key) => break,
-                        Err(error) => self.answer_error(key, &head, error),
+                        Err(error) => {
+                            let pause = error.problem.status == 429;
+                            self.answer_error(key, &head, error);
+                            if pause {
+                                self.pause(key);
+                                return (used + len, true);
+                            }
+                        }
                     }
                     used += len;
                 }
@@ -258,6 +293,14 @@ impl Shard {
         (used, true)
     }
 
+    /// Reads nothing more from a connection until the next tick.
+    fn pause(&mut self, key: Key) {
+        if let Some(Conn::Requester(requester)) = self.conns.get_mut(key) {
+            requester.paused = true;
+            self.paused.push(key);
+        }
+    }
+
     /// Takes a publish into the round; `false` if it has to be asked about first.
     fn publish<'h>(
         &mut self,
@@ -276,6 +319,8 @@ impl Shard {
         if self.app.open(Asks::Publish, by, request.topics().map(What::Topic))?.is_some() {
             return Ok(false);
         }
+        let limits = &self.app.limits;
+        limits.publish(hub, limits.of(request.party, who.caller()), &request.events)?;
         let round = round.get_or_insert_with(|| hub.round());
         let place = round.publish(&request.publish(request.is_operators(&who)));
         let first = intake.topics.len();
@@ -474,10 +519,20 @@ impl Shard {
 
     /// Writes a connection's output.
     pub(super) fn flush(&mut self, key: Key) {
+        let now_ms = self.now_ms;
         let Some(Conn::Requester(requester)) = self.conns.get_mut(key) else {
             return;
         };
-        match write_output(requester) {
+        let before = requester.output.len();
+        let written = write_output(requester);
+        if requester.output.len() < before && requester.input.is_empty() {
+            // It takes its answers, if slowly.
+            requester.since_ms = now_ms;
+        }
+        if !requester.hold() {
+            return self.close(key);
+        }
+        match written {
             // What it has sent and is not looked at yet may be a request.
             Ok(true) if requester.closing && requester.input.is_empty() => {
                 self.close_if_answered(key);
@@ -505,9 +560,9 @@ impl Shard {
             return;
         };
         let _ = rustix::event::epoll::delete(&self.poll, &requester.fd);
-        let (fd, peer) = (requester.fd, requester.peer);
+        let (fd, peer, entry) = (requester.fd, requester.peer, requester.entry);
         // When hyper's queue is full the connection ends, which is all that can be said without it.
-        if self.app.hand_to_hyper(Handed { fd, peer, initial, last_answer }).is_err() {
+        if self.app.hand_to_hyper(Handed { fd, peer, entry, initial, last_answer }).is_err() {
             self.app.metrics.refused();
         }
     }
@@ -535,7 +590,9 @@ fn write_output(requester: &mut Requester) -> Result<bool, ()> {
 /// Reads a subscription that came through the fast door.
 fn subscription(app: &Arc<crate::app::App>, head: &Head<'_>) -> Result<Subscribe, ApiError> {
     if let Some(stream) = shared::at(app, head.path) {
-        return shared::subscribe(app, stream, head);
+        let mut asked = shared::subscribe(app, stream, head)?;
+        asked.admission = app.limits.stream(app.limits.of(head.party, asked.caller.as_ref()))?;
+        return Ok(asked);
     }
     let mut asked = Asked::read(app, head)?;
     if let Some(topic) = head.after("/topics/") {
@@ -543,5 +600,13 @@ fn subscription(app: &Arc<crate::app::App>, head: &Head<'_>) -> Result<Subscribe
     } else if head.path == "/stream" {
         asked.only_topic(Cow::Borrowed(stream_topic(app)?))?;
     }
-    asked.subscribe(app)
+    let mut asked = asked.subscribe(app)?;
+    asked.admission = app.limits.stream(app.limits.of(head.party, asked.caller.as_ref()))?;
+    Ok(asked)
+}
+
+/// Whether only an operator asks this, who is let in when nobody else is.
+fn is_operators(head: &Head<'_>) -> bool {
+    ["/healthz", "/readyz", "/metrics"].contains(&head.path)
+        || head.path.starts_with("/connections")
 }

@@ -22,11 +22,15 @@ use super::slots::{Key, Slots};
 use crate::app::App;
 use crate::dates::Dates;
 use crate::error::ApiError;
+use crate::limits::{Held, Refused};
 use crate::metrics::ShardCounts;
 use crate::reply::Reply;
 
 /// Connections accepted before others get a turn.
 const ACCEPTS_PER_TURN: usize = 128;
+
+/// Connections refused before others get a turn.
+const REFUSALS_PER_TURN: usize = 8;
 
 /// Readiness taken from epoll at a time; also bounds how much one round appends.
 const READY_PER_TURN: usize = 128;
@@ -85,6 +89,8 @@ pub(crate) struct Shard {
     pub(super) in_round: HashSet<Key>,
     /// Connections whose input is to be looked at again.
     pub(super) again: Vec<Key>,
+    /// Connections that are not read from until the next tick.
+    pub(super) paused: Vec<Key>,
     pub(super) scratch: Vec<u8>,
     pub(super) body: Vec<u8>,
     pub(super) dates: Dates,
@@ -135,6 +141,7 @@ impl Shard {
             waiting: VecDeque::new(),
             in_round: HashSet::new(),
             again: Vec::new(),
+            paused: Vec::new(),
             scratch: vec![0; READ_BYTES],
             body: Vec::new(),
             dates: Dates::default(),
@@ -243,7 +250,12 @@ impl Shard {
         round: &mut Option<tidings_hub::Round<'h>>,
     ) {
         let flags = rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC;
+        let mut refused = 0;
         for _ in 0..ACCEPTS_PER_TURN {
+            if refused >= REFUSALS_PER_TURN {
+                // They come in numbers: whoever is let in has its turn between them.
+                return;
+            }
             let Some(listener) = &self.listener else {
                 return;
             };
@@ -260,12 +272,19 @@ impl Shard {
             };
             let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
             let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok()).unwrap_or(unknown);
-            if self.app.connections() >= self.app.config.limits.connections {
-                self.refuse(&fd);
-                continue;
-            }
-            self.app.connected();
+            let entry = match self.app.enter(peer) {
+                Ok(entry) => entry,
+                Err(why) => {
+                    refused += 1;
+                    self.refuse(&fd, why);
+                    continue;
+                }
+            };
             let requester = Requester {
+                party: self.app.limits.at(peer.ip()),
+                held: Held::of(&self.app.limits.memory),
+                entry,
+                paused: false,
                 fd,
                 peer,
                 input: Vec::new(),
@@ -299,14 +318,10 @@ impl Shard {
         epoll::add(&self.poll, fd, epoll::EventData::new_u64(key.to_u64()), flags)
     }
 
-    fn refuse(&mut self, fd: &OwnedFd) {
+    fn refuse(&mut self, fd: &OwnedFd, refused: Refused) {
         self.app.metrics.refused();
-        let error = ApiError::new(
-            tidings_frame::ErrorCode::TooManyConnections,
-            "the server holds as many connections as it may",
-        );
         let mut out = Vec::new();
-        let reply = Reply::from(error).with("connection", "close");
+        let reply = Reply::from(ApiError::from(refused)).with("connection", "close");
         self.dates.reply(&reply, None, self.now_ms, &mut out);
         let _ = rustix::net::send(fd, &out, super::conn::FLAGS);
     }
@@ -320,7 +335,7 @@ impl Shard {
                 }
             }
             // Only backfill threads are sent these.
-            Mail::Start(..) => self.app.disconnected(),
+            Mail::Start(subscriber, _) => self.app.disconnected(subscriber.peer),
             Mail::Synced { batch, result } => self.synced(batch, &result),
             Mail::List(reply) => {
                 let subscribers = self.conns.iter().filter_map(|(_, conn)| match conn {
@@ -353,8 +368,16 @@ impl Shard {
 
     /// Ends a connection.
     pub(super) fn close(&mut self, key: Key) {
-        if self.unseat(key).is_some() || self.conns.remove(key).is_some() {
-            self.app.disconnected();
+        let peer = match self.unseat(key) {
+            Some(subscriber) => Some(subscriber.peer),
+            None => match self.conns.remove(key) {
+                Some(Conn::Requester(requester)) => Some(requester.peer),
+                // A subscriber would have had a seat.
+                _ => None,
+            },
+        };
+        if let Some(peer) = peer {
+            self.app.disconnected(peer);
         }
     }
 

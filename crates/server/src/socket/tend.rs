@@ -1,5 +1,7 @@
 //! Looking after idle connections: heartbeats, requests that do not come, and leaving.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use rustix::event::epoll;
 
@@ -7,10 +9,15 @@ use super::conn::Wrote;
 use super::shard::{Conn, Drain, Shard, TICK_MS};
 use super::slots::Key;
 use crate::error::ApiError;
+use crate::limits::Entry;
 use crate::reply::Reply;
 
-/// How long a connection may be idle between requests, in milliseconds.
-const IDLE_MAX_MS: u64 = 75_000;
+/// The longest time in which every connection is looked after, in milliseconds: so much later than
+/// said may a deadline be kept.
+const ROUND_MAX_MS: u64 = 5_000;
+
+/// How long a connection on an operator's place may take to ask, in milliseconds.
+const RESERVED_MAX_MS: u64 = 2_000;
 
 /// How often the tokens of live connections are looked at: a revocation takes effect in a second.
 pub(super) const JUDGED_EVERY_MS: u64 = 500;
@@ -21,12 +28,19 @@ impl Shard {
         self.next_tick_ms = self.now_ms + TICK_MS;
         let heartbeat_ms = u64::try_from(self.app.config.heartbeat.as_millis()).unwrap_or(u64::MAX);
         // The whole table three times per heartbeat, so that none is late by more than a third.
-        let portions = usize::try_from((heartbeat_ms / 3 / TICK_MS).max(1)).unwrap_or(1);
+        let round_ms = (heartbeat_ms / 3).min(ROUND_MAX_MS);
+        let portions = usize::try_from((round_ms / TICK_MS).max(1)).unwrap_or(1);
         let places = self.conns.places();
         for _ in 0..places.div_ceil(portions) {
             self.tended = if self.tended + 1 >= places { 0 } else { self.tended + 1 };
             if let Some(key) = self.conns.at(self.tended) {
                 self.tend(key, heartbeat_ms / 3 * 2);
+            }
+        }
+        for key in std::mem::take(&mut self.paused) {
+            if let Some(Conn::Requester(requester)) = self.conns.get_mut(key) {
+                requester.paused = false;
+                self.again.push(key);
             }
         }
         self.follows.let_go(self.now_ms);
@@ -55,6 +69,14 @@ impl Shard {
             Some(Conn::Requester(requester)) => {
                 let idle_ms = now_ms.saturating_sub(requester.since_ms);
                 let limits = &self.app.config.limits;
+                let crowded = self.app.connections() / 3 >= limits.connections / 4;
+                let idle_max = match requester.entry {
+                    Entry::Reserved => Duration::from_millis(RESERVED_MAX_MS),
+                    _ if !requester.output.is_empty() => limits.stall_timeout,
+                    _ if crowded => limits.idle_timeout.min(limits.head_timeout),
+                    Entry::Free => limits.idle_timeout,
+                };
+                let idle_max_ms = u64::try_from(idle_max.as_millis()).unwrap_or(u64::MAX);
                 let begun = !requester.input.is_empty();
                 let in_body = requester.input.windows(4).any(|four| four == b"\r\n\r\n");
                 let timeout = if in_body {
@@ -69,9 +91,11 @@ impl Shard {
                     );
                     requester.closing = true;
                     requester.input = Vec::new();
+                    // Less always fits.
+                    let _ = requester.hold();
                     self.reply(key, &None, &Reply::from(error).with("connection", "close"));
                     self.flush(key);
-                } else if idle_ms > IDLE_MAX_MS && requester.pending == 0 {
+                } else if idle_ms > idle_max_ms && requester.pending == 0 {
                     self.close(key);
                 }
             }

@@ -67,8 +67,12 @@ impl Led {
             pending: 0,
             closing: false,
             since_ms: self.shard.now_ms,
+            party: self.app.limits.at(PEER.0.into()),
+            held: crate::limits::Held::of(&self.app.limits.memory),
+            entry: crate::limits::Entry::Free,
+            paused: false,
         };
-        self.app.connected();
+        self.app.enter(PEER.into()).unwrap();
         let key = self.shard.conns.insert(Conn::Requester(requester));
         self.shard.register(key).unwrap();
         theirs
@@ -77,7 +81,7 @@ impl Led {
     /// A subscriber with a seat or on its way to the log, after its head; the end that it has.
     fn subscriber(&mut self, asked: Subscribe) -> UnixStream {
         let (ours, mut theirs) = pair();
-        self.app.connected();
+        self.app.enter(PEER.into()).unwrap();
         self.shard.adopt(ours, PEER.into(), asked);
         assert!(has_come(&mut theirs).starts_with("HTTP/1.1 200 "));
         theirs
@@ -127,6 +131,7 @@ fn asks(topics: &[&str], patterns: &[&str]) -> Subscribe {
         origin: None,
         caller: None,
         opening: None,
+        admission: crate::limits::Admission::default(),
     }
 }
 
@@ -180,7 +185,7 @@ fn nothing_slips_through_between_a_position_and_its_seat() {
         let mut led = Led::new();
         let _other = led.subscriber(asks(&["b"], &[]));
         let (fd, mut socket) = pair();
-        led.app.connected();
+        led.app.enter(PEER.into()).unwrap();
         let now_ms = led.shard.now_ms;
         let mut subscriber = Subscriber::new(&led.app, fd, PEER.into(), &asked, now_ms);
         subscriber.after = match way {

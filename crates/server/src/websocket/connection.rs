@@ -29,6 +29,7 @@ use crate::access::Who;
 use crate::app::App;
 use crate::follower::News;
 use crate::hook::Verdict;
+use crate::limits::{Admission, Party};
 use crate::metrics::ShardCounts;
 
 /// Bytes read from a socket at a time.
@@ -77,6 +78,11 @@ pub(super) struct Connection {
     /// What waits for the application.
     pub(super) asking: Asking,
     counts: ShardCounts,
+    /// Nothing is read until then: it has asked more than it may.
+    pub(super) paused: Option<Instant>,
+    /// Who asks, as limits see it.
+    pub(super) party: Party,
+    _admission: Admission,
 }
 
 /// The end of a connection.
@@ -117,6 +123,9 @@ pub(crate) async fn serve(app: &Arc<App>, taken: Taken) {
         closing: None,
         asking: Asking::default(),
         counts: ShardCounts::default(),
+        paused: None,
+        party: upgrade.party,
+        _admission: upgrade.admission.clone(),
     };
     connection.output.raw(&upgrade.head());
     connection.protocol.push(&unread);
@@ -214,6 +223,7 @@ impl Connection {
     /// Whether there is room for the answers to what is read.
     fn may_take(&self) -> bool {
         self.closing.is_none()
+            && self.paused.is_none()
             && self.output.has_room()
             && self.receipts.capacity() > 0
             && !self.asking.is_under_way()
@@ -348,7 +358,7 @@ impl Connection {
             self.heard + self.app.config.heartbeat * heartbeats
         });
         let leaves = self.leaves.filter(|_| self.receipts.capacity() == WEBSOCKET_PUBLISHES_MAX);
-        silent.into_iter().chain(leaves).min()
+        silent.into_iter().chain(leaves).chain(self.paused).min()
     }
 
     fn on_time(&mut self) -> Result<(), Gone> {
@@ -356,7 +366,9 @@ impl Connection {
         if let Some(closing) = self.closing {
             return if now < closing.deadline { Ok(()) } else { Err(Gone) };
         }
-        if self.leaves.is_some_and(|leaves| leaves <= now) {
+        if self.paused.is_some_and(|paused| paused <= now) {
+            self.paused = None;
+        } else if self.leaves.is_some_and(|leaves| leaves <= now) {
             let reason = "the server is stopping; connect again, maybe elsewhere".to_owned();
             self.close(&Fault { code: 1012, reason }, false);
         } else if !self.asked {

@@ -17,6 +17,7 @@ use crate::dates::EVERY_ANSWER;
 use crate::error::ApiError;
 use crate::head::Head;
 use crate::http::cors;
+use crate::limits::{Admission, Party};
 use crate::reply::Reply;
 
 /// The subprotocol: the messages of PROTOCOL.md, section 17.
@@ -37,6 +38,9 @@ pub(crate) struct Upgrade {
     accept: String,
     /// Whether the client has named the subprotocol.
     named: bool,
+    /// Who asks, as limits see it, and what the connection has taken of them.
+    pub(super) party: Party,
+    pub(super) admission: Admission,
     /// Who comes in.
     pub(super) who: Who,
 }
@@ -92,7 +96,10 @@ pub(crate) fn upgrade(app: &Arc<App>, head: &Head<'_>) -> Result<Upgrade, Reply>
     if app.is_draining() {
         return Err(ApiError::draining().into());
     }
-    Ok(Upgrade { accept: accept(key), named, who })
+    let party = app.limits.of(head.party, who.caller());
+    let admission =
+        app.limits.websocket(party).map_err(|refused| Reply::from(ApiError::from(refused)))?;
+    Ok(Upgrade { accept: accept(key), named, who, party: head.party, admission })
 }
 
 /// Whether a header that is a list of words holds this one. Protocols are compared exactly, the

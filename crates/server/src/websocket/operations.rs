@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tidings_frame::ErrorCode;
 use tidings_frame::api::ConnectionChange;
 use tidings_frame::limits::WEBSOCKET_SUBSCRIPTIONS_MAX;
+use tokio::time::Instant;
 use tungstenite::protocol::frame::Utf8Bytes;
 
 use super::connection::Connection;
@@ -14,6 +15,7 @@ use super::subscription::Subscription;
 use crate::error::ApiError;
 use crate::http::connections::{Next, object_of};
 use crate::http::subscribe::Subscribe;
+use crate::limits::{PAUSE, Party};
 
 impl Connection {
     /// Does what is asked for. Publishes that follow each other share a round.
@@ -24,7 +26,9 @@ impl Connection {
             let Request { reference, operation } = Request::read(&app, &self.who, text.as_str());
             let operation = operation.and_then(|operation| match operation {
                 Operation::Publish(request) => {
-                    request.judge(&self.who).map(|()| Operation::Publish(request))
+                    request.judge(&self.who)?;
+                    app.limits.publish(&app.hub, self.party(), &request.events)?;
+                    Ok(Operation::Publish(request))
                 }
                 other => Ok(other),
             });
@@ -51,6 +55,9 @@ impl Connection {
             };
             if let Err(error) = done {
                 app.refused(None, &error, Some(self.peer));
+                if error.problem.status == 429 {
+                    self.paused = Some(Instant::now() + PAUSE);
+                }
                 self.output.text(&message::error(reference.as_ref(), &error));
             }
         }
@@ -91,6 +98,11 @@ impl Connection {
         }
     }
 
+    /// Who asks now, as limits see it.
+    fn party(&self) -> Party {
+        self.app.limits.of(self.party, self.who.caller())
+    }
+
     fn find(&self, sub: &str) -> Result<usize, ApiError> {
         let at = self.subscriptions.iter().position(|one| one.name == sub);
         at.ok_or_else(|| {
@@ -102,7 +114,7 @@ impl Connection {
     fn subscribe(
         &mut self,
         sub: String,
-        asked: Subscribe,
+        mut asked: Subscribe,
         reference: Option<Reference>,
     ) -> Result<(), ApiError> {
         if self.app.is_draining() {
@@ -115,6 +127,7 @@ impl Connection {
             let why = format!("a connection has at most {WEBSOCKET_SUBSCRIPTIONS_MAX}");
             return Err(ApiError::parameter("sub", why));
         }
+        asked.admission = self.app.limits.subscription(self.party())?;
         let subscription = Subscription::new(&self.app, self.peer, sub, reference, asked);
         self.subscriptions.push(subscription);
         Ok(())

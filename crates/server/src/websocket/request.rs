@@ -20,6 +20,7 @@ use crate::error::ApiError;
 use crate::http::params;
 use crate::http::publish::{self, new_event};
 use crate::http::subscribe::{Asked, Subscribe, after};
+use crate::limits::Party;
 
 /// What a client calls its request.
 #[derive(Clone, Debug, PartialEq)]
@@ -281,6 +282,8 @@ fn to_publish<'a>(app: &App, asked: ToPublish<'a>) -> Result<Operation<'a>, ApiE
         (None, None) => None,
     };
     let mut request = publish::Request {
+        // Known to the connection.
+        party: Party::default(),
         idempotency_key: asked.idempotency_key,
         at_ms,
         batch: asked.events.is_some(),

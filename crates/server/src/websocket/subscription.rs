@@ -18,6 +18,7 @@ use crate::dashboard::standing::Standing;
 use crate::dashboard::trace::{Of, Record};
 use crate::follower::Follower;
 use crate::http::subscribe::Subscribe;
+use crate::limits::Admission;
 use crate::socket::mail::{Change, Changed, Listed, Transport};
 use crate::webhooks::occupancy::Attending;
 
@@ -39,6 +40,7 @@ pub(super) struct Subscription {
     listed: Arc<Mutex<Listed>>,
     /// Counts it among the subscribers of its topics.
     attending: Option<Box<Attending>>,
+    _admission: Admission,
 }
 
 impl Subscription {
@@ -50,7 +52,7 @@ impl Subscription {
         asked: Subscribe,
     ) -> Self {
         let attending = app.attend(&asked);
-        let Subscribe { selection, start, view, caller: token, .. } = asked;
+        let Subscribe { selection, start, view, caller: token, admission: _admission, .. } = asked;
         let subject = token.and_then(|caller| caller.subject.clone());
         let kind = app.subscribed(&selection, &start);
         let (board, reader) = (app.board.clone(), app.log_reader.clone());
@@ -87,6 +89,7 @@ impl Subscription {
             standing,
             listed,
             attending,
+            _admission,
         };
         one.tell(kind);
         one

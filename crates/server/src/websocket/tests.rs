@@ -51,6 +51,7 @@ fn subscription(app: &Arc<App>, name: &str, start: Start) -> Subscription {
         origin: None,
         caller: None,
         opening: None,
+        admission: crate::limits::Admission::default(),
     };
     Subscription::new(app, PEER.into(), name.to_owned(), None, asked)
 }
@@ -96,6 +97,7 @@ fn a_receipt_that_waits_for_the_disk_is_not_given_at_once() {
     for number in 0..20 {
         let data = number.to_string();
         let request = Request {
+            party: crate::limits::Party::default(),
             idempotency_key: None,
             at_ms: None,
             batch: false,

@@ -19,6 +19,8 @@ mod history;
 mod hook;
 mod hook_down;
 mod json_bodies;
+mod limits;
+mod limits_connections;
 mod no_http;
 mod operations;
 mod order;

@@ -37,6 +37,8 @@ pub(crate) struct FanoutJob {
     pub(crate) window: u64,
     /// Subscribers look at their sockets this often, microseconds; 0: at once.
     pub(crate) read_delay_us: u64,
+    /// Sleeps while it waits, because others use its core too.
+    pub(crate) sleeps: bool,
     pub(crate) warm_up_ms: u64,
     pub(crate) measured_ms: u64,
     /// The server's processes, for its books.
@@ -210,7 +212,12 @@ impl<'a> Lead<'a> {
             self.publisher.flush()?;
             wake = now;
         }
-        let events = self.poll.spin(wake);
+        let events = if self.job.sleeps {
+            let time = Duration::from_nanos(wake.saturating_sub(now_ns()));
+            self.poll.wait(Some(time))
+        } else {
+            self.poll.spin(wake)
+        };
         let events = events.map_err(|error| LoadError::Socket("epoll_wait", error))?;
         for index in 0..events {
             match self.poll.event(index).0 {

@@ -5,6 +5,7 @@
 //! The generator also keeps the server's books ([`Account`]), because only it knows the exact
 //! moments between which it was loading. Every loop in it is bounded in count and in time.
 
+mod abuse;
 mod catchup;
 mod closed;
 mod crowd;
@@ -26,6 +27,7 @@ use super::account::Account;
 use super::histogram::Histogram;
 use super::http::HeadError;
 use super::relay::load::{self as relay, RelayJob};
+pub(crate) use abuse::{AbuseJob, Attack};
 pub(crate) use catchup::CatchupJob;
 pub(crate) use closed::ClosedJob;
 pub(crate) use crowd::{CrowdPlan, Tally};
@@ -47,6 +49,8 @@ pub(crate) enum Job {
     Catchup(CatchupJob),
     /// Publishes a number of events, to be read later.
     Fill(FillJob),
+    /// Something that nobody should do.
+    Abuse(AbuseJob),
     /// Streamed answers of an LLM, directly or through a relay.
     Relay(RelayJob),
 }
@@ -75,6 +79,9 @@ pub(crate) struct Report {
     /// The event ids of a fill: of its first and its last event.
     pub(crate) first_id: String,
     pub(crate) last_id: String,
+    /// What an attacker has tried, and how often it saw itself refused.
+    pub(crate) attempts: u64,
+    pub(crate) refused: u64,
 }
 
 impl Report {
@@ -83,6 +90,8 @@ impl Report {
         self.tally.merge(&other.tally);
         self.answers.merge(&other.answers);
         self.caught_up.merge(&other.caught_up);
+        self.attempts += other.attempts;
+        self.refused += other.refused;
         self.operations += other.operations;
         self.elapsed_ns = self.elapsed_ns.max(other.elapsed_ns);
     }
@@ -145,6 +154,7 @@ pub(crate) fn run(
         Job::Closed(job) => closed::run(job, go),
         Job::Catchup(job) => catchup::run(job, go),
         Job::Fill(job) => fill::run(job, go),
+        Job::Abuse(job) => abuse::run(job, go),
         Job::Relay(job) => relay::run(job, go),
     }
 }

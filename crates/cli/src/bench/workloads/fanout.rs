@@ -168,6 +168,7 @@ impl Plan {
             in_flight: self.in_flight,
             window: self.window * self.topics as u64,
             read_delay_us: self.read_delay_us,
+            sleeps: false,
             warm_up_ms: self.warm_up_ms,
             measured_ms: self.measured_ms,
             pids: server.pids.clone(),

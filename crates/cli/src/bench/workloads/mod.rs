@@ -1,5 +1,6 @@
 //! The workloads: what is measured, with which numbers, and what is to be reached.
 
+mod abuse;
 mod connect;
 mod fanout;
 mod parse;
@@ -14,6 +15,7 @@ use super::process::Generator;
 use super::result::{Case, Column, Outcome, Role};
 use super::{Bench, BenchError};
 
+pub(crate) use abuse::{AbuseArgs, run as abuse};
 pub(crate) use connect::{ConnectArgs, run as connect};
 pub(crate) use fanout::{FanoutArgs, run as fanout};
 pub(crate) use parse::{ParseArgs, run as parse};

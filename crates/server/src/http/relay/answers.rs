@@ -59,7 +59,7 @@ pub(crate) async fn read(app: &Arc<App>, head: &Head<'_>, name: &str) -> Result<
         (None, _) => Start::Earliest,
     };
     let topic = format!("{}{name}", tidings_relay::answer::ANSWERS);
-    crate::http::stream(app, subscribe(app, head, &topic, start, view, opening)?)
+    crate::http::stream(app, head, subscribe(app, head, &topic, start, view, opening)?)
 }
 
 /// `GET /answers/{id}`.

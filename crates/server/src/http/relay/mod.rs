@@ -20,6 +20,7 @@ use super::{Outcome, cors, params};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::head::{Head, Headers};
+use crate::limits::Admission;
 use crate::reply::Reply;
 
 /// Answers a request that is a relay's; `None` if it is not.
@@ -90,7 +91,7 @@ fn stream(
     let view = View { framing: Framing::Answer, private: true, conflate: false };
     let mut asked = subscribe(app, head, &answer.topic(), start, view, opening)?;
     asked.caller = who.caller().cloned();
-    super::stream(app, asked)
+    super::stream(app, head, asked)
 }
 
 /// A subscription to one of the server's own topics, by somebody who may.
@@ -110,6 +111,7 @@ fn subscribe(
         origin: cors::allowed(app, head),
         caller: None,
         opening: Some(Box::new(opening)),
+        admission: Admission::default(),
     })
 }
 

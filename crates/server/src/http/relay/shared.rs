@@ -65,7 +65,7 @@ pub(super) async fn answer(
             asked.subscribe(app)?;
             Ok(Reply::new(200, "text/event-stream", "").into())
         }
-        Wanted::Stream => stream(app, opened(app, shared, asked)?),
+        Wanted::Stream => stream(app, head, opened(app, shared, asked)?),
         wanted => {
             // Whoever waits for an event reads the stream as well.
             let _lease = asked.poll_ms.map(|_| shared.lease());

@@ -1,0 +1,193 @@
+//! Abuse: what those who do nothing wrong feel of those who do.
+//!
+//! 200 subscribers get 50 events a second, alone and then while one attack runs, on the same
+//! server. What is judged is the ratio of the two p99, and the server's memory against the sum of
+//! the ceilings that are configured for it here.
+
+use std::fs;
+use std::net::Ipv4Addr;
+
+use clap::{Args, ValueEnum as _};
+
+use super::{column, generate, mib, ms, outcome};
+use crate::bench::contender::{Contender, Server};
+use crate::bench::load::{AbuseJob, Attack, CrowdPlan, FanoutJob, Job, Report, Share};
+use crate::bench::machine::Machine;
+use crate::bench::options::{Durability, Options};
+use crate::bench::result::{Case, Metric, Outcome, Sample, Target};
+use crate::bench::{Bench, BenchError, rounds};
+
+/// How much worse the innocent may be served while somebody attacks.
+const P99_TIMES: f64 = 1.2;
+
+/// What the server is told. Those who do nothing wrong come from one address too, and have as much
+/// as an attacker's.
+const SETTINGS: [(&str, &str); 9] = [
+    ("TIDINGS_LIMITS__REQUEST_MEMORY", "32MiB"),
+    ("TIDINGS_LIMITS__TOPICS", "50000"),
+    ("TIDINGS_LIMITS__ADDRESS__CONNECTIONS", "256"),
+    ("TIDINGS_LIMITS__ADDRESS__CONNECT_RATE", "300/s"),
+    ("TIDINGS_LIMITS__ADDRESS__SUBSCRIPTIONS", "256"),
+    ("TIDINGS_LIMITS__ADDRESS__PUBLISH_RATE", "1000/s"),
+    ("TIDINGS_LIMITS__ADDRESS__PUBLISH_BYTES", "16MiB/s"),
+    ("TIDINGS_LIMITS__ADDRESS__HISTORY_RATE", "100/s"),
+    ("TIDINGS_LIMITS__ADDRESS__TOPICS_RATE", "100/s"),
+];
+
+/// The ceilings together, MiB: unfinished requests (32, above), frames in tails (64), spans read
+/// from the log (32), one span for each of the attacker's 2,000 connections (128), and 2 KiB for
+/// each of its connections, and for each topic that may be made.
+const CEILING_MIB: f64 = 32.0 + 64.0 + 32.0 + 125.0 + 4.0 + 98.0;
+
+/// Arguments of `bench abuse`.
+#[derive(Debug, Args)]
+pub(crate) struct AbuseArgs {
+    #[command(flatten)]
+    options: Options,
+    /// These attacks only.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    attack: Vec<Attack>,
+    /// Those who do nothing wrong.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=250))]
+    subscribers: u16,
+    /// Seconds of each half of a measurement.
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=60))]
+    seconds: u16,
+    /// Starts the server without limits for each address, to see what they are good for.
+    #[arg(long)]
+    unlimited: bool,
+}
+
+/// Measures every attack.
+pub(crate) fn run(args: AbuseArgs) -> Result<(Options, Outcome), BenchError> {
+    let mut bench = Bench::new(args.options.clone(), Durability::Memory)?;
+    bench.settings = SETTINGS
+        .into_iter()
+        .filter(|(name, _)| !(args.unlimited && name.contains("__ADDRESS__")))
+        .collect();
+    let machine = Machine::look(&bench.data_dir);
+    let contenders = bench.contenders(&[Contender::Tidings]);
+    let attacks: Vec<Attack> = Attack::value_variants()
+        .iter()
+        .copied()
+        .filter(|attack| args.attack.is_empty() || args.attack.contains(attack))
+        .collect();
+    let mut cases: Vec<Case> = attacks
+        .iter()
+        .map(|attack| Case {
+            name: name(*attack),
+            title: title(*attack).to_owned(),
+            metrics: metrics(),
+            columns: contenders.iter().copied().map(column).collect(),
+        })
+        .collect();
+    rounds::measure(&bench, &mut cases, |case, index| {
+        let server = contenders[index].start(&bench)?;
+        let alone = generate(&bench, &[innocents(&args, &server)])?;
+        let (warm_up_ms, measured_ms) = times(&args);
+        let abuse = Job::Abuse(AbuseJob {
+            attack: attacks[case],
+            target: server.address,
+            milliseconds: warm_up_ms + measured_ms + 500,
+        });
+        let attacked = generate(&bench, &[innocents(&args, &server), abuse])?;
+        Ok(sample(&alone, &attacked, peak(&server)))
+    });
+    if args.unlimited {
+        bench.notes.push("Without limits for each address.".to_owned());
+    }
+    let outcome = outcome(&mut bench, "abuse", machine, cases);
+    Ok((args.options, outcome))
+}
+
+fn name(attack: Attack) -> String {
+    attack.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+fn title(attack: Attack) -> &'static str {
+    match attack {
+        Attack::SlowLoris => "2,000 connections that send a head a byte at a time",
+        Attack::HeadBombs => "2,000 connections that send heads without end",
+        Attack::Connections => "connections opened and reset, as fast as it goes",
+        Attack::Publishes => "publishes from one address, as fast as it goes",
+        Attack::Topics => "publishes to a new topic each, as fast as it goes",
+        Attack::SlowReaders => "2,000 subscribers that never read 8 MiB",
+    }
+}
+
+fn times(args: &AbuseArgs) -> (u64, u64) {
+    if args.options.quick { (100, 500) } else { (1_000, u64::from(args.seconds) * 1_000) }
+}
+
+fn innocents(args: &AbuseArgs, server: &Server) -> Job {
+    let (warm_up_ms, measured_ms) = times(args);
+    Job::Fanout(FanoutJob {
+        crowd: CrowdPlan {
+            target: server.address,
+            source: Some(Ipv4Addr::LOCALHOST),
+            subscribers: usize::from(args.subscribers),
+            topics: 1,
+            prefix: server.prefix.clone(),
+            last_event_id: None,
+        },
+        payload_bytes: 100,
+        rate: Some(50.0),
+        in_flight: 1,
+        window: 64,
+        read_delay_us: 0,
+        sleeps: true,
+        warm_up_ms,
+        measured_ms,
+        pids: server.pids.clone(),
+        share: Share::Lead,
+    })
+}
+
+/// The most memory that the server has had, bytes; 0 if its process is not known.
+fn peak(server: &Server) -> u64 {
+    let of = |pid: &u32| -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().trim_end_matches(" kB").parse::<u64>().ok().map(|kib| kib * 1_024)
+    };
+    server.pids.iter().filter_map(of).sum()
+}
+
+fn metrics() -> Vec<Metric> {
+    vec![
+        Metric::new("times", "p99, times alone", 2).target(Target::AtMost(P99_TIMES)),
+        Metric::new("p99_ms", "p99 ms", 2),
+        Metric::new("alone_p99_ms", "p99 ms alone", 2),
+        Metric::new("p50_ms", "p50 ms", 2),
+        Metric::new("alone_p50_ms", "p50 ms alone", 2),
+        Metric::new("max_ms", "max ms", 1),
+        Metric::new("peak_mib", "server's peak RSS MiB", 1).target(Target::AtMost(CEILING_MIB)),
+        Metric::new("alone_rss_mib", "RSS MiB alone", 1),
+        Metric::new("attempts", "attempts of the attacker", 0),
+        Metric::new("refused", "of them seen refused", 0),
+        Metric::new("lost", "innocents' events lost", 0).target(Target::AtMost(0.0)),
+    ]
+}
+
+fn sample(alone: &Report, attacked: &Report, peak_bytes: u64) -> Sample {
+    let tally = &attacked.tally;
+    let wrong = tally.lost + tally.duplicates + tally.foreign + tally.closed;
+    let p99 = |report: &Report| ms(report.tally.latency.quantile(0.99));
+    let p50 = |report: &Report| ms(report.tally.latency.quantile(0.5));
+    let mut sample = Sample::from([
+        ("times".to_owned(), p99(attacked) / p99(alone).max(1e-6)),
+        ("p99_ms".to_owned(), p99(attacked)),
+        ("alone_p99_ms".to_owned(), p99(alone)),
+        ("p50_ms".to_owned(), p50(attacked)),
+        ("alone_p50_ms".to_owned(), p50(alone)),
+        ("max_ms".to_owned(), ms(tally.latency.max())),
+        ("attempts".to_owned(), attacked.attempts as f64),
+        ("refused".to_owned(), attacked.refused as f64),
+        ("lost".to_owned(), wrong as f64),
+    ]);
+    if peak_bytes > 0 {
+        sample.insert("peak_mib".to_owned(), mib(peak_bytes));
+        sample.insert("alone_rss_mib".to_owned(), mib(alone.rss_after_bytes));
+    }
+    sample
+}

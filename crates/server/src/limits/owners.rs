@@ -1,0 +1,148 @@
+//! Who has made which topic, and what the topics of each hold.
+//!
+//! Kept in memory since the server has started; of topics that were made before, nobody is the
+//! maker. A topic that is gone (removed, outlived, or refused by the log after all) is forgotten at
+//! the next look, and what retention has given back is given back then too. As many entries as
+//! there may be topics (`limits.topics`).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tidings_hub::Hub;
+
+use super::Party;
+
+/// Topics looked at between two pauses, so that nobody waits long for the lock.
+const LOOKED_AT_ONCE: usize = 1_000;
+
+/// What the topics of one hold.
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    topics: usize,
+    /// Bytes when they were looked at last, and what was published since.
+    bytes: u64,
+    since: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Made {
+    by: Party,
+    /// Whether the next look finds it old enough to exist.
+    settled: bool,
+}
+
+#[derive(Default)]
+struct State {
+    topics: HashMap<Arc<str>, Made>,
+    /// By scope and key.
+    sums: [HashMap<u64, Sum>; 3],
+}
+
+/// The makers.
+#[derive(Default)]
+pub(crate) struct Owners {
+    state: Mutex<State>,
+}
+
+impl Owners {
+    /// How many topics each of a party has made, and how many bytes they hold.
+    pub(crate) fn of(&self, party: Party) -> [(usize, u64); 3] {
+        let state = self.state.lock();
+        std::array::from_fn(|scope| {
+            let sum = state.sums[scope].get(&party.keys[scope]).copied().unwrap_or_default();
+            (sum.topics, sum.bytes + sum.since)
+        })
+    }
+
+    /// Who has made a topic, if that is known.
+    pub(crate) fn maker(&self, topic: &str) -> Option<Party> {
+        self.state.lock().topics.get(topic).map(|made| made.by)
+    }
+
+    /// Somebody makes a topic.
+    pub(crate) fn make(&self, topic: &str, by: Party) {
+        let mut state = self.state.lock();
+        if state.topics.insert(topic.into(), Made { by, settled: false }).is_none() {
+            for (scope, sums) in state.sums.iter_mut().enumerate() {
+                if by.keys[scope] != 0 {
+                    sums.entry(by.keys[scope]).or_default().topics += 1;
+                }
+            }
+        }
+    }
+
+    /// So many bytes go into topics of this maker.
+    pub(crate) fn add(&self, maker: Party, bytes: u64) {
+        let mut state = self.state.lock();
+        for (scope, sums) in state.sums.iter_mut().enumerate() {
+            if let Some(sum) = sums.get_mut(&maker.keys[scope]) {
+                sum.since += bytes;
+            }
+        }
+    }
+
+    /// Looks at every topic: forgets those that are gone, and adds up the others.
+    pub(crate) fn look(&self, hub: &Hub) {
+        let names: Vec<Arc<str>> = self.state.lock().topics.keys().cloned().collect();
+        let mut sums: [HashMap<u64, Sum>; 3] = Default::default();
+        for some in names.chunks(LOOKED_AT_ONCE) {
+            let sizes: Vec<Option<u64>> = some.iter().map(|name| hub.topic_bytes(name)).collect();
+            let mut state = self.state.lock();
+            for (name, bytes) in some.iter().zip(sizes) {
+                let Some(made) = state.topics.get_mut(name) else { continue };
+                // Between its maker's being noted and its being in the log lies a round.
+                if bytes.is_none() && made.settled {
+                    state.topics.remove(name);
+                    continue;
+                }
+                made.settled = true;
+                for (scope, key) in made.by.keys.into_iter().enumerate().filter(|(_, k)| *k != 0) {
+                    let sum = sums[scope].entry(key).or_default();
+                    sum.topics += 1;
+                    sum.bytes += bytes.unwrap_or(0);
+                }
+            }
+        }
+        let mut state = self.state.lock();
+        // Those made meanwhile are counted by the next look; until then they are not forgotten.
+        let unseen = state.topics.values().filter(|made| !made.settled).map(|made| made.by);
+        for by in unseen.collect::<Vec<_>>() {
+            for (scope, key) in by.keys.into_iter().enumerate().filter(|(_, key)| *key != 0) {
+                sums[scope].entry(key).or_default().topics += 1;
+            }
+        }
+        state.sums = sums;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn party(address: u64, tenant: u64) -> Party {
+        Party { keys: [address, 0, tenant] }
+    }
+
+    #[test]
+    fn each_is_counted_what_it_has_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = crate::config::Config::dev();
+        config.data_dir = folder.path().to_owned();
+        let hub = crate::run::open_hub(&config).unwrap();
+        let owners = Owners::default();
+        owners.make("a", party(1, 7));
+        owners.make("b", party(2, 7));
+        owners.make("b", party(2, 7));
+        owners.add(party(1, 7), 10);
+        assert_eq!(owners.of(party(1, 7)), [(1, 10), (0, 0), (2, 10)]);
+        assert_eq!(owners.maker("b"), Some(party(2, 7)));
+        // Neither is in the log: once they could be, they are forgotten.
+        owners.look(&hub);
+        assert_eq!(owners.of(party(1, 7))[0], (1, 0));
+        owners.look(&hub);
+        assert_eq!(owners.of(party(1, 7)), [(0, 0); 3]);
+        assert_eq!(owners.maker("a"), None);
+        hub.close().unwrap();
+    }
+}
