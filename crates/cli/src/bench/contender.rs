@@ -172,6 +172,9 @@ impl Contender {
                 command.args(["dev", "--listen", &address.to_string(), "--data-dir"]);
                 command.arg(folder.join("data"));
                 command.args(["--durability", bench.durability.name()]);
+                if let Some(heartbeat) = bench.heartbeat {
+                    command.args(["--heartbeat", heartbeat]);
+                }
                 if let Some(upstream) = bench.upstream {
                     command.args(["--llm", &format!("http://{upstream}/v1")]);
                 }

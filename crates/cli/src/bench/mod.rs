@@ -25,6 +25,7 @@ mod result;
 mod rounds;
 mod socket;
 mod table;
+mod transport;
 mod workloads;
 
 use std::ffi::OsString;
@@ -38,6 +39,8 @@ use clap::{Args, Subcommand};
 use contender::Contender;
 use options::{Durability, Options};
 use result::Outcome;
+
+use crate::terminal::Paint;
 
 /// Measures a server against what the machine allows.
 #[derive(Debug, Args)]
@@ -62,6 +65,8 @@ enum BenchCommand {
     Parse(workloads::ParseArgs),
     /// LLM answers through the relay: delay, CPU and memory that it adds.
     Relay(relay::RelayArgs),
+    /// Server-sent events and the WebSocket over the same log: what is said of them, measured.
+    Transport(transport::TransportArgs),
     /// The bare loop that the others are measured against.
     #[command(hide = true)]
     Limit(limit::LimitArgs),
@@ -130,6 +135,7 @@ pub(crate) fn run(args: BenchArgs) -> Result<ExitCode, BenchError> {
         BenchCommand::Replay(args) => workloads::replay(args)?,
         BenchCommand::Parse(args) => workloads::parse(args)?,
         BenchCommand::Relay(args) => relay::run(args)?,
+        BenchCommand::Transport(args) => transport::run(args)?,
     };
     print(&options, &outcome)?;
     record::write(&options, &outcome)?;
@@ -143,7 +149,8 @@ fn print(options: &Options, outcome: &Outcome) -> Result<(), BenchError> {
         let text = serde_json::to_string_pretty(outcome).map_err(BenchError::Json)?;
         writeln!(out, "{text}")
     } else {
-        out.write_all(table::render(outcome).as_bytes())
+        let summary = transport::summary(outcome, Paint::stdout());
+        out.write_all((table::render(outcome) + &summary).as_bytes())
     };
     printed.map_err(|error| BenchError::Io("printing", error))
 }
@@ -158,6 +165,8 @@ pub(crate) struct Bench {
     pub(crate) keep: bool,
     /// What the servers stand in front of, in the relay's workload.
     pub(crate) upstream: Option<SocketAddrV4>,
+    /// Of the server's; its own default otherwise.
+    pub(crate) heartbeat: Option<&'static str>,
     /// `None`: not pinned.
     pub(crate) server_cpu: Option<usize>,
     pub(crate) load_cpu: Option<usize>,
@@ -187,6 +196,7 @@ impl Bench {
             durability: options.durability.unwrap_or(durability),
             keep: false,
             upstream: None,
+            heartbeat: None,
             options,
             server_cpu,
             load_cpu,

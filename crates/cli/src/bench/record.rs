@@ -9,7 +9,8 @@ use super::result::{Case, Outcome};
 use super::{BenchError, table};
 
 /// Workloads in the order of the page.
-const ORDER: [&str; 7] = ["fanout", "connect", "publish", "resume", "replay", "parse", "relay"];
+const ORDER: [&str; 8] =
+    ["fanout", "connect", "publish", "resume", "replay", "parse", "relay", "transport"];
 
 /// Writes `outcome` below `--out` and makes the page anew. Quick runs are not recorded.
 pub(crate) fn write(options: &Options, outcome: &Outcome) -> Result<(), BenchError> {
@@ -111,6 +112,7 @@ mod tests {
             machine: Machine::default(),
             notes: vec!["A note.".to_owned()],
             cases: vec![case(Target::AtMost(1.0), &[0.5])],
+            rows: std::collections::BTreeMap::new(),
         }
     }
 

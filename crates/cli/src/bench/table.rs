@@ -119,7 +119,7 @@ fn target(case: &Case, metric: &Metric) -> String {
 }
 
 /// With a comma every three digits before the point.
-fn number(value: f64, decimals: usize) -> String {
+pub(crate) fn number(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     let (whole, fraction) = match text.split_once('.') {
         Some((whole, fraction)) => (whole, format!(".{fraction}")),

@@ -54,9 +54,7 @@ impl Decoder {
                 id: String::new(),
                 data: None,
             },
-            Way::WebSocket => {
-                Decoder::WebSocket { frames: Frames::default(), subscribed: false }
-            }
+            Way::WebSocket => Decoder::WebSocket { frames: Frames::default(), subscribed: false },
             Way::Poll => Decoder::Poll { carry: Vec::new() },
         }
     }
@@ -195,14 +193,16 @@ mod tests {
     #[test]
     fn the_three_ways_say_the_same_wherever_they_are_cut() {
         let sse = "HTTP/1.1 200 OK\r\n\r\n:\nid: a-1\ndata: {\"p\":1}\n\nid: a-2\ndata: x\n\n";
-        let list = r#"{"op":"events","events":[{"id":"a-1","data":{"p":1}},{"id":"a-2","data":"x"}]}"#;
+        let list =
+            r#"{"op":"events","events":[{"id":"a-1","data":{"p":1}},{"id":"a-2","data":"x"}]}"#;
         let list = format!("{list:<130}");
         let websocket = [
             b"HTTP/1.1 101 Switching Protocols\r\n\r\n".to_vec(),
             frame(&format!("{:<130}", r#"{"op":"subscribed"}"#)),
             frame(&list),
         ];
-        let page = r#"{"events":[{"id":"a-1","data":{"p":1}},{"id":"a-2","data":"x"}],"next":"a-2"}"#;
+        let page =
+            r#"{"events":[{"id":"a-1","data":{"p":1}},{"id":"a-2","data":"x"}],"next":"a-2"}"#;
         let poll = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{page}", page.len());
         let expected = vec![event("a-1", r#"{"p":1}"#), event("a-2", "x")];
         for size in [1, 3, 50, 10_000] {

@@ -11,7 +11,7 @@ use super::decode::{Brought, Decoder, Event, Way};
 use crate::bench::BenchError;
 use crate::bench::load::{LoadError, Wire, frames, wire};
 
-/// How long opening may take.
+/// How long opening may take, usually.
 pub(super) const OPEN_MAX: Duration = Duration::from_secs(10);
 /// Bytes taken from the socket at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -30,6 +30,8 @@ pub(super) struct Opening<'a> {
     pub(super) least: bool,
     /// Looks without sleeping: what a sleeping process takes to wake is not the transport's.
     pub(super) spin: bool,
+    /// How long that may take.
+    pub(super) patience: Duration,
 }
 
 /// Bytes and turns of one connection.
@@ -64,7 +66,7 @@ impl Line {
     /// Connects, and returns when what is published from now on comes.
     pub(super) fn open(how: &Opening<'_>) -> Result<Line, BenchError> {
         let io = |error| BenchError::Io("connecting a reader", error);
-        let stream = TcpStream::connect_timeout(&how.address.into(), OPEN_MAX).map_err(io)?;
+        let stream = TcpStream::connect_timeout(&how.address.into(), how.patience).map_err(io)?;
         stream.set_nodelay(true).map_err(io)?;
         stream.set_nonblocking(how.spin).map_err(io)?;
         let mut line = Line {
@@ -80,7 +82,7 @@ impl Line {
             opening: Counts::default(),
             messages: Vec::new(),
         };
-        let deadline = Instant::now() + OPEN_MAX;
+        let deadline = Instant::now() + how.patience;
         match how.way {
             Way::Poll => line.ask(how.after)?,
             Way::Sse => line.upgrade(Wire::Sse, how)?,
@@ -130,11 +132,7 @@ impl Line {
         Ok(self.queue.pop_front())
     }
 
-    fn until(
-        &mut self,
-        deadline: Instant,
-        done: impl Fn(&Line) -> bool,
-    ) -> Result<(), BenchError> {
+    fn until(&mut self, deadline: Instant, done: impl Fn(&Line) -> bool) -> Result<(), BenchError> {
         while !done(self) {
             if !self.read(deadline)? {
                 return Err(BenchError::Never("an answer to a subscription"));
