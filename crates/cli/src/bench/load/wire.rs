@@ -16,6 +16,11 @@ pub(crate) const BROWSER: &str = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) Ap
                        Accept-Language: en-GB,en;q=0.9,de;q=0.8\r\n";
 /// 16 bytes in base64; which ones does not matter to a server (RFC 6455, section 4.1).
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+/// What a message with events begins with, what stands before the text of each, and what is in
+/// the answer to `subscribe`.
+const EVENTS: &[u8] = br#"{"op":"events""#;
+const DATA: &[u8] = br#""data":""#;
+const SUBSCRIBED: &[u8] = br#""op":"subscribed""#;
 /// The name of the one subscription of a connection.
 const SUB: &str = "s";
 
@@ -119,10 +124,12 @@ impl Reader {
         let mut send = Vec::new();
         let switched = frames.switched();
         frames.feed(bytes, &mut |frame| match frame {
-            Frame::Text(message) if message.starts_with(br#"{"op":"subscribed""#) => {
+            Frame::Text(message) if message.starts_with(EVENTS) => stamps(message, found),
+            // The members of all other messages come in any order.
+            Frame::Text(message) if memmem::find(message, SUBSCRIBED).is_some() => {
                 *subscribed = true;
             }
-            Frame::Text(message) => stamps(message, found),
+            Frame::Text(_) => found(Found::Foreign),
             Frame::Ping(payload) => send.extend(frames::pong(payload)),
             Frame::Pong => {}
             Frame::Close => found(Found::Foreign),
@@ -137,10 +144,6 @@ impl Reader {
 /// The stamps of a message's events. Not a JSON parser: it must cost less than what it measures,
 /// and stamps hold nothing that JSON would escape.
 fn stamps(message: &[u8], found: &mut impl FnMut(Found)) {
-    const DATA: &[u8] = br#""data":""#;
-    if !message.starts_with(br#"{"op":"events""#) {
-        return found(Found::Foreign);
-    }
     for at in memmem::find_iter(message, DATA) {
         let stamp = Stamp::parse(&message[at + DATA.len()..]);
         found(stamp.map_or(Found::Foreign, Found::Stamp));
@@ -188,7 +191,7 @@ mod tests {
         let head = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
         assert_eq!(feed(&mut reader, head), b"SUBSCRIBE");
         assert!(!reader.opened());
-        assert!(feed(&mut reader, &frame(r#"{"op":"subscribed","sub":"s"}"#)).is_empty());
+        assert!(feed(&mut reader, &frame(r#"{"after":"a-0","op":"subscribed"}"#)).is_empty());
         assert!(reader.opened());
         assert_eq!(feed(&mut reader, &[0x89, 1, b'p']), frames::pong(b"p"));
         let event = |sequence| {

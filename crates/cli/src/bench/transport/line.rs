@@ -15,8 +15,8 @@ use crate::bench::load::{LoadError, Wire, frames, wire};
 pub(super) const OPEN_MAX: Duration = Duration::from_secs(10);
 /// Bytes taken from the socket at once.
 const READ_BYTES: usize = 64 * 1024;
-/// What a poll waits for at most, seconds.
-const POLL_SECONDS: u32 = 30;
+/// What a poll waits for at most, seconds: less than the patience of the proxy in `proxy`.
+const POLL_SECONDS: u32 = 2;
 
 /// How a connection is made.
 #[derive(Clone, Debug)]

@@ -74,7 +74,7 @@ pub(crate) fn run(args: TransportArgs) -> Result<(Options, Outcome), BenchError>
     rounds::measure(&setup.bench, &mut cases, |case, column| {
         setup.measure(parts[case], column, quick)
     });
-    setup.notes();
+    setup.notes(&parts);
     let mut outcome = outcome(&mut setup.bench, "transport", machine, cases);
     outcome.rows = claims::rows(&outcome.cases);
     if let Some(file) = &args.write {
@@ -169,23 +169,32 @@ impl Setup {
                 let Some(nginx) = &self.nginx else {
                     return Err(BenchError::Never("an nginx"));
                 };
-                proxy::run(&self.bench, nginx, &server, (how, way), part::proxied(quick))
+                let silent = !quick || how == proxy::Setting::Upgrade;
+                let count = part::proxied(quick);
+                proxy::run(&self.bench, nginx, &server, (how, way), count, silent)
             }
         }
     }
 
-    fn notes(&mut self) {
+    /// What has to be known to read the figures of these parts.
+    fn notes(&mut self, parts: &[Part]) {
         let notes = &mut self.bench.notes;
         let durability = self.bench.durability.name();
         notes.push(format!(
             "HTTP/1.1 without TLS over loopback; durability of tidings: {durability}."
         ));
-        notes.push(
-            "H3 is what flate2 makes of the messages in this process: Tidings refuses \
+        if parts.contains(&Part::Packed) {
+            notes.push(
+                "H3 is what flate2 makes of the messages in this process: Tidings refuses \
              permessage-deflate and leaves the compression of SSE to a proxy."
-                .to_owned(),
-        );
-        if let Some(version) = self.nginx.as_deref().and_then(proxy::version) {
+                    .to_owned(),
+            );
+        }
+        let nginx = self
+            .nginx
+            .as_deref()
+            .filter(|_| parts.iter().any(|part| matches!(part, Part::Proxy(_))));
+        if let Some(version) = nginx.and_then(proxy::version) {
             notes.push(format!("Behind {version}, its timeout and the heartbeat shortened."));
         }
     }

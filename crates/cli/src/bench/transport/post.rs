@@ -11,6 +11,9 @@ use crate::bench::load::{LoadError, wire};
 /// How long an answer may take.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
+/// The type of data that is no text.
+const BINARY: &str = "application/octet-stream";
+
 /// A publisher.
 pub(super) struct Poster {
     stream: TcpStream,
@@ -60,8 +63,25 @@ impl Poster {
         self.receipt()
     }
 
+    /// Lets the topic carry any bytes.
+    pub(super) fn make_binary(&mut self) -> Result<(), BenchError> {
+        let policy = format!(r#"{{"content_type":"{BINARY}"}}"#);
+        self.request("PUT", "application/json", policy.as_bytes())?;
+        self.receipt()
+    }
+
+    /// Publishes bytes.
+    pub(super) fn publish_bytes(&mut self, bytes: &[u8]) -> Result<(), BenchError> {
+        self.send(BINARY, bytes)?;
+        self.receipt()
+    }
+
     /// Publishes without waiting, as a page does: with the headers that its browser adds.
     pub(super) fn send(&mut self, kind: &str, body: &[u8]) -> Result<(), BenchError> {
+        self.request("POST", kind, body)
+    }
+
+    fn request(&mut self, method: &str, kind: &str, body: &[u8]) -> Result<(), BenchError> {
         let browser = format!(
             "{}Accept: */*\r\nAccept-Encoding: identity\r\nOrigin: http://{host}\r\n\
              Referer: http://{host}/\r\nSec-Fetch-Dest: empty\r\nSec-Fetch-Mode: cors\r\n\
@@ -70,7 +90,7 @@ impl Poster {
             host = self.host,
         );
         let mut request = format!(
-            "POST /topics/{} HTTP/1.1\r\nHost: {}\r\n{browser}Content-Type: {kind}\r\n\
+            "{method} /topics/{} HTTP/1.1\r\nHost: {}\r\n{browser}Content-Type: {kind}\r\n\
              Content-Length: {}\r\n\r\n",
             self.topic,
             self.host,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::decode::Way;
 use super::line::{Line, Opening};
 use super::post::Poster;
-use super::wires::opening;
+use super::wires::{newest, opening};
 use crate::bench::contender::{self, Server};
 use crate::bench::process::{self, Guard};
 use crate::bench::result::Sample;
@@ -19,9 +19,9 @@ use crate::bench::{Bench, BenchError};
 
 /// nginx's patience with a silent upstream: 60 s by default, shortened here together with the
 /// server's heartbeat, and still longer than that.
-const TIMEOUT: &str = "3s";
+const TIMEOUT: &str = "2s";
 /// A silence longer than that.
-const SILENCE: Duration = Duration::from_millis(4_500);
+const SILENCE: Duration = Duration::from_millis(3_000);
 /// How long a reader waits to be answered, and for an event, behind a proxy that may never let
 /// anything through.
 const PATIENCE: Duration = Duration::from_millis(1_500);
@@ -35,7 +35,7 @@ pub(super) enum Setting {
     Plain,
     /// With the lines that a WebSocket needs.
     Upgrade,
-    /// As plain, but deaf to `X-Accel-Buffering`: as other buffering proxies are.
+    /// With those lines, and deaf to `X-Accel-Buffering`: as other buffering proxies are.
     Deaf,
 }
 
@@ -57,7 +57,9 @@ impl Setting {
         match self {
             Setting::Plain => "nginx with proxy_pass and nothing else (buffering is on)",
             Setting::Upgrade => "nginx with the three lines that a WebSocket needs",
-            Setting::Deaf => "nginx that buffers and does not obey X-Accel-Buffering",
+            Setting::Deaf => {
+                "nginx with those lines that buffers and does not obey X-Accel-Buffering"
+            }
         }
     }
 
@@ -68,7 +70,11 @@ impl Setting {
                 "proxy_http_version 1.1;\nproxy_set_header Upgrade $http_upgrade;\n\
                  proxy_set_header Connection \"upgrade\";\n"
             }
-            Setting::Deaf => "proxy_ignore_headers X-Accel-Buffering;\n",
+            Setting::Deaf => {
+                "proxy_http_version 1.1;\nproxy_set_header Upgrade $http_upgrade;\n\
+                 proxy_set_header Connection \"upgrade\";\n\
+                 proxy_ignore_headers X-Accel-Buffering;\n"
+            }
         }
     }
 }
@@ -131,24 +137,35 @@ impl Nginx {
     }
 }
 
-/// Publishes `count` events to a reader behind nginx, is silent, and publishes one more.
+/// Publishes `count` events to a reader behind nginx and, if it is to be `silent`, one more after
+/// a silence.
 pub(super) fn run(
     bench: &Bench,
     nginx: &Path,
     server: &Server,
     (how, way): (Setting, Way),
     count: usize,
+    silent: bool,
 ) -> Result<Sample, BenchError> {
     let topic = format!("{}proxy", server.prefix);
     let mut poster = Poster::connect(server.address, &topic, false)?;
     poster.publish("x")?;
+    let after = match way {
+        Way::Poll => Some(newest(server, &topic)?),
+        _ => None,
+    };
     let nginx = Nginx::start(bench, nginx, server, how)?;
-    let through =
-        Opening { address: nginx.address, patience: PATIENCE, ..opening(server, way, &topic) };
+    let through = Opening {
+        address: nginx.address,
+        patience: PATIENCE,
+        after: after.as_deref(),
+        ..opening(server, way, &topic)
+    };
     let mut sample = Sample::from([("sent".to_owned(), count as f64)]);
     // A reader that is not let in is what is to be found out, not a failure.
     let Ok(mut line) = Line::open(&through) else {
-        sample.extend([("delivered".to_owned(), 0.0), ("outlives".to_owned(), 0.0)]);
+        sample.insert("delivered".to_owned(), 0.0);
+        sample.extend(silent.then(|| ("outlives".to_owned(), 0.0)));
         return Ok(sample);
     };
     let mut first_ms = None;
@@ -165,13 +182,15 @@ pub(super) fn run(
     while delivered < count && line.next(Instant::now() + PACE)?.is_some() {
         delivered += 1;
     }
-    let outlives = delivered == count && {
-        silence(&mut line)?;
-        poster.publish("last")?;
-        line.next(Instant::now() + PATIENCE)?.is_some_and(|event| event.data == "last")
-    };
     sample.insert("delivered".to_owned(), delivered as f64);
-    sample.insert("outlives".to_owned(), f64::from(u8::from(outlives)));
+    if silent {
+        let outlives = delivered == count && {
+            silence(&mut line)?;
+            poster.publish("last")?;
+            line.next(Instant::now() + PATIENCE)?.is_some_and(|event| event.data == "last")
+        };
+        sample.insert("outlives".to_owned(), f64::from(u8::from(outlives)));
+    }
     sample.extend(first_ms.map(|ms| ("first_ms".to_owned(), ms)));
     Ok(sample)
 }

@@ -61,3 +61,42 @@ const WINS: [(&str, &str); 3] = [
     ("upstream", "small messages upstream, many times over"),
     ("binary", "binary data as it is, in a protocol made for it"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::super::claims::{BARE, SSE, WS, rows};
+    use super::*;
+    use crate::bench::machine::Machine;
+    use crate::bench::result::{Case, Column, Metric, Role, Sample};
+
+    #[test]
+    fn every_measured_claim_is_a_line_and_what_a_websocket_wins_is_said() {
+        let column = |name: &str, value| Column {
+            name: name.to_owned(),
+            role: Role::Ours,
+            samples: vec![Sample::from([("binary_over".to_owned(), value)])],
+            error: None,
+        };
+        let cases = vec![Case {
+            name: "H2".to_owned(),
+            title: "bytes".to_owned(),
+            metrics: vec![Metric::new("binary_over", "binary", 1)],
+            columns: vec![column(SSE, 361.0), column(WS, 467.0), column(BARE, 4.0)],
+        }];
+        let mut outcome = Outcome {
+            workload: "transport".to_owned(),
+            time: String::new(),
+            arguments: Vec::new(),
+            machine: Machine::default(),
+            notes: Vec::new(),
+            rows: rows(&cases),
+            cases,
+        };
+        let text = summary(&outcome, Paint::plain());
+        assert!(text.contains("depends    361 B  467 B; bare: 4 B"), "{text}");
+        assert!(text.contains("Where a WebSocket wins: binary data"), "{text}");
+        assert_eq!(text.lines().count(), 5, "{text}");
+        outcome.rows.clear();
+        assert_eq!(summary(&outcome, Paint::plain()), "");
+    }
+}

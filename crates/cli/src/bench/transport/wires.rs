@@ -19,6 +19,9 @@ use crate::bench::result::Sample;
 pub(super) const EVENT_MAX: Duration = Duration::from_secs(10);
 /// Events of one publish where they come in bursts.
 pub(super) const BURST: usize = 100;
+/// Messages of data that is no text, and bytes of each.
+const BINARY_MESSAGES: usize = 20;
+pub(super) const BINARY_BYTES: usize = 1_000;
 /// What zlib and most servers take unless told otherwise.
 const LEVEL: u32 = 6;
 /// What ends every flush of deflate, and permessage-deflate leaves out (RFC 7692, section 7.2.1).
@@ -85,6 +88,7 @@ pub(super) fn bytes(server: &Server, lane: Lane, count: usize) -> Result<Sample,
         }
     }
     sample.insert("burst_over".to_owned(), burst(server, lane, count)?);
+    sample.insert("binary_over".to_owned(), binary(server, lane)?);
     Ok(sample)
 }
 
@@ -96,7 +100,7 @@ fn burst(server: &Server, lane: Lane, count: usize) -> Result<f64, BenchError> {
         let frames: usize = messages.iter().map(|one| frame(one.len())).sum();
         return Ok((frames - payload) as f64 / count as f64);
     };
-    let (mut line, mut poster) = pair(server, way)?;
+    let (mut line, mut poster) = pair(server, way, &format!("{}wire", server.prefix))?;
     for burst in messages.chunks(BURST) {
         poster.publish_all(burst)?;
         for due in burst {
@@ -105,6 +109,24 @@ fn burst(server: &Server, lane: Lane, count: usize) -> Result<f64, BenchError> {
     }
     let down = line.counts.down - line.opening.down;
     Ok((down as f64 - payload as f64) / count as f64)
+}
+
+/// Bytes beyond the payload of data that is no text.
+fn binary(server: &Server, lane: Lane) -> Result<f64, BenchError> {
+    let Lane::Is(way) = lane else {
+        return Ok((frame(BINARY_BYTES) - BINARY_BYTES) as f64);
+    };
+    let topic = format!("{}binary", server.prefix);
+    Poster::connect(server.address, &topic, false)?.make_binary()?;
+    let (mut line, mut poster) = pair(server, way, &topic)?;
+    let data: Vec<u8> = (0..BINARY_BYTES).map(|at| (at * 37 % 251) as u8).collect();
+    for _ in 0..BINARY_MESSAGES {
+        poster.publish_bytes(&data)?;
+        let event = line.next(Instant::now() + EVENT_MAX)?;
+        event.ok_or(BenchError::Never("an event"))?;
+    }
+    let down = (line.counts.down - line.opening.down) as f64;
+    Ok(down / BINARY_MESSAGES as f64 - BINARY_BYTES as f64)
 }
 
 /// Bytes of a message on the wire when every message is compressed and flushed by itself, and the
@@ -191,7 +213,7 @@ fn chunk(length: usize) -> usize {
 
 /// Publishes each message when the one before it has come; returns the reader.
 fn one_by_one(server: &Server, way: Way, messages: &[String]) -> Result<Line, BenchError> {
-    let (mut line, mut poster) = pair(server, way)?;
+    let (mut line, mut poster) = pair(server, way, &format!("{}wire", server.prefix))?;
     for message in messages {
         poster.publish(message)?;
         expect(&mut line, message)?;
@@ -199,15 +221,14 @@ fn one_by_one(server: &Server, way: Way, messages: &[String]) -> Result<Line, Be
     Ok(line)
 }
 
-fn pair(server: &Server, way: Way) -> Result<(Line, Poster), BenchError> {
-    let topic = format!("{}wire", server.prefix);
-    let mut poster = Poster::connect(server.address, &topic, false)?;
+fn pair(server: &Server, way: Way, topic: &str) -> Result<(Line, Poster), BenchError> {
+    let mut poster = Poster::connect(server.address, topic, false)?;
     poster.publish("x")?;
     let after = match way {
-        Way::Poll => Some(newest(server, &topic)?),
+        Way::Poll => Some(newest(server, topic)?),
         _ => None,
     };
-    let how = Opening { after: after.as_deref(), ..opening(server, way, &topic) };
+    let how = Opening { after: after.as_deref(), ..opening(server, way, topic) };
     Ok((Line::open(&how)?, poster))
 }
 

@@ -53,3 +53,55 @@ fn merged(old: &str, outcome: &Outcome) -> serde_json::Result<String> {
         rows,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::claims::{Row, Verdict};
+    use super::*;
+    use crate::bench::machine::Machine;
+
+    fn outcome(sse: &str) -> Outcome {
+        let row = Row {
+            verdict: Verdict::Depends,
+            sse: sse.to_owned(),
+            ws: "2 B".to_owned(),
+            bare: None,
+            poll: None,
+            figures: Vec::new(),
+        };
+        Outcome {
+            workload: "transport".to_owned(),
+            time: "2026-01-02T00:00:00Z".to_owned(),
+            arguments: Vec::new(),
+            machine: Machine::default(),
+            notes: Vec::new(),
+            cases: Vec::new(),
+            rows: BTreeMap::from([("H2".to_owned(), row)]),
+        }
+    }
+
+    #[test]
+    fn rows_are_replaced_and_those_of_others_stay() {
+        let old = r#"{"made":"2025","by":"x","machine":"m","rows":{
+            "H1":{"verdict":"depends","sse":"1","ws":"2"},
+            "H10":{"verdict":"refuted","sse":"1","ws":"2","by":"Chromium"}}}"#;
+        let first = merged(old, &outcome("24 B")).unwrap();
+        let again = merged(&first, &outcome("25 B")).unwrap();
+        let file: Value = serde_json::from_str(&again).unwrap();
+        assert_eq!(
+            (file["by"].as_str(), file["made"].as_str()),
+            (Some(BY), Some("2026-01-02T00:00:00Z"))
+        );
+        assert_eq!(file["rows"]["H2"]["sse"], "25 B");
+        assert_eq!(file["rows"]["H2"]["verdict"], "depends");
+        assert_eq!(file["rows"]["H10"]["by"], "Chromium");
+        assert_eq!(file["rows"].as_object().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_file_that_is_none_is_written_anew() {
+        for old in ["", "{}", "nonsense"] {
+            assert!(merged(old, &outcome("24 B")).unwrap().contains("24 B"), "{old}");
+        }
+    }
+}
