@@ -11,9 +11,11 @@ use super::scanner::{Found, Scanner};
 use super::stamp::Stamp;
 
 /// What a browser adds to every request of a page.
-pub(crate) const BROWSER: &str = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, \
-                       like Gecko) Chrome/140.0.0.0 Safari/537.36\r\n\
-                       Accept-Language: en-GB,en;q=0.9,de;q=0.8\r\n";
+pub(crate) const BROWSER: &str = concat!(
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) ",
+    "Chrome/140.0.0.0 Safari/537.36\r\n",
+    "Accept-Language: en-GB,en;q=0.9,de;q=0.8\r\n",
+);
 /// 16 bytes in base64; which ones does not matter to a server (RFC 6455, section 4.1).
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 /// What a message with events begins with, what stands before the text of each, and what is in

@@ -5,6 +5,8 @@ use crate::bench::result::{Column, Metric, Role, Sample};
 
 /// The runs of one metric of a column.
 type Runs<'a> = (&'a str, &'a str, &'a [f64]);
+/// The runs behind each kind of proxy.
+type Settings<'a> = [&'a [f64]; 3];
 
 fn case(name: &str, runs: &[Runs<'_>]) -> Case {
     let mut columns: Vec<Column> = Vec::new();
@@ -172,7 +174,8 @@ fn proxies_are_judged_by_all_events_in_all_runs_and_by_silence() {
         case(how.name(), &runs)
     };
     let (all, none, one) = (&[20.0; 3][..], &[0.0; 3][..], &[1.0; 3][..]);
-    let table: [([&[f64]; 3], [&[f64]; 3], Verdict); 5] = [
+    // Of each setting: delivered, and whether it outlived the silence.
+    let table: [(Settings<'_>, Settings<'_>, Verdict); 5] = [
         ([all, all, all], [one, one, one], R),
         ([all, all, none], [one, one, none], D),
         ([none, none, none], [none, none, none], C),

@@ -1,5 +1,14 @@
 //! What is sent: three kinds of messages as they occur, the same in every run.
 
+/// A chunk of an OpenAI chat completion, around its word.
+const CHUNK: [&str; 2] = [
+    concat!(
+        r#"{"id":"chatcmpl-9fA1","object":"chat.completion.chunk","created":1790000000,"#,
+        r#""model":"gpt-4o-mini","choices":[{"index":0,"delta":{"content":""#,
+    ),
+    r#""},"finish_reason":null}]}"#,
+];
+
 /// One kind of message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -58,9 +67,7 @@ impl Kind {
                     random(9_000) + 100,
                     1_790_000_000_000 + index as u64 * 37
                 ),
-                Kind::Chunk => format!(
-                    r#"{{"id":"chatcmpl-9fA1","object":"chat.completion.chunk","created":1790000000,"model":"gpt-4o-mini","choices":[{{"index":0,"delta":{{"content":"{word}"}},"finish_reason":null}}]}}"#
-                ),
+                Kind::Chunk => [CHUNK[0], word, CHUNK[1]].concat(),
                 Kind::Delta => {
                     format!(r#"{{"type":"text-delta","id":"t1","delta":"{word}"}}"#)
                 }
