@@ -118,7 +118,7 @@ impl Cases<'_> {
             "H5" => self.loads(&["cpu_us"], "cpu_us", "µs"),
             "H6" => self.trip(),
             "upstream" => self.pair("H6", "up", Ordering::Less, |one| format!("{one:.0} B")),
-            "H7" => self.pair("H7", "ms", Ordering::Greater, |one| format!("{one:.0} ms")),
+            "H7" => self.pair("H7", "ms", Ordering::Greater, |one| number(one, 0) + " ms"),
             "H8" => self.drops(),
             "H9" => self.idle(),
             "H11" => self.proxy(),

@@ -16,7 +16,7 @@ pub(super) const OPEN_MAX: Duration = Duration::from_secs(10);
 /// Bytes taken from the socket at once.
 const READ_BYTES: usize = 64 * 1024;
 /// What a poll waits for at most, seconds: less than the patience of the proxy in `proxy`.
-const POLL_SECONDS: u32 = 2;
+const POLL_SECONDS: u32 = 1;
 
 /// How a connection is made.
 #[derive(Clone, Debug)]

@@ -43,10 +43,10 @@ pub(crate) fn summary(outcome: &Outcome, paint: Paint) -> String {
     }
     let wins: Vec<&str> = WINS
         .iter()
-        .filter(|(name, _)| {
-            outcome.rows.get(*name).is_some_and(|row| row.verdict != Verdict::Refuted)
+        .filter(|(name, when, _)| {
+            outcome.rows.get(*name).is_some_and(|row| when.contains(&row.verdict))
         })
-        .map(|(_, what)| *what)
+        .map(|(_, _, what)| *what)
         .collect();
     if !wins.is_empty() {
         let _ = writeln!(text, "\nWhere a WebSocket wins: {}.", wins.join("; "));
@@ -55,12 +55,14 @@ pub(crate) fn summary(outcome: &Outcome, paint: Paint) -> String {
     text
 }
 
-/// What a WebSocket is better at, as long as the row is not refuted.
-const WINS: [(&str, &str); 3] = [
-    ("H2", "the fewest bytes for a small message, where nothing has to be resumed"),
-    ("upstream", "small messages upstream, many times over"),
-    ("binary", "binary data as it is, in a protocol made for it"),
+/// What a WebSocket is better at, and the verdicts that say so.
+const WINS: [(&str, &[Verdict], &str); 4] = [
+    ("H2", EVER, "the fewest bytes for a small message, where nothing has to be resumed"),
+    ("upstream", &[Verdict::Confirmed], "small messages upstream, many times over"),
+    ("binary", EVER, "binary data as it is, in a protocol made for it"),
+    ("H11", EVER, "a proxy that buffers answers whatever they ask for"),
 ];
+const EVER: &[Verdict] = &[Verdict::Confirmed, Verdict::Depends];
 
 #[cfg(test)]
 mod tests {
