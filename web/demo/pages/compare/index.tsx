@@ -16,7 +16,7 @@ import { compareCode } from './code';
 import type { LaneView } from './lanes';
 import { Race, type Throwing } from './race';
 import { compareTexts } from './text';
-import { measured, rowsOf, type Found, type Row, type Verdict } from './verdicts';
+import { measured, rowsOf, wins, type Found, type Row, type Verdict } from './verdicts';
 
 const RATES = [2, 5, 10, 25, 50] as const;
 const SIZES = [40, 100, 500, 2_000] as const;
@@ -235,6 +235,11 @@ function Verdicts({ rows }: { rows: readonly Row[] }) {
           ))}
         </table>
       </div>
+      {wins.length > 0 && (
+        <p className="px-4 pt-3 text-sm">
+          {say.wins} {wins.map((claim) => say.won[claim]).join(say.and)}
+        </p>
+      )}
       <p className="px-4 py-3 text-[0.8125rem] leading-relaxed text-faint">
         {say.measured(measured.made.slice(0, 10))} {measured.machine}
       </p>
@@ -275,9 +280,9 @@ function Figures({ found, source }: { found: Found | undefined; source: string }
       <td className="px-4 py-2">
         {found && <Badge tone={tones[found.verdict]}>{say.verdicts[found.verdict]}</Badge>}
       </td>
-      <td className="nums px-4 py-2">{found ? found.sse : '–'}</td>
+      <td className="nums px-4 py-2 whitespace-nowrap">{found ? found.sse : '–'}</td>
       <td className="px-4 py-2">{found ? <WebSocketCell found={found} /> : '–'}</td>
-      <td className="px-4 py-2 text-[0.8125rem] text-faint">{source}</td>
+      <td className="px-4 py-2 text-[0.8125rem] whitespace-nowrap text-faint">{source}</td>
     </>
   );
 }
@@ -287,7 +292,7 @@ function WebSocketCell({ found }: { found: Found }) {
   const more = [found.bare && say.bare(found.bare), found.poll && say.poll(found.poll)];
   return (
     <>
-      <span className="nums">{found.ws}</span>
+      <span className="nums whitespace-nowrap">{found.ws}</span>
       {more.map((text) => text && <span key={text} className="block text-xs text-faint">{text}</span>)}
     </>
   );

@@ -45,6 +45,15 @@ export const compareTexts = texts(
     none: 'not measured yet',
     bare: (figure: string) => `without a protocol on top: ${figure}`,
     poll: (figure: string) => `long-poll: ${figure}`,
+    wins: 'Where a WebSocket wins:',
+    and: '; ',
+    won: {
+      H2: 'the fewest bytes for a message that nobody has to resume after',
+      upstream: 'small messages upstream',
+      binary: 'binary data as it is, in a protocol made for it',
+      H11: 'a proxy that buffers answers whatever they ask for',
+      H12: 'a seventh tab over HTTP/1.1 that shares nothing',
+    },
     measured: (when: string) =>
       `Measured by "tidings bench transport" and in Chromium, ${when}: HTTP/1.1 without TLS, loopback, medians of several runs. Differences below 15%, or smaller than what the runs differ by, decide nothing.`,
     verdicts: { confirmed: 'So', refuted: 'Not so', depends: 'Depends' },
@@ -125,6 +134,15 @@ export const compareTexts = texts(
     none: '尚未量測',
     bare: (figure: string) => `上面不加協定：${figure}`,
     poll: (figure: string) => `長輪詢：${figure}`,
+    wins: 'WebSocket 勝出之處：',
+    and: '；',
+    won: {
+      H2: '不需要續傳的訊息，位元組最少',
+      upstream: '上行的小訊息',
+      binary: '用專為二進位設計的協定，原樣傳二進位資料',
+      H11: '不管怎麼要求都會緩衝回應的代理伺服器',
+      H12: 'HTTP/1.1 上什麼都不共用的第七個分頁',
+    },
     measured: (when: string) =>
       `由「tidings bench transport」並在 Chromium 裡量測，${when}：HTTP/1.1、無 TLS、本機迴路，取多次執行的中位數。差距不到 15%，或小於各次執行之間的差距，就不下定論。`,
     verdicts: { confirmed: '正確', refuted: '不正確', depends: '看情況' },

@@ -60,6 +60,15 @@ export const measured = file as {
   rows: Partial<Record<Claim, Found>>;
 };
 
+/** Claims in which a WebSocket, one without a protocol on top included, may come out better. */
+const winnable = ['H2', 'upstream', 'binary', 'H11', 'H12'] as const;
+
+/** Those in which it does, by what the benchmark has found. */
+export const wins = winnable.filter((claim) => {
+  const found = measured.rows[claim]?.verdict;
+  return found === 'confirmed' || (found === 'depends' && claim !== 'upstream');
+});
+
 /** Whether the WebSocket's figure is smaller, as the claim has it. */
 function judge(sse: number, ws: number): Verdict {
   const larger = Math.max(sse, ws);
