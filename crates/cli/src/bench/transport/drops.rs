@@ -18,6 +18,9 @@ const PACE: Duration = Duration::from_millis(2);
 /// How long a reader reads before it is cut off, and how long it is away.
 const READS: Duration = Duration::from_millis(60);
 const AWAY: Duration = Duration::from_millis(25);
+/// Events that are published while it is away, at least: on a busy machine the publisher may not
+/// have had its turn in all that time.
+const MISSED: u64 = 3;
 /// Publishes at most: a minute of them.
 const PUBLISHES_MAX: u64 = 30_000;
 
@@ -96,7 +99,7 @@ impl<'a> Reader<'a> {
     ) -> Result<Sample, BenchError> {
         for _ in 0..drops {
             self.take(Instant::now() + READS, None)?;
-            self.come_back()?;
+            self.come_back(published)?;
         }
         self.take(Instant::now() + READS, None)?;
         stop.store(true, Ordering::Release);
@@ -139,13 +142,18 @@ impl<'a> Reader<'a> {
     }
 
     /// Is cut off, stays away for a moment, and opens a connection anew.
-    fn come_back(&mut self) -> Result<(), BenchError> {
+    fn come_back(&mut self, published: &AtomicU64) -> Result<(), BenchError> {
         let after = Some(self.after.as_str()).filter(|_| self.how.resumes);
         let how = Opening { after, ..opening(self.server, self.how.way, self.topic) };
         if let Some(line) = self.line.take() {
             line.cut();
         }
+        let missed = published.load(Ordering::Acquire) + MISSED;
+        let cut = Instant::now();
         thread::sleep(AWAY);
+        while published.load(Ordering::Acquire) < missed && cut.elapsed() < EVENT_MAX {
+            thread::sleep(PACE);
+        }
         let begun = Instant::now();
         self.line = Some(Line::open(&how)?);
         let before = self.seen.iter().sum::<u32>();
