@@ -5,10 +5,10 @@ LISTEN ?= 127.0.0.1:8080
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run web test test-web typescript examples conformance interop demo-llm lint bench docs
+.PHONY: help run web test test-web typescript examples conformance interop demo-llm lint bench bench-transport docs
 
 help: ## Show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
 run: ## Build and run a server for development (DATA=./tidings-data LISTEN=127.0.0.1:8080)
 	@scripts/need.sh cargo linker
@@ -70,6 +70,11 @@ bench: ## Measure this machine: the workloads of `tidings bench`, in a release b
 	@scripts/need.sh cargo linker
 	@$(CARGO) build --release --locked --package tidings
 	@exec "$$(scripts/target-dir.sh)/release/tidings" bench $(ARGS)
+
+bench-transport: ## SSE beside WebSocket, also in Chromium; writes what the demo's page shows (ARGS='--runs 5')
+	@scripts/need.sh cargo linker
+	@$(CARGO) build --release --locked --package tidings
+	@scripts/bench-transport.sh $(ARGS)
 
 docs: ## Write the pages that are made from the program (docs/cli.md, configuration.md, interop.md)
 	@scripts/need.sh cargo linker

@@ -25,6 +25,7 @@ mod result;
 mod rounds;
 mod socket;
 mod table;
+mod transport;
 mod workloads;
 
 use std::ffi::OsString;
@@ -38,6 +39,8 @@ use clap::{Args, Subcommand};
 use contender::Contender;
 use options::{Durability, Options};
 use result::Outcome;
+
+use crate::terminal::Paint;
 
 /// Measures a server against what the machine allows.
 #[derive(Debug, Args)]
@@ -64,6 +67,8 @@ enum BenchCommand {
     Abuse(workloads::AbuseArgs),
     /// LLM answers through the relay: delay, CPU and memory that it adds.
     Relay(relay::RelayArgs),
+    /// Server-sent events and the WebSocket over the same log: what is said of them, measured.
+    Transport(transport::TransportArgs),
     /// The bare loop that the others are measured against.
     #[command(hide = true)]
     Limit(limit::LimitArgs),
@@ -133,6 +138,7 @@ pub(crate) fn run(args: BenchArgs) -> Result<ExitCode, BenchError> {
         BenchCommand::Parse(args) => workloads::parse(args)?,
         BenchCommand::Abuse(args) => workloads::abuse(args)?,
         BenchCommand::Relay(args) => relay::run(args)?,
+        BenchCommand::Transport(args) => transport::run(args)?,
     };
     print(&options, &outcome)?;
     record::write(&options, &outcome)?;
@@ -146,7 +152,8 @@ fn print(options: &Options, outcome: &Outcome) -> Result<(), BenchError> {
         let text = serde_json::to_string_pretty(outcome).map_err(BenchError::Json)?;
         writeln!(out, "{text}")
     } else {
-        out.write_all(table::render(outcome).as_bytes())
+        let summary = transport::summary(outcome, Paint::stdout());
+        out.write_all((table::render(outcome) + &summary).as_bytes())
     };
     printed.map_err(|error| BenchError::Io("printing", error))
 }

@@ -9,8 +9,8 @@ use super::result::{Case, Outcome};
 use super::{BenchError, table};
 
 /// Workloads in the order of the page.
-const ORDER: [&str; 8] =
-    ["fanout", "connect", "publish", "resume", "replay", "parse", "relay", "abuse"];
+const ORDER: [&str; 9] =
+    ["fanout", "connect", "publish", "resume", "replay", "parse", "relay", "abuse", "transport"];
 
 /// Writes `outcome` below `--out` and makes the page anew. Quick runs are not recorded.
 pub(crate) fn write(options: &Options, outcome: &Outcome) -> Result<(), BenchError> {
@@ -112,6 +112,7 @@ mod tests {
             machine: Machine::default(),
             notes: vec!["A note.".to_owned()],
             cases: vec![case(Target::AtMost(1.0), &[0.5])],
+            rows: std::collections::BTreeMap::new(),
         }
     }
 

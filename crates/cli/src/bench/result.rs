@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::machine::Machine;
+use super::transport::claims::Row;
 
 /// One measurement's figures by [`Metric::key`].
 pub(crate) type Sample = BTreeMap<String, f64>;
@@ -151,13 +152,17 @@ pub(crate) struct Outcome {
     /// Anything that has to be known to read the figures.
     pub(crate) notes: Vec<String>,
     pub(crate) cases: Vec<Case>,
+    /// Of the workload `transport`: each claim with its verdict.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) rows: BTreeMap<String, Row>,
 }
 
 impl Outcome {
     /// True when what the verdicts are about could not be measured somewhere.
     pub(crate) fn failed(&self) -> bool {
-        let ours = self.cases.iter().filter_map(Case::ours);
-        ours.into_iter().any(|column| column.error.is_some())
+        let columns = self.cases.iter().flat_map(|case| &case.columns);
+        let mut ours = columns.filter(|column| column.role == Role::Ours);
+        ours.any(|column| column.error.is_some())
     }
 
     /// True unless some target was missed or could not be judged.

@@ -51,16 +51,26 @@ pub(crate) fn render_case(case: &Case) -> String {
     text
 }
 
+/// Whether there is a target at all.
+fn judged(case: &Case) -> bool {
+    case.metrics.iter().any(|metric| metric.target.is_some())
+}
+
 fn heading(case: &Case) -> Vec<String> {
     let mut cells = vec![String::new()];
     cells.extend(case.columns.iter().map(|column| column.name.clone()));
-    cells.extend(["target".to_owned(), "verdict".to_owned()]);
+    if judged(case) {
+        cells.extend(["target".to_owned(), "verdict".to_owned()]);
+    }
     cells
 }
 
 fn row(case: &Case, metric: &Metric) -> Vec<String> {
     let mut cells = vec![metric.label.clone()];
     cells.extend(case.columns.iter().map(|column| cell(case, column, metric)));
+    if !judged(case) {
+        return cells;
+    }
     cells.push(target(case, metric));
     cells.push(match case.verdict(metric) {
         Some(Verdict::Reached) => "reached".to_owned(),
@@ -119,7 +129,7 @@ fn target(case: &Case, metric: &Metric) -> String {
 }
 
 /// With a comma every three digits before the point.
-fn number(value: f64, decimals: usize) -> String {
+pub(crate) fn number(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     let (whole, fraction) = match text.split_once('.') {
         Some((whole, fraction)) => (whole, format!(".{fraction}")),

@@ -118,6 +118,46 @@ fn every_token_of_every_answer_comes_through_the_relay_once() {
 }
 
 #[test]
+fn both_transports_are_measured_and_who_resumes_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("transport.json");
+    let others = r#"{"made":"","by":"","machine":"","rows":{"H12":{"by":"a browser"}}}"#;
+    std::fs::write(&file, others).unwrap();
+    let outcome = quick(&["transport", "--write", file.to_str().unwrap()]);
+    let samples = samples(&outcome);
+    let of = |column: &str, case: &str| {
+        let name = format!("\"{column}\" of \"{case}\"");
+        let found = samples.iter().find(|(one, _)| *one == name);
+        found.unwrap_or_else(|| panic!("no {name}")).1
+    };
+    for column in ["SSE", "WebSocket"] {
+        assert_eq!(of(column, "H4 100 × 100/s")["lost"], 0.0, "{column}");
+        assert_eq!(of(column, "H4 100 × 100/s")["delivered"], 2_000.0, "{column}");
+        assert_eq!(of(column, "H7")["closed"], 0.0, "{column}");
+    }
+    for column in ["SSE", "WebSocket", "long-poll"] {
+        let drops = of(column, "H8");
+        positive(column, drops, "published");
+        assert_eq!((&drops["lost"], &drops["twice"]), (&0.0.into(), &0.0.into()), "{column}");
+    }
+    for column in ["SSE, no ids", "WebSocket, bare"] {
+        positive(column, of(column, "H8"), "lost");
+    }
+    let written: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(written["by"], "tidings bench transport");
+    let mut measured = written["rows"].as_object().unwrap().clone();
+    assert_eq!(measured.remove("H12").unwrap()["by"], "a browser");
+    assert_eq!(Value::from(measured.clone()), outcome["rows"]);
+    for row in ["handshake", "H1", "H2", "binary", "H3", "H4", "H5", "H6", "upstream", "H7", "H9"] {
+        for member in ["verdict", "sse", "ws"] {
+            assert!(measured[row][member].is_string(), "{row}: {measured:?}");
+        }
+        assert!(!measured[row]["figures"].as_array().unwrap().is_empty(), "{row}");
+    }
+    assert_eq!(measured["H8"]["verdict"], "depends");
+}
+
+#[test]
 fn a_server_that_is_not_there_is_a_failure() {
     let url = ["--quick", "--only", "tidings", "--url", "http://127.0.0.1:1"];
     let outcome = program::finish(program::command().args(["bench", "connect"]).args(url));

@@ -16,7 +16,7 @@ import { compareCode } from './code';
 import type { LaneView } from './lanes';
 import { Race, type Throwing } from './race';
 import { compareTexts } from './text';
-import { rowsOf, type Row, type Verdict } from './verdicts';
+import { measured, rowsOf, wins, type Found, type Row, type Verdict } from './verdicts';
 
 const RATES = [2, 5, 10, 25, 50] as const;
 const SIZES = [40, 100, 500, 2_000] as const;
@@ -197,11 +197,10 @@ function Lanes({ sse, ws }: { sse: LaneView; ws: LaneView }) {
 
 type Measure = (lane: LaneView) => number;
 
-const tones: Record<Verdict, 'tide' | 'cut' | 'warn' | 'plain'> = {
+const tones: Record<Verdict, 'tide' | 'cut' | 'warn'> = {
   confirmed: 'tide',
   refuted: 'cut',
   depends: 'warn',
-  open: 'plain',
 };
 
 function Verdicts({ rows }: { rows: readonly Row[] }) {
@@ -231,29 +230,70 @@ function Verdicts({ rows }: { rows: readonly Row[] }) {
               </th>
             </tr>
           </thead>
-          <tbody>
-            {rows.map((row) => (
-              <tr key={row.claim} data-claim={row.claim} className="border-b border-line/60">
-                <th scope="row" className="px-4 py-2 font-normal">
-                  {row.claim !== 'handshake' && (
-                    <span className="mr-2 inline-block w-7 text-xs text-faint">{row.claim}</span>
-                  )}
-                  {say.claims[row.claim]}
-                </th>
-                <td className="px-4 py-2">
-                  <Badge tone={tones[row.verdict]}>{say.verdicts[row.verdict]}</Badge>
-                </td>
-                <td className="nums px-4 py-2 whitespace-nowrap">{row.sse}</td>
-                <td className="nums px-4 py-2 whitespace-nowrap">{row.ws}</td>
-                <td className="px-4 py-2 text-[0.8125rem] whitespace-nowrap text-faint">
-                  {say[row.from]}
-                </td>
-              </tr>
-            ))}
-          </tbody>
+          {rows.map((row) => (
+            <Judged key={row.claim} row={row} />
+          ))}
         </table>
       </div>
-      <p className="px-4 py-3 text-[0.8125rem] text-faint">{say.noneNote}</p>
+      {wins.length > 0 && (
+        <p className="px-4 pt-3 text-sm">
+          {say.wins} {wins.map((claim) => say.won[claim]).join(say.and)}
+        </p>
+      )}
+      <p className="px-4 py-3 text-[0.8125rem] leading-relaxed text-faint">
+        {say.measured(measured.made.slice(0, 10))} {measured.machine}
+      </p>
     </Card>
+  );
+}
+
+/** A claim: what the benchmark has found, and below it what this page finds. */
+function Judged({ row }: { row: Row }) {
+  const say = useText(compareTexts);
+  const found = (['bench', 'here'] as const).filter((from) => row[from]);
+  return (
+    <tbody data-claim={row.claim} className="border-b border-line/60 align-top">
+      {(found.length ? found : [undefined]).map((from, index) => (
+        <tr key={from ?? 'none'}>
+          {index === 0 && (
+            <th scope="row" rowSpan={Math.max(1, found.length)} className="px-4 py-2 font-normal">
+              {/^H/.test(row.claim) && (
+                <span className="mr-2 inline-block w-7 text-xs text-faint">{row.claim}</span>
+              )}
+              {say.claims[row.claim]}
+              <span className="mt-0.5 block text-xs leading-snug text-faint">
+                {say.explained[row.claim]}
+              </span>
+            </th>
+          )}
+          <Figures found={from && row[from]} source={say[from ?? 'none']} />
+        </tr>
+      ))}
+    </tbody>
+  );
+}
+
+function Figures({ found, source }: { found: Found | undefined; source: string }) {
+  const say = useText(compareTexts);
+  return (
+    <>
+      <td className="px-4 py-2">
+        {found && <Badge tone={tones[found.verdict]}>{say.verdicts[found.verdict]}</Badge>}
+      </td>
+      <td className="nums px-4 py-2 whitespace-nowrap">{found ? found.sse : '–'}</td>
+      <td className="px-4 py-2">{found ? <WebSocketCell found={found} /> : '–'}</td>
+      <td className="px-4 py-2 text-[0.8125rem] whitespace-nowrap text-faint">{source}</td>
+    </>
+  );
+}
+
+function WebSocketCell({ found }: { found: Found }) {
+  const say = useText(compareTexts);
+  const more = [found.bare && say.bare(found.bare), found.poll && say.poll(found.poll)];
+  return (
+    <>
+      <span className="nums whitespace-nowrap">{found.ws}</span>
+      {more.map((text) => text && <span key={text} className="block text-xs text-faint">{text}</span>)}
+    </>
   );
 }

@@ -1,21 +1,23 @@
-// What people say about the two, and what is so: by what this page measures at this moment, by a
-// benchmark where a page cannot measure it, and open where nobody has.
+// What people say about the two, and what is so: by what this page measures at this moment, and by `tidings
+// bench transport` on a whole machine, which a page is not.
 
 import type { LaneView } from './lanes';
-import measured from './transport.json';
+import file from './transport.json';
 
 /** What came out. */
-export type Verdict = 'confirmed' | 'refuted' | 'depends' | 'open';
+export type Verdict = 'confirmed' | 'refuted' | 'depends';
 
 /** The claims, in their order. */
 export const claims = [
   'handshake',
   'H1',
   'H2',
+  'binary',
   'H3',
   'H4',
   'H5',
   'H6',
+  'upstream',
   'H7',
   'H8',
   'H9',
@@ -27,13 +29,21 @@ export const claims = [
 /** One of them. */
 export type Claim = (typeof claims)[number];
 
-/** A row of the table. */
-export interface Row {
-  claim: Claim;
+/** What came out of a claim, and the figures in short. */
+export interface Found {
   verdict: Verdict;
   sse: string;
   ws: string;
-  from: 'here' | 'prototype' | 'bench' | 'none';
+  /** A WebSocket without a protocol on top, and a long-poll, where they were measured. */
+  bare?: string;
+  poll?: string;
+}
+
+/** A row of the table: what the benchmark has found, and what this page finds. */
+export interface Row {
+  claim: Claim;
+  bench: Found | undefined;
+  here: Found | undefined;
 }
 
 /** Messages that a figure of this page needs at least. */
@@ -42,13 +52,22 @@ const ENOUGH = 20;
 /** Differences below this share are none. */
 const SAME = 0.15;
 
-interface Known {
-  verdict: string;
-  sse: string;
-  ws: string;
-}
+/** What the benchmark has found, when, and on what. */
+export const measured = file as {
+  /** RFC 3339. */
+  made: string;
+  machine: string;
+  rows: Partial<Record<Claim, Found>>;
+};
 
-const file = measured as { by: string; rows: Record<string, Known | undefined> };
+/** Claims in which a WebSocket, one without a protocol on top included, may come out better. */
+const winnable = ['H2', 'upstream', 'binary', 'H11', 'H12'] as const;
+
+/** Those in which it does, by what the benchmark has found. */
+export const wins = winnable.filter((claim) => {
+  const found = measured.rows[claim]?.verdict;
+  return found === 'confirmed' || (found === 'depends' && claim !== 'upstream');
+});
 
 /** Whether the WebSocket's figure is smaller, as the claim has it. */
 function judge(sse: number, ws: number): Verdict {
@@ -67,7 +86,7 @@ export function rowsOf(
   const enough = sse.messages >= ENOUGH && ws.messages >= ENOUGH;
   const over = (lane: LaneView) => (lane.down - lane.payload) / Math.max(1, lane.messages);
   const ms = (value: number) => `${number(value, value < 10 ? 2 : 0)} ms`;
-  const live: Partial<Record<Claim, Omit<Row, 'claim' | 'from'> | false>> = {
+  const live: Partial<Record<Claim, Found | false>> = {
     // Frames alone are smaller; what is needed to resume is not in them.
     H2: enough && {
       verdict: 'depends',
@@ -103,13 +122,6 @@ export function rowsOf(
     },
   };
   return claims.map((claim): Row => {
-    const now = live[claim];
-    if (now) return { claim, from: 'here', ...now };
-    const known = file.rows[claim];
-    if (known) {
-      const from = file.by === 'prototype' ? 'prototype' : 'bench';
-      return { claim, from, verdict: known.verdict as Verdict, sse: known.sse, ws: known.ws };
-    }
-    return { claim, from: 'none', verdict: 'open', sse: '–', ws: '–' };
+    return { claim, bench: measured.rows[claim], here: live[claim] || undefined };
   });
 }

@@ -8,7 +8,8 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::LoadError;
-use super::scanner::{Found, Scanner};
+use super::scanner::Found;
+use super::wire::{self, Reader, Wire};
 use crate::bench::clock::now_ns;
 use crate::bench::histogram::Histogram;
 use crate::bench::socket::{self, EVENTS_MAX, Poll, Received};
@@ -38,32 +39,25 @@ pub(crate) struct CrowdPlan {
     pub(crate) prefix: String,
     /// Where to resume; live only when absent.
     pub(crate) last_event_id: Option<String>,
+    /// How they follow.
+    #[serde(default)]
+    pub(crate) wire: Wire,
 }
 
 impl CrowdPlan {
     /// The path of a topic, as published to and subscribed to.
     pub(crate) fn path(&self, topic: usize) -> String {
-        format!("/topics/{}{topic}", self.prefix)
+        format!("/topics/{}", self.topic(topic))
     }
 
-    /// The request of a subscriber: as long as a browser's, since parsing it is part of the work.
+    fn topic(&self, topic: usize) -> String {
+        format!("{}{topic}", self.prefix)
+    }
+
+    /// The request of a subscriber.
     fn request(&self, topic: usize) -> Vec<u8> {
-        let resume = match &self.last_event_id {
-            Some(id) => format!("Last-Event-ID: {id}\r\n"),
-            None => String::new(),
-        };
-        format!(
-            "GET {path} HTTP/1.1\r\nHost: {host}\r\n{resume}\
-             Accept: text/event-stream\r\nCache-Control: no-cache\r\n\
-             User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
-             Chrome/140.0.0.0 Safari/537.36\r\n\
-             Accept-Language: en-GB,en;q=0.9,de;q=0.8\r\nAccept-Encoding: identity\r\n\
-             Referer: http://{host}/\r\nSec-Fetch-Dest: empty\r\nSec-Fetch-Mode: cors\r\n\
-             Sec-Fetch-Site: same-origin\r\nConnection: keep-alive\r\n\r\n",
-            path = self.path(topic),
-            host = self.target,
-        )
-        .into_bytes()
+        let after = self.last_event_id.as_deref();
+        self.wire.request(&self.target.to_string(), &self.topic(topic), after)
     }
 }
 
@@ -95,7 +89,7 @@ impl Tally {
 struct Subscriber {
     /// `None` once the server has closed it.
     socket: Option<OwnedFd>,
-    scanner: Scanner,
+    reader: Reader,
     topic: u32,
     /// The connection has not taken the request yet.
     unsent: bool,
@@ -185,7 +179,7 @@ impl Crowd {
         added.map_err(|error| LoadError::Socket("epoll_ctl", error))?;
         self.subscribers.push(Subscriber {
             socket: Some(connection),
-            scanner: Scanner::default(),
+            reader: Reader::new(self.plan.wire),
             topic: topic as u32,
             unsent,
             next: self.first.unwrap_or(topic as u64 + 1),
@@ -242,15 +236,23 @@ impl Crowd {
         };
         let now = now_ns();
         let tally = &mut self.tally;
-        let (before, opened) = (subscriber.next, subscriber.scanner.opened());
+        let (before, opened) = (subscriber.next, subscriber.reader.opened());
         let (next, step) = (&mut subscriber.next, self.plan.topics as u64);
-        subscriber.scanner.feed(&self.buffer[..length], &mut |found| {
+        let (plan, topic) = (&self.plan, subscriber.topic as usize);
+        let subscribe = || wire::subscribe(&plan.topic(topic), plan.last_event_id.as_deref());
+        let answer = subscriber.reader.feed(&self.buffer[..length], subscribe, &mut |found| {
             count(tally, next, step, now, found);
         })?;
+        if !answer.is_empty() {
+            let sent = socket::send(connection, &answer);
+            if sent.map_err(|error| LoadError::Socket("send", error))? < answer.len() {
+                return Err(LoadError::Protocol("a socket that takes no short answer"));
+            }
+        }
         if before <= self.finish_line && subscriber.next > self.finish_line {
             self.finishes.push(now);
         }
-        if !opened && subscriber.scanner.opened() {
+        if !opened && subscriber.reader.opened() {
             self.opened += 1;
         }
         Ok(length == self.buffer.len())
@@ -346,21 +348,5 @@ mod tests {
         assert_eq!((tally.duplicates, tally.foreign), (1, 1));
         assert_eq!(next, 63);
         assert_eq!(tally.latency.max(), 10);
-    }
-
-    #[test]
-    fn a_request_is_as_long_as_a_browsers() {
-        let plan = CrowdPlan {
-            target: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 80),
-            source: None,
-            subscribers: 1,
-            topics: 1,
-            prefix: "t".to_owned(),
-            last_event_id: Some("a-1".to_owned()),
-        };
-        let request = plan.request(0);
-        assert!((400..700).contains(&request.len()), "{}", request.len());
-        let head = crate::bench::http::request_head(&request).unwrap().unwrap();
-        assert_eq!((head.target, head.length), (&b"/topics/t0"[..], request.len()));
     }
 }

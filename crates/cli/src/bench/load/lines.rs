@@ -16,6 +16,8 @@ pub(crate) enum ScanError {
     Refused(u16),
     #[error("a line of more than {LINE_BYTES_MAX} bytes")]
     LineTooLong,
+    #[error("a WebSocket frame that a server must not send, or a message that is too long")]
+    Frame,
 }
 
 /// The state of one response.

@@ -11,11 +11,13 @@ mod closed;
 mod crowd;
 mod fanout;
 mod fill;
+pub(crate) mod frames;
 mod lines;
 mod publisher;
 mod scanner;
 mod stamp;
 mod storm;
+pub(crate) mod wire;
 
 use std::io::{self, BufRead, Write};
 
@@ -35,6 +37,7 @@ pub(crate) use fanout::{FanoutJob, Share};
 pub(crate) use fill::FillJob;
 pub(crate) use lines::{Lines, ScanError};
 pub(crate) use storm::StormJob;
+pub(crate) use wire::Wire;
 
 /// One measurement.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{column, generate, has_books, outcome, per_second, us_each};
 use crate::bench::contender::{Contender, Server};
-use crate::bench::load::{CrowdPlan, Job, Report, StormJob};
+use crate::bench::load::{CrowdPlan, Job, Report, StormJob, Wire};
 use crate::bench::machine::Machine;
 use crate::bench::options::{Durability, Options};
 use crate::bench::result::{Case, Metric, Outcome, Sample, Target};
@@ -60,6 +60,7 @@ fn job(server: &Server, subscribers: usize, quick: bool) -> Job {
             topics: 1,
             prefix: server.prefix.clone(),
             last_event_id: None,
+            wire: Wire::Sse,
         },
         idle_ms: if quick { 100 } else { 2_000 },
         pids: server.pids.clone(),

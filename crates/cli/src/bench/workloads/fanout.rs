@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::{column, generate, has_books, mib, ms, outcome, per_second, us_each};
 use crate::bench::contender::{Contender, Server};
-use crate::bench::load::{CrowdPlan, FanoutJob, Job, Report, Share};
+use crate::bench::load::{CrowdPlan, FanoutJob, Job, Report, Share, Wire};
 use crate::bench::machine::Machine;
 use crate::bench::options::{Durability, Options};
 use crate::bench::result::{Case, Metric, Outcome, Sample, Target};
@@ -162,6 +162,7 @@ impl Plan {
                 topics: self.topics,
                 prefix: server.prefix.clone(),
                 last_event_id: None,
+                wire: Wire::Sse,
             },
             payload_bytes: self.payload_bytes,
             rate: self.rate,

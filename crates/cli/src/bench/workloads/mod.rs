@@ -8,6 +8,8 @@ mod publish;
 mod replay;
 mod resume;
 
+use std::collections::BTreeMap;
+
 use super::contender::{Contender, Server};
 use super::load::{Job, Report};
 use super::machine::Machine;
@@ -78,6 +80,7 @@ pub(crate) fn outcome(
         machine,
         notes: std::mem::take(&mut bench.notes),
         cases,
+        rows: BTreeMap::new(),
     }
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{column, generate, has_books, mib, ms, outcome, per_second, us_each};
 use crate::bench::contender::{Contender, Server};
-use crate::bench::load::{CatchupJob, CrowdPlan, FillJob, Job, Report};
+use crate::bench::load::{CatchupJob, CrowdPlan, FillJob, Job, Report, Wire};
 use crate::bench::machine::Machine;
 use crate::bench::options::{Durability, Options};
 use crate::bench::result::{Case, Metric, Outcome, Sample, Target};
@@ -90,6 +90,7 @@ pub(super) fn plan(server: &Server, subscribers: usize, after: Option<String>) -
         topics: 1,
         prefix: server.prefix.clone(),
         last_event_id: after,
+        wire: Wire::Sse,
     }
 }
 
