@@ -2,6 +2,7 @@
 
 import { useEffect, useState } from 'react';
 import { texts, useText } from '../i18n';
+import { copyText } from '../lib/copy';
 import { Button } from './button';
 
 const words = texts({ copy: 'Copy', copied: 'Copied' }, { copy: '複製', copied: '已複製' });
@@ -16,7 +17,7 @@ export function Code({ text, label }: { text: string; label: string }) {
     return () => clearTimeout(timer);
   }, [copied]);
   const copy = () => {
-    void navigator.clipboard?.writeText(text).then(() => setCopied(true));
+    void copyText(text).then(setCopied);
   };
   return (
     <div className="relative">
