@@ -110,7 +110,9 @@ function Shell() {
   const token = useSignal(session.token);
   const { page: wanted, rest } = usePlace();
   const page = pages.find(({ name }) => name === wanted);
-  useEffect(() => window.scrollTo(0, 0), [wanted, rest]);
+  useEffect(() => {
+    window.scrollTo(0, 0);
+  }, [wanted, rest]);
   const entries = pages.map(({ name, icon }) => ({
     href: hrefOf(name),
     icon,

@@ -16,7 +16,7 @@ const words = texts(
   {
     title: 'Sign in as the operator',
     line: 'This dashboard shows and changes everything on the server, so it asks for a token with the grant admin.',
-    token: 'Operator’s token',
+    token: 'Token',
     hint: 'Kept in this tab until it is closed. Sent in a header only, never in an address.',
     enter: 'Sign in',
     busy: 'Checking',

@@ -80,7 +80,7 @@ export function ConnectionTable(props: {
         onOrder={setOrder}
         marked={(row) => row.state !== 'live'}
         rowHeight={52}
-        grid="grid-cols-[minmax(0,1fr)_3.5rem_2.5rem] md:grid-cols-[minmax(0,1.2fr)_minmax(0,1fr)_7rem_4rem_2.5rem] xl:grid-cols-[minmax(0,1.2fr)_minmax(0,1.2fr)_minmax(0,0.8fr)_8rem_4.5rem_5.5rem_5.5rem_4.5rem_5rem]"
+        grid="grid-cols-[minmax(0,1fr)_3.5rem_2.5rem] md:grid-cols-[minmax(0,1.2fr)_minmax(0,1fr)_7rem_4rem_2.5rem] xl:grid-cols-[minmax(11.5rem,1.1fr)_minmax(0,1fr)_6rem_6rem_3.5rem_4.75rem_4rem_2rem] 2xl:grid-cols-[minmax(12rem,1.1fr)_minmax(0,1.2fr)_minmax(6rem,0.7fr)_7rem_4.5rem_5rem_5rem_5rem_2rem]"
       />
       {asked && (
         <Confirm
@@ -92,7 +92,8 @@ export function ConnectionTable(props: {
           <p className="mb-1 font-mono text-ink">
             {asked.id} · {asked.peer}
           </p>
-          <p>{say.closeText}</p>
+          <p className="mb-3">{say.closeText}</p>
+          <CopyCurl call={closing(asked.id)} />
         </Confirm>
       )}
     </>
@@ -162,7 +163,7 @@ function useColumns(onClose: (row: Connection) => void): readonly Column<Connect
         label: say.events,
         sorts: true,
         end: true,
-        room: 'hidden xl:block',
+        room: 'hidden 2xl:block',
         cell: (row) => format.short(row.events),
       },
       {
@@ -186,10 +187,7 @@ function useColumns(onClose: (row: Connection) => void): readonly Column<Connect
         label: '',
         end: true,
         cell: (row) => (
-          <span className="flex justify-end">
-            <span className="hidden xl:block">
-              <CopyCurl brief call={closing(row.id)} about={`${say.close} ${row.id}`} />
-            </span>
+          <span className="-mr-2 flex justify-end">
             <Button
               small
               look="quiet"
@@ -212,14 +210,15 @@ function Peer({ row }: { row: Connection }) {
   const state = say.states[row.state as 'live'] ?? row.state;
   return (
     <span className="block min-w-0 leading-tight" data-connection={row.id}>
-      <span className="flex flex-wrap items-center gap-x-2">
-        <span className="nums font-medium">{row.peer}</span>
-        {row.state !== 'live' && (
-          <Badge tone={row.state === 'blocked' ? 'cut' : 'warn'}>{state}</Badge>
-        )}
-      </span>
+      <span className="nums block truncate font-medium">{row.peer}</span>
       <span className="block truncate text-xs text-faint">
         {row.id}
+        {row.state !== 'live' && (
+          <b className={row.state === 'blocked' ? 'font-semibold text-cut' : 'font-semibold text-warn'}>
+            {' · '}
+            {state}
+          </b>
+        )}
         <span className="md:hidden">
           {' · '}
           {transport(row)}

@@ -59,7 +59,7 @@ export function CurlLine(props: { call: Omit<Call, 'signal'>; withToken?: boolea
   const say = useText(words);
   return (
     <div className="overflow-hidden rounded-control border border-line bg-sunken text-left">
-      <Code text={useCurl(props.call, props.withToken)} label={say.line} />
+      <Code text={useCurl(props.call, props.withToken)} label={say.line} wrap />
     </div>
   );
 }

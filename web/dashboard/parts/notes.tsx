@@ -16,7 +16,7 @@ const words = texts(
     draining: 'The server is stopping. It is asked again until it is back.',
     'log-failed': 'The log takes nothing until the server is started again. Look at its own log.',
     'disk-full': 'The disk is full. Make room, or let topics keep less.',
-    forbidden: 'This needs the right admin: sign in with the operator’s token.',
+    forbidden: 'This needs the right admin: sign in with a token that has it.',
     'topic-closed': 'The topic has ended, and takes no more events.',
     'topic-not-found': 'There is no such topic (any more).',
     'connection-not-found': 'The connection is closed already.',

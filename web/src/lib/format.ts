@@ -10,7 +10,7 @@ export const NONE = '–';
 export interface Format {
   /** Whole, or with so many digits after the point. */
   number(value: number | null | undefined, digits?: number): string;
-  /** `12.3k`, `4.5M`: at most four figures. */
+  /** `9,999`, `12.3k`, `4.5M`: at most four figures. */
   short(value: number | null | undefined): string;
   /** `1.5 MB`, in powers of a thousand. */
   bytes(value: number | null | undefined): string;
@@ -71,10 +71,16 @@ export function formatOf(language: 'en' | 'zh'): Format {
   };
   return {
     number,
-    short: (value) => (value == null ? NONE : scaled(value, SHORT).join('')),
+    short: (value) => {
+      if (value == null) return NONE;
+      return Math.abs(value) < 9_999.5 && (value % 1 === 0 || Math.abs(value) >= 100)
+        ? number(value)
+        : scaled(value, SHORT).join('');
+    },
     bytes: (value) => (value == null ? NONE : scaled(value, BYTES).join(' ')),
     ms: (value) => {
       if (value == null) return NONE;
+      if (value === 0) return '0 ms';
       if (value >= 999.5) return `${(value / 1_000).toFixed(value >= 9_950 ? 0 : 1)} s`;
       return `${value.toFixed(value >= 9.95 ? 0 : value >= 0.995 ? 1 : 2)} ms`;
     },

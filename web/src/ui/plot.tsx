@@ -122,7 +122,7 @@ function options(width: number, height: number, latest: { current: Props }): uPl
         space: 80,
         size: 24,
         gap: 4,
-        values: (_, at) => at.map(clock),
+        values: (self, at) => at.map((time) => (isWhole(self, time) ? clock(time) : '')),
       },
       {
         ...axis,
@@ -130,7 +130,7 @@ function options(width: number, height: number, latest: { current: Props }): uPl
         size: 50,
         space: 32,
         gap: 6,
-        values: (_, at) => at.map((value) => latest.current.show(value)),
+        values: (_, at) => at.map((value) => brief(latest.current.show(value))),
       },
     ],
     series: [
@@ -148,6 +148,18 @@ function options(width: number, height: number, latest: { current: Props }): uPl
     },
   };
 }
+
+/** Half of the width of a time below the axis, in pixels. */
+const TIME_HALF = 26;
+
+/** Whether the time below the axis is not cut off at its ends. */
+function isWhole(self: uPlot, time: number): boolean {
+  const at = self.valToPos(time, 'x');
+  return at > TIME_HALF - 12 && at < self.width - 50 - TIME_HALF;
+}
+
+/** Without zeros that say nothing: `2.00 MB` is `2 MB`. */
+const brief = (text: string) => text.replace(/(\.\d*?)0+(?=\D|$)/, '$1').replace(/\.(?=\D|$)/, '');
 
 /** A little above the highest value. */
 const roomy = (max: number) => max * 1.12;

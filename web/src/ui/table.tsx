@@ -136,6 +136,7 @@ function Heading<T>(props: {
           className={cx(
             'inline-flex min-h-8 items-center gap-1 rounded-chip hover:text-ink',
             chosen && 'text-ink',
+            column.end && 'flex-row-reverse',
           )}
         >
           {column.label}

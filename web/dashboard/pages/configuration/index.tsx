@@ -133,12 +133,12 @@ function Row({ setting }: { setting: Setting }) {
       className="grid gap-x-6 gap-y-1 border-b border-line/70 px-4 py-2.5 sm:grid-cols-[minmax(0,1fr)_minmax(0,1fr)] lg:grid-cols-[minmax(0,1.3fr)_minmax(0,1fr)_11rem]"
     >
       <dt className="min-w-0">
-        <span className="font-mono text-[0.8125rem] font-medium">{setting.name}</span>
+        <span className="block font-mono text-[0.8125rem] leading-6 font-medium">{setting.name}</span>
         <span className="block text-[0.8125rem] leading-snug text-faint">{setting.help}</span>
       </dt>
       <dd
         className={cx(
-          'min-w-0 font-mono text-[0.8125rem] [overflow-wrap:anywhere]',
+          'min-w-0 font-mono text-[0.8125rem] leading-6 [overflow-wrap:anywhere]',
           changed ? 'font-semibold text-ink' : 'text-soft',
         )}
       >

@@ -6,7 +6,6 @@ import { useText } from '../../../src/i18n';
 import { useFormat } from '../../../src/lib/format';
 import { Button } from '../../../src/ui/button';
 import { Confirm } from '../../../src/ui/confirm';
-import { cx } from '../../../src/ui/cx';
 import { Badge } from '../../../src/ui/surface';
 import { asTidingsError } from '../../data/failure';
 import { useResource } from '../../data/resource';
@@ -85,7 +84,7 @@ export function AnswerItem(props: {
             </div>
           ))}
         </dl>
-        <div className="flex min-w-40 justify-end gap-1.5">
+        <div className="ml-auto flex w-44 justify-end gap-1.5">
           <Button small aria-expanded={open} onClick={() => props.onOpen(!open)}>
             {open ? say.shut : say.open}
           </Button>
@@ -145,7 +144,7 @@ function Text({ path, running }: { path: string; running: boolean }) {
           tabIndex={0}
           role="region"
           aria-label={say.text}
-          className={cx('max-h-80 overflow-y-auto text-sm leading-relaxed whitespace-pre-wrap')}
+          className="max-h-80 overflow-y-auto text-sm leading-relaxed whitespace-pre-wrap"
         >
           {text || <span className="text-faint">{data.snapshot ? say.noText : say.gone}</span>}
         </div>

@@ -107,7 +107,7 @@ function Rows({ rows }: { rows: readonly (readonly [string, string, ('warn' | un
       {rows.map(([name, value, tone]) => (
         <div key={name} className="flex items-baseline justify-between gap-3">
           <dt className="text-soft">{name}</dt>
-          <dd className={cx('nums font-medium', tone === 'warn' && 'text-warn')}>{value}</dd>
+          <dd className={cx('nums font-medium whitespace-nowrap', tone === 'warn' && 'text-warn')}>{value}</dd>
         </div>
       ))}
     </dl>

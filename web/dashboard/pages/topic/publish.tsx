@@ -64,7 +64,7 @@ export function Publish({ name }: { name: string }) {
   return (
     <form onSubmit={submit} onKeyDown={keys} className="grid gap-4 p-4 lg:grid-cols-[minmax(0,1fr)_17rem]">
       <div className="min-w-0">
-        <label htmlFor={`${id}-data`} className="text-sm font-medium">
+        <label htmlFor={`${id}-data`} className="block text-sm font-medium">
           {say.data}
         </label>
         <textarea

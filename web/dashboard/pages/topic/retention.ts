@@ -9,7 +9,7 @@ const words = texts(
   {
     everything: 'everything',
     newest: 'newest per key',
-    count: (n: string) => `${n} events`,
+    count: (n: string) => (n === '1' ? '1 event' : `${n} events`),
   },
   { everything: '全部', newest: '每鍵最新', count: (n: string) => `${n} 個事件` },
 );

@@ -125,7 +125,7 @@ export const publishTexts = texts(
 export const policyTexts = texts(
   {
     own: 'Set here; it stays when the configuration changes.',
-    rule: 'As the configuration says for this name. Saving makes it the topic’s own.',
+    rule: 'As the configuration says for this name. Saving makes it a policy of its own.',
     durability: 'A publish is answered when',
     durabilities: {
       memory: 'it is taken',

@@ -19,7 +19,7 @@ export const traceTexts = texts(
     resume: 'Go on',
     clear: 'Clear',
     held: (n: string) => `${n} more have come`,
-    shown: (n: string) => `${n} records`,
+    shown: (n: string) => (n === '1' ? '1 record' : `${n} records`),
     records: 'Records of the trace',
     waiting: 'Nothing has happened yet',
     waitingLine: 'Each publish, subscription, resume, gap and refusal is here at once. Try one:',
