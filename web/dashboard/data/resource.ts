@@ -27,8 +27,11 @@ interface Known<T> {
   at: number;
 }
 
-/** Reads `path` now, and again `every` so many milliseconds; null reads nothing. */
-export function useResource<T>(path: string | null, every = 0): Resource<T> {
+/**
+ * Reads `path` now, and again `every` so many milliseconds; null reads nothing. What needs a token of
+ * its own is read with that `bearer`.
+ */
+export function useResource<T>(path: string | null, every = 0, bearer = ''): Resource<T> {
   const session = useSession();
   const client = useTidings();
   const none = { path, data: undefined, error: undefined, at: 0 };
@@ -45,7 +48,8 @@ export function useResource<T>(path: string | null, every = 0): Resource<T> {
       running = true;
       let wait = every;
       try {
-        const data = await session.call<T>({ path, signal: left.signal });
+        const headers = bearer ? { authorization: `Bearer ${bearer}` } : {};
+        const data = await session.call<T>({ path, headers, signal: left.signal });
         if (!left.signal.aborted) setKnown({ path, data, error: undefined, at: Date.now() });
       } catch (thrown) {
         const error = asTidingsError(thrown);
@@ -74,7 +78,7 @@ export function useResource<T>(path: string | null, every = 0): Resource<T> {
     };
     // `none` is made of `path` alone.
     // eslint-disable-next-line react-hooks/exhaustive-deps
-  }, [session, client, path, every]);
+  }, [session, client, path, every, bearer]);
   const refresh = useCallback(() => again.current(), []);
   const { data, error, at } = known.path === path ? known : none;
   return { data, error, at, refresh };

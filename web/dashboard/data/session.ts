@@ -11,6 +11,9 @@ const STORED = 'tidings-operator';
 /** What only the operator may read. A refusal of anything else is no reason to ask for a token. */
 const OPERATORS = /^\/(connections|configuration|answers|traces|topics)?$|^\/topics\/(\$|%24)tidings\//;
 
+/** What is read with a token of its own, whoever asks. */
+const LINKED = /^\/(answers\/|topics\/(\$|%24)answers\/)/;
+
 /** Why a token is asked for. */
 export interface Locked {
   status: 401 | 403;
@@ -39,12 +42,12 @@ export class Session {
   fetch = async (input: RequestInfo | URL, init: RequestInit = {}): Promise<Response> => {
     const headers = new Headers(init.headers);
     const token = this.token.get();
-    if (token) headers.set('authorization', `Bearer ${token}`);
+    if (token && !headers.has('authorization')) headers.set('authorization', `Bearer ${token}`);
     const response = await fetch(input, { ...init, headers });
     const { pathname } = new URL(input instanceof Request ? input.url : input, location.href);
     const { status } = response;
     const refused = status === 401 || (status === 403 && OPERATORS.test(pathname));
-    if (refused && token === this.token.get()) {
+    if (refused && !LINKED.test(pathname) && token === this.token.get()) {
       const { detail } = await problemOf(response.clone());
       this.locked.set({ status: status === 401 ? 401 : 403, detail: detail ?? '' });
     }

@@ -184,7 +184,8 @@ function useColumns(onClose: (row: Connection) => void): readonly Column<Connect
       },
       {
         key: 'actions',
-        label: '',
+        label: say.actions,
+        quiet: true,
         end: true,
         cell: (row) => (
           <span className="-mr-2 flex justify-end">

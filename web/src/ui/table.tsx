@@ -9,6 +9,8 @@ import { cx } from './cx';
 export interface Column<T> {
   key: string;
   label: string;
+  /** Whether its name is for those who cannot see it only. */
+  quiet?: boolean;
   /** Figures end at the same place. */
   end?: boolean;
   /** Classes that hide it where there is no room: `hidden md:block`. */
@@ -145,7 +147,7 @@ function Heading<T>(props: {
           </span>
         </button>
       ) : (
-        column.label
+        <span className={cx(column.quiet && 'sr-only')}>{column.label}</span>
       )}
     </div>
   );

@@ -1,11 +1,12 @@
 // One answer: its figures in a line, and its text when it is opened.
 
 import type { TidingsError } from '@tidings/client';
-import { useEffect, useRef, useState } from 'react';
+import { useEffect, useRef, useState, type FormEvent } from 'react';
 import { useText } from '../../../src/i18n';
 import { useFormat } from '../../../src/lib/format';
 import { Button } from '../../../src/ui/button';
 import { Confirm } from '../../../src/ui/confirm';
+import { TextField } from '../../../src/ui/controls';
 import { Badge } from '../../../src/ui/surface';
 import { asTidingsError } from '../../data/failure';
 import { useResource } from '../../data/resource';
@@ -13,7 +14,6 @@ import { useSession, type Call } from '../../data/session';
 import type { Answer } from '../../data/types';
 import { CopyCurl } from '../../parts/curl';
 import { Failure, Loading } from '../../parts/notes';
-import { hrefOf } from '../../places';
 import { generationsTexts } from './text';
 
 /** How often the text of a running answer is read, in milliseconds. */
@@ -68,12 +68,7 @@ export function AnswerItem(props: {
           </p>
           <p className="nums mt-0.5 truncate text-xs text-faint">
             {format.clock(answer.started)} · {answer.route} ·{' '}
-            <a
-              href={hrefOf('topics', answer.topic)}
-              className="font-mono underline-offset-4 hover:underline"
-            >
-              {answer.topic}
-            </a>
+            <span className="font-mono">{answer.topic}</span>
           </p>
         </div>
         <dl className="grid grid-cols-[repeat(3,5rem)] gap-x-4 gap-y-1 sm:grid-cols-[repeat(5,4.5rem)]">
@@ -127,7 +122,9 @@ interface Described {
 
 function Text({ path, running }: { path: string; running: boolean }) {
   const say = useText(generationsTexts);
-  const { data, error, refresh } = useResource<Described>(path, running ? AGAIN_MS : 0);
+  const [bearer, setBearer] = useState('');
+  const every = running ? AGAIN_MS : 0;
+  const { data, error, refresh } = useResource<Described>(path, every, bearer);
   const box = useRef<HTMLDivElement>(null);
   const text = data?.snapshot?.text ?? '';
   useEffect(() => {
@@ -136,7 +133,8 @@ function Text({ path, running }: { path: string; running: boolean }) {
   }, [text, running]);
   return (
     <div className="border-t border-line/70 bg-sunken px-4 py-3">
-      {error && !data && <Failure error={error} onAgain={refresh} />}
+      {error && !data && isRefusal(error) && <Ask onToken={setBearer} />}
+      {error && !data && !isRefusal(error) && <Failure error={error} onAgain={refresh} />}
       {!data && !error && <Loading />}
       {data && (
         <div
@@ -150,5 +148,36 @@ function Text({ path, running }: { path: string; running: boolean }) {
         </div>
       )}
     </div>
+  );
+}
+
+const isRefusal = ({ status }: TidingsError) => status === 401 || status === 403;
+
+/** Asks for the token that came with the answer; a link that has it will do. */
+function Ask({ onToken }: { onToken: (token: string) => void }) {
+  const say = useText(generationsTexts);
+  const [given, setGiven] = useState('');
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    onToken(/[?&]token=([^&>"\s]+)/.exec(given)?.[1] ?? given.trim());
+  };
+  return (
+    <form onSubmit={submit} data-ask className="grid gap-3">
+      <p className="max-w-[75ch] text-sm leading-relaxed text-soft">{say.closed}</p>
+      <div className="flex max-w-xl gap-2">
+        <TextField
+          label={say.token}
+          placeholder={say.token}
+          autoComplete="off"
+          spellCheck={false}
+          value={given}
+          onChange={(event) => setGiven(event.target.value)}
+          className="font-mono text-sm"
+        />
+        <Button type="submit" disabled={!given.trim()}>
+          {say.read}
+        </Button>
+      </div>
+    </form>
   );
 }

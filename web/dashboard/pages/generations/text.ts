@@ -33,8 +33,9 @@ export const generationsTexts = texts(
     noneLine: 'Change the state.',
     noText: 'No text has come yet.',
     gone: 'The text is not kept any more.',
-    topic: 'Its topic',
-    route: 'Route',
+    closed: 'What an answer says is shown to whoever has its token: the server gives it with the answer, in the header Link. Figures and stopping need none.',
+    token: 'Token of the answer, or its link',
+    read: 'Read',
   },
   {
     title: '生成',
@@ -63,7 +64,8 @@ export const generationsTexts = texts(
     noneLine: '請改變狀態。',
     noText: '還沒有文字。',
     gone: '文字已不再保留。',
-    topic: '它的主題',
-    route: '路徑',
+    closed: '回答的內容只給持有其權杖的人看：伺服器隨回答在 Link 標頭中給出。數字與停止不需要它。',
+    token: '這個回答的權杖或連結',
+    read: '閱讀',
   },
 );

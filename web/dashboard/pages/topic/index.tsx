@@ -34,15 +34,10 @@ export const topicPath = (name: string): string =>
 
 export default function TopicPage({ name }: { name: string }) {
   const say = useText(topicTexts);
-  const [tab, setTab] = useState<TabName>('events');
   const path = `/topics?name=${encodeURIComponent(name)}`;
   const { data, error, refresh } = useResource<{ topics: Topic[] }>(path, AGAIN_MS);
   const topic = data?.topics[0];
   const internal = name.startsWith('$');
-  const tabs: TabName[] = internal
-    ? ['events', 'readers']
-    : ['events', 'publish', 'readers', 'policy'];
-  const icons = { events: 'wire', publish: 'send', readers: 'person', policy: 'sliders' } as const;
   return (
     <PageBody>
       <PageHead
@@ -71,22 +66,52 @@ export default function TopicPage({ name }: { name: string }) {
         </div>
       )}
       {topic && <Facts topic={topic} />}
-      <Card label={say.tabs} className="overflow-hidden">
-        <Tabs
-          label={say.tabs}
-          value={tab}
-          onChange={setTab}
-          tabs={tabs.map((value) => ({ value, label: say.tab[value], icon: icons[value] }))}
-        >
-          {tab === 'events' && <Tail name={name} />}
-          {tab === 'publish' && <Publish name={name} />}
-          {tab === 'readers' && <Readers name={name} />}
-          {tab === 'policy' && data && (
-            <PolicyForm key={String(!!topic)} name={name} topic={topic} onSaved={refresh} />
-          )}
-        </Tabs>
-      </Card>
+      {name.startsWith('$answers/') ? (
+        <Callout>
+          {say.answer}{' '}
+          <a
+            href={hrefOf('generations', name.slice('$answers/'.length))}
+            className="text-tide underline underline-offset-4"
+          >
+            {say.generations}
+          </a>
+        </Callout>
+      ) : (
+        <TopicTabs name={name} topic={topic} known={data !== undefined} onSaved={refresh} />
+      )}
     </PageBody>
+  );
+}
+
+function TopicTabs(props: {
+  name: string;
+  topic: Topic | undefined;
+  known: boolean;
+  onSaved: () => void;
+}) {
+  const { name, topic } = props;
+  const say = useText(topicTexts);
+  const [tab, setTab] = useState<TabName>('events');
+  const tabs: TabName[] = name.startsWith('$')
+    ? ['events', 'readers']
+    : ['events', 'publish', 'readers', 'policy'];
+  const icons = { events: 'wire', publish: 'send', readers: 'person', policy: 'sliders' } as const;
+  return (
+    <Card label={say.tabs} className="overflow-hidden">
+      <Tabs
+        label={say.tabs}
+        value={tab}
+        onChange={setTab}
+        tabs={tabs.map((value) => ({ value, label: say.tab[value], icon: icons[value] }))}
+      >
+        {tab === 'events' && <Tail name={name} />}
+        {tab === 'publish' && <Publish name={name} />}
+        {tab === 'readers' && <Readers name={name} />}
+        {tab === 'policy' && props.known && (
+          <PolicyForm key={String(!!topic)} name={name} topic={topic} onSaved={props.onSaved} />
+        )}
+      </Tabs>
+    </Card>
   );
 }
 

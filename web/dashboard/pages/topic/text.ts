@@ -4,6 +4,8 @@ export const topicTexts = texts(
   {
     back: 'Topics',
     none: 'This topic has had no event yet. It can be followed all the same; its first event makes it.',
+    answer: 'This is an answer of a language model. It is read with the token that came with it:',
+    generations: 'Generations',
     ended: { done: 'ended', error: 'ended with an error', cancelled: 'cancelled' },
     own: 'own policy',
     forkOf: (topic: string) => `fork of ${topic}`,
@@ -47,6 +49,8 @@ export const topicTexts = texts(
   {
     back: '主題',
     none: '這個主題還沒有事件。仍然可以訂閱；第一個事件會建立它。',
+    answer: '這是語言模型的一個回答，要用隨它給出的權杖閱讀：',
+    generations: '生成',
     ended: { done: '已結束', error: '因錯誤結束', cancelled: '已取消' },
     own: '自有政策',
     forkOf: (topic: string) => `${topic} 的分支`,
