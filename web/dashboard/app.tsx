@@ -157,9 +157,11 @@ function Shell() {
 function Tally({ page }: { page: string }) {
   const now = useNow();
   if (!now) return null;
+  // As the page lists them: a connection that waits for its next request follows nothing.
+  const { sse, websocket, long_poll } = now.connections;
   const count = {
     topics: now.topics,
-    connections: now.connections.total,
+    connections: sse + websocket + long_poll,
     generations: now.answers.live,
   }[page];
   return count === undefined ? null : count.toLocaleString('en');

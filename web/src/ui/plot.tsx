@@ -33,6 +33,8 @@ interface Props {
   show: (value: number) => string;
   /** Least top of the axis: a quiet line does not look like a storm. */
   least?: number;
+  /** Whether there is nothing between whole numbers. */
+  whole?: boolean;
   /** Plots with the same name share their pointer. */
   group: string;
   /** The index under the pointer, or null. */
@@ -127,6 +129,7 @@ function options(width: number, height: number, latest: { current: Props }): uPl
       {
         ...axis,
         grid: { stroke: paint.line, width: 1 },
+        ...(latest.current.whole && { incrs: WHOLE }),
         size: 50,
         space: 32,
         gap: 6,
@@ -148,6 +151,9 @@ function options(width: number, height: number, latest: { current: Props }): uPl
     },
   };
 }
+
+/** Steps of an axis of whole numbers. */
+const WHOLE = Array.from({ length: 8 }, (_, power) => [1, 2, 5].map((n) => n * 10 ** power)).flat();
 
 /** Half of the width of a time below the axis, in pixels. */
 const TIME_HALF = 26;

@@ -134,7 +134,9 @@ function Row({ setting }: { setting: Setting }) {
     >
       <dt className="min-w-0">
         <span className="block font-mono text-[0.8125rem] leading-6 font-medium">{setting.name}</span>
-        <span className="block text-[0.8125rem] leading-snug text-faint">{setting.help}</span>
+        <span className="block text-[0.8125rem] leading-snug text-faint">
+          <Ticked text={setting.help} />
+        </span>
       </dt>
       <dd
         className={cx(
@@ -154,6 +156,13 @@ function Row({ setting }: { setting: Setting }) {
       </dd>
     </div>
   );
+}
+
+/** Text in which code stands between backticks. */
+function Ticked({ text }: { text: string }) {
+  return text
+    .split('`')
+    .map((part, index) => (index % 2 ? <code key={index}>{part}</code> : part));
 }
 
 function Value({ setting }: { setting: Setting }) {

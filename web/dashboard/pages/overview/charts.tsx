@@ -21,9 +21,13 @@ interface Chart {
   key: string;
   title: string;
   least: number;
+  whole?: boolean;
   show: (value: number) => string;
   series: readonly Series[];
 }
+
+/** Shortest span that is shown, in seconds. */
+const LEAST_S = 60;
 
 /** The charts. */
 export function Charts({ track, span }: { track: Track; span: number }) {
@@ -47,6 +51,7 @@ function useCharts(): readonly Chart[] {
         key: 'connections',
         title: say.connections,
         least: 4,
+        whole: true,
         show: format.short,
         series: [
           { label: say.sse, colour: 'tide', fill: true, of: (at) => at.connections.sse },
@@ -88,6 +93,7 @@ function useCharts(): readonly Chart[] {
         key: 'interruptions',
         title: say.interruptions,
         least: 4,
+        whole: true,
         show: format.short,
         series: [
           { label: say.resumes, colour: 'replay', fill: true, of: (at) => at.resumes.s },
@@ -133,6 +139,8 @@ function ChartCard(props: { chart: Chart; track: Track; span: number }) {
   );
   const at = pointed !== null && pointed < track.times.length ? pointed : track.times.length - 1;
   const to = track.times.at(-1) ?? Date.now() / 1_000;
+  // Of a history that has just begun, not more than a minute is empty.
+  const shown = Math.min(span, Math.max(LEAST_S, to - (track.times[0] ?? to)));
   const time = pointed !== null ? track.times[at] : undefined;
   return (
     <Card label={chart.title} className="overflow-hidden pt-3 pb-1">
@@ -163,10 +171,11 @@ function ChartCard(props: { chart: Chart; track: Track; span: number }) {
           label={chart.title}
           times={track.times}
           lines={lines}
-          from={to - span}
+          from={to - shown}
           to={to}
           show={chart.show}
           least={chart.least}
+          {...(chart.whole && { whole: true })}
           group="overview"
           onPoint={setPointed}
         />

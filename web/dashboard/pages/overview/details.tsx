@@ -106,7 +106,7 @@ function Rows({ rows }: { rows: readonly (readonly [string, string, ('warn' | un
     <dl className="grid gap-1.5 text-sm">
       {rows.map(([name, value, tone]) => (
         <div key={name} className="flex items-baseline justify-between gap-3">
-          <dt className="text-soft">{name}</dt>
+          <dt className="text-soft first-letter:uppercase">{name}</dt>
           <dd className={cx('nums font-medium whitespace-nowrap', tone === 'warn' && 'text-warn')}>{value}</dd>
         </div>
       ))}
