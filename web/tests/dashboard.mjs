@@ -22,7 +22,7 @@ export async function follow(server, topic) {
   return { name: response.headers.get('tidings-connection').split('.')[0], done, leave: () => left.abort() };
 }
 
-/** Asks the scripted model; resolves when the answer has begun, and reads it to its end. */
+/** Asks the scripted model; resolves when the answer has begun, with the link to it. */
 export async function ask(server, words = 'Why do streams break?') {
   const response = await fetch(`${server.url}/v1/chat/completions`, {
     method: 'POST',
@@ -35,6 +35,7 @@ export async function ask(server, words = 'Why do streams break?') {
   });
   if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
   void response.text().catch(() => undefined);
+  return response.headers.get('link');
 }
 
 /** A server with some life in it: topics, readers, events now and then. Returns how to end it. */

@@ -211,11 +211,16 @@ story('connections: searched, sorted, closed after a question', '#/connections',
   other.leave();
 });
 
-story('generations: seen while it runs, and stopped', '#/generations', async (page) => {
+story('generations: seen while it runs, read with its token, and stopped', '#/generations', async (page) => {
   await page.getByText('Nothing generated yet').waitFor();
-  await ask(server);
+  const link = await ask(server);
   const row = page.locator('[data-answer="streaming"]').first();
   await row.waitFor();
+  await row.getByRole('button', { name: 'Read', exact: true }).click();
+  await row.getByRole('textbox').fill(link);
+  await page.keyboard.press('Enter');
+  const text = row.getByRole('region', { name: 'Text so far' });
+  await until('words', async () => (await text.innerText()).length > 40);
   await row.getByRole('button', { name: 'Stop', exact: true }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Stop it' }).click();
   await page.locator('[data-answer="stopped"]').waitFor();

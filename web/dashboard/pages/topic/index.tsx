@@ -4,8 +4,9 @@ import { useState } from 'react';
 import type { TidingsError } from '@tidings/client';
 import { useText } from '../../../src/i18n';
 import { NONE, useFormat } from '../../../src/lib/format';
-import { Button } from '../../../src/ui/button';
+import { Button, buttonClass } from '../../../src/ui/button';
 import { Confirm } from '../../../src/ui/confirm';
+import { Icon } from '../../../src/ui/icon';
 import { Badge, Callout, Card } from '../../../src/ui/surface';
 import { Tabs } from '../../../src/ui/tabs';
 import { asTidingsError } from '../../data/failure';
@@ -51,6 +52,12 @@ export default function TopicPage({ name }: { name: string }) {
         tools={
           <>
             <CopyCurl call={{ path }} />
+            {!internal && (
+              <a href={hrefOf('trace', name)} className={buttonClass('outline', true)}>
+                <Icon name="wire" size={14} />
+                {say.trace}
+              </a>
+            )}
             {topic && !internal && <Remove topic={topic} onDone={refresh} />}
           </>
         }
