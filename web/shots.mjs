@@ -1,6 +1,6 @@
 // Pictures of every page, light and dark, on a desk and on a phone, to be looked at.
 //
-//   node shots.mjs [--out FOLDER] [--only chat,prices] [--languages en,zh]
+//   node shots.mjs [--out FOLDER] [--only chat,dash-topics] [--languages en,zh]
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -18,7 +18,11 @@ const { values } = parseArgs({
   },
 });
 
-const sizes = { desk: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } };
+const sizes = {
+  desk: { width: 1280, height: 900 },
+  phone: { width: 390, height: 844 },
+  wide: { width: 1760, height: 1000 },
+};
 const only = values.only?.split(',');
 
 mkdirSync(values.out, { recursive: true });
@@ -37,7 +41,7 @@ try {
             deviceScaleFactor: size === 'phone' ? 2 : 1,
           });
           const page = await context.newPage();
-          await scene(page, language);
+          await scene(page, language, server);
           const file = `${name}-${language}-${theme}-${size}.png`;
           await page.screenshot({ path: join(values.out, file), fullPage: values.full });
           await context.close();

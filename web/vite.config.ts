@@ -62,6 +62,8 @@ export default defineConfig({
         'connections',
         'schedules',
         'answers',
+        'traces',
+        'configuration',
         'v1',
         'ws',
         'metrics',

@@ -105,25 +105,31 @@ export async function openContext(browser, server, options = {}) {
     const own = url.startsWith(server.url) || /^(data|blob|about):/.test(url);
     if (!own && !url.startsWith(server.url.replace('http', 'ws'))) faults.push(`elsewhere: ${url}`);
   });
-  if (process.env.WEB_LIVE) await live(context, server);
+  if (process.env.WEB_LIVE) await live(context);
   return { context, faults };
 }
 
-async function live(context, server) {
+/** The policy that the server would send, also if it was built without pages. */
+function policy() {
+  const source = readFileSync(here('../../crates/server/src/http/web.rs'), 'utf8');
+  const found = /const POLICY: &str = "([^"]+)"/.exec(source)?.[1];
+  return found.replaceAll(/\\\n\s*/g, '');
+}
+
+async function live(context) {
   const dist = here('../dist/');
   await context.route('**/_/**', (route) => {
     const name = new URL(route.request().url()).pathname.slice(3);
-    if (!existsSync(dist + name)) return route.continue();
+    if (!name || !existsSync(dist + name)) return route.continue();
     return route.fulfill({ body: readFileSync(dist + name), contentType: media[extname(name)] });
   });
-  const page = async (route) => {
-    const { headers } = await fetch(`${server.url}/`);
-    const policy = headers.get('content-security-policy');
-    return route.fulfill({
-      body: readFileSync(`${dist}demo/index.html`),
+  const page = (name) => (route) =>
+    route.fulfill({
+      body: readFileSync(`${dist}${name}/index.html`),
       contentType: 'text/html; charset=utf-8',
-      headers: { 'content-security-policy': policy },
+      headers: { 'content-security-policy': policy() },
     });
-  };
-  await context.route((url) => url.pathname === '/' || url.pathname.startsWith('/demo/'), page);
+  const isDemo = ({ pathname }) => pathname === '/' || pathname.startsWith('/demo/');
+  await context.route(isDemo, page('demo'));
+  await context.route((url) => url.pathname === '/_/', page('dashboard'));
 }

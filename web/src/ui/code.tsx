@@ -2,12 +2,15 @@
 
 import { useEffect, useState } from 'react';
 import { texts, useText } from '../i18n';
+import { copyText } from '../lib/copy';
 import { Button } from './button';
+import { cx } from './cx';
 
 const words = texts({ copy: 'Copy', copied: 'Copied' }, { copy: '複製', copied: '已複製' });
 
 /** A listing with a button that copies it. */
-export function Code({ text, label }: { text: string; label: string }) {
+export function Code(props: { text: string; label: string; wrap?: boolean }) {
+  const { text, label, wrap } = props;
   const say = useText(words);
   const [copied, setCopied] = useState(false);
   useEffect(() => {
@@ -16,7 +19,7 @@ export function Code({ text, label }: { text: string; label: string }) {
     return () => clearTimeout(timer);
   }, [copied]);
   const copy = () => {
-    void navigator.clipboard?.writeText(text).then(() => setCopied(true));
+    void copyText(text).then(setCopied);
   };
   return (
     <div className="relative">
@@ -24,7 +27,10 @@ export function Code({ text, label }: { text: string; label: string }) {
         tabIndex={0}
         role="region"
         aria-label={label}
-        className="overflow-x-auto p-4 pr-14 text-[0.8125rem] leading-relaxed text-soft"
+        className={cx(
+          'p-4 pr-14 text-[0.8125rem] leading-relaxed text-soft',
+          wrap ? 'break-all whitespace-pre-wrap' : 'overflow-x-auto',
+        )}
       >
         <code className="text-[1em]">{text}</code>
       </pre>

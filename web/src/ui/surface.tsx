@@ -76,8 +76,7 @@ export function Badge({ tone = 'plain', children }: { tone?: Tone; children: Rea
     <span
       className={cx(
         'inline-flex items-center gap-1 rounded-full px-2 py-0.5 text-xs font-medium whitespace-nowrap',
-        washes[tone],
-        tone !== 'plain' && tones[tone],
+        tone === 'plain' ? 'bg-raised text-soft' : cx(washes[tone], tones[tone]),
       )}
     >
       {children}

@@ -37,7 +37,7 @@ export function Tabs<T extends string>(props: {
   return (
     <div className="min-w-0">
       <div className="flex flex-wrap items-center justify-between gap-2 border-b border-line px-3">
-        <div role="tablist" aria-label={props.label} ref={row} onKeyDown={move} className="flex">
+        <div role="tablist" aria-label={props.label} ref={row} onKeyDown={move} className="flex overflow-x-auto">
           {props.tabs.map((tab) => {
             const chosen = tab.value === props.value;
             return (
@@ -52,11 +52,15 @@ export function Tabs<T extends string>(props: {
                 tabIndex={chosen ? 0 : -1}
                 onClick={() => props.onChange(tab.value)}
                 className={cx(
-                  '-mb-px flex min-h-11 items-center gap-2 border-b-2 px-3 text-sm font-medium',
+                  'flex min-h-11 items-center gap-2 border-b-2 px-3 text-sm font-medium whitespace-nowrap',
                   chosen ? 'border-tide text-ink' : 'border-transparent text-soft hover:text-ink',
                 )}
               >
-                {tab.icon && <Icon name={tab.icon} size={15} />}
+                {tab.icon && (
+                  <span className="hidden sm:block">
+                    <Icon name={tab.icon} size={15} />
+                  </span>
+                )}
                 {tab.label}
               </button>
             );

@@ -32,6 +32,9 @@ const systemClock: Clock = {
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
 export const json: Parse<any> = (data) => JSON.parse(data);
 
+/** How long events of a topic that was given up may still be on their way, in milliseconds. */
+const LEFT_MS = 10_000;
+
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
 type AnySub = Sub<any>;
 
@@ -46,6 +49,8 @@ class TidingsClient extends Emitter<ClientEvents> implements Host {
   #subs = new Set<AnySub>();
   #byTopic: Map<string, AnySub[]> | undefined;
   #joined = new Set<string>();
+  /** Topics that were given up, and until when the stream may still bring them. */
+  #left = new Map<string, number>();
   #flushing = false;
   #requests: Requests | undefined;
   #watching = false;
@@ -168,13 +173,20 @@ class TidingsClient extends Emitter<ClientEvents> implements Host {
 
   #flush(): void {
     const wanted = new Map<string, Wanted>();
+    const now = this.#context.clock.now();
+    for (const [topic, until] of this.#left) if (until < now) this.#left.delete(topic);
     for (const sub of this.#subs) {
-      if (sub.isOver) this.#subs.delete(sub);
-      else for (const topic of sub.wanted) {
+      if (sub.isOver) {
+        this.#subs.delete(sub);
+        for (const topic of sub.topics) this.#left.set(topic, now + LEFT_MS);
+      } else for (const topic of sub.wanted) {
         if (!wanted.has(topic)) wanted.set(topic, { topic, start: sub.start });
       }
     }
-    for (const topic of this.#joined) if (!wanted.has(topic)) this.#joined.delete(topic);
+    for (const topic of this.#joined) {
+      if (!wanted.has(topic) && this.#joined.delete(topic)) this.#left.set(topic, now + LEFT_MS);
+    }
+    for (const topic of wanted.keys()) this.#left.delete(topic);
     if (!this.#link) {
       if (!wanted.size) return;
       const handler = this.#handler();
@@ -253,10 +265,18 @@ class TidingsClient extends Emitter<ClientEvents> implements Host {
     for (const sub of this.#byTopic.get('*') ?? []) {
       if (covers(sub.topics, event)) subs.add(sub);
     }
+    if (!subs.size && this.#isLeft(event)) return;
     // What was forked keeps the topic that it was published to (PROTOCOL.md, section 10).
     if (!subs.size && this.#subs.size === 1) for (const sub of this.#subs) subs.add(sub);
     if (!subs.size) this.#context.options.logger?.warn?.(`tidings: who follows ${event.topic}?`);
     for (const sub of subs) sub.push(item);
+  }
+
+  /** Whether an event is of a topic that nobody follows any more since a moment ago. */
+  #isLeft(event: WireEvent): boolean {
+    const now = this.#context.clock.now();
+    const left = [...this.#left].filter(([, until]) => until >= now).map(([topic]) => topic);
+    return covers(left, event);
   }
 
   #setState(change: StateChange): void {

@@ -82,6 +82,28 @@ describe('many on one connection', () => {
     expect(sub.lastEventId).toBe('e-3');
   });
 
+  it('gives what was on its way for one that is closed to nobody', async () => {
+    const { server, client, clock } = kit();
+    const one = client.subscribe('a');
+    const a = record(one);
+    const stream = await server.stream();
+    server.after = 'e-0';
+    const other = client.subscribe(['b', 'c/*']);
+    await settle();
+    other.close();
+    stream.event({ id: 'e-1', topic: 'b', data: 'late' })
+      .event({ id: 'e-2', topic: 'c/d', data: 'late' })
+      .event({ id: 'e-3', topic: 'a', data: '1' });
+    await settle();
+    expect(a).toEqual(['1']);
+    expect(client.lastEventId).toBe('e-3');
+    // Of a fork, whose events keep the topic that they were published to, nothing is lost.
+    await clock.advance(10_001);
+    stream.event({ id: 'e-4', topic: 'b', data: 'of a fork' });
+    await settle();
+    expect(a).toEqual(['1', 'of a fork']);
+  });
+
   it('holds what comes of an added topic until it is known where it begins', async () => {
     const { server, client } = kit();
     client.subscribe('a');

@@ -7,7 +7,7 @@ import { Button } from '../../../src/ui/button';
 import { Segments, TextField } from '../../../src/ui/controls';
 import { Badge, Card, Figure, Figures } from '../../../src/ui/surface';
 import { useDone } from '../../shell/done';
-import { Pill, type Condition } from '../../shell/pill';
+import { Pill, type Condition } from '../../../src/ui/pill';
 import { Scenario } from '../../shell/scenario';
 import { CUT_MS, useSession, type Session } from '../../shell/session';
 import { TapeView } from '../../shell/tape';

@@ -8,7 +8,7 @@ import { Slider, Switch } from '../../../src/ui/controls';
 import { cx } from '../../../src/ui/cx';
 import { Badge, Card } from '../../../src/ui/surface';
 import { useDone } from '../../shell/done';
-import { Pill } from '../../shell/pill';
+import { Pill } from '../../../src/ui/pill';
 import { Scenario } from '../../shell/scenario';
 import { CUT_MS, useSession, type Session } from '../../shell/session';
 import { TapeView } from '../../shell/tape';

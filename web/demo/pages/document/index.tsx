@@ -13,7 +13,7 @@ import { cx } from '../../../src/ui/cx';
 import { Icon } from '../../../src/ui/icon';
 import { Card, Figure, Figures } from '../../../src/ui/surface';
 import { useDone } from '../../shell/done';
-import { Pill } from '../../shell/pill';
+import { Pill } from '../../../src/ui/pill';
 import { Scenario } from '../../shell/scenario';
 import { useSession, type Session } from '../../shell/session';
 import { TapeView } from '../../shell/tape';

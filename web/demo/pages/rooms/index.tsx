@@ -12,7 +12,7 @@ import { Switch, TextField } from '../../../src/ui/controls';
 import { cx } from '../../../src/ui/cx';
 import { Card, Figure, Figures } from '../../../src/ui/surface';
 import { useDone } from '../../shell/done';
-import { Pill } from '../../shell/pill';
+import { Pill } from '../../../src/ui/pill';
 import { Scenario } from '../../shell/scenario';
 import { useSession, type Session } from '../../shell/session';
 import { TapeView } from '../../shell/tape';

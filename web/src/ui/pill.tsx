@@ -2,8 +2,8 @@
 // shown, but a cut that the visitor made himself is shown at once.
 
 import { useEffect, useState } from 'react';
-import { texts, useText } from '../../src/i18n';
-import { cx } from '../../src/ui/cx';
+import { texts, useText } from '../i18n';
+import { cx } from './cx';
 
 /** What a connection can be for a visitor. */
 export type Condition = 'idle' | 'connecting' | 'live' | 'waiting' | 'cut' | 'done' | 'failed';
