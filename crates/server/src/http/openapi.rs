@@ -144,6 +144,25 @@ fn member(kind: &str) -> Value {
 }
 
 fn schemas() -> Value {
+    let mut all = documents();
+    all["PushKey"] = object(&["key"], &[("key", "string")]);
+    all["PushSubscribed"] = object(&["id"], &[("id", "string")]);
+    all["PushSubscription"] = object(
+        &["endpoint", "keys"],
+        &[
+            ("endpoint", "string"),
+            ("expirationTime", "integer"),
+            ("keys", "object"),
+            ("topics", "[string]"),
+            ("patterns", "[string]"),
+            ("ttl", "string"),
+            ("urgency", "string"),
+        ],
+    );
+    all
+}
+
+fn documents() -> Value {
     json!({
         "Event": object(&["id", "topic", "time"], &[
             ("id", "string"), ("topic", "string"), ("alternates", "[string]"), ("time", "time"),
@@ -206,13 +225,6 @@ fn schemas() -> Value {
         "ConnectionChange": object(&[], &[
             ("topics", "[string]"), ("patterns", "[string]"), ("add", "SubscribeRequest"),
             ("remove", "SubscribeRequest"),
-        ]),
-        "PushKey": object(&["key"], &[("key", "string")]),
-        "PushSubscribed": object(&["id"], &[("id", "string")]),
-        "PushSubscription": object(&["endpoint", "keys"], &[
-            ("endpoint", "string"), ("expirationTime", "integer"), ("keys", "object"),
-            ("topics", "[string]"), ("patterns", "[string]"), ("ttl", "string"),
-            ("urgency", "string"),
         ]),
         "Problem": object(&["type", "title", "status", "code", "retryable"], &[
             ("type", "string"), ("title", "string"), ("status", "integer"), ("detail", "string"),

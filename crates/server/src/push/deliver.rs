@@ -148,7 +148,7 @@ mod tests {
         let one = |n: u64| {
             format!(
                 "{{\"id\":\"80aqvuid-{n}\",\"topic\":\"a\",\"time\":\"1970-01-01T00:00:00Z\",\
-                 \"data\":\"},{{\\\"{n}\"}},"
+                 \"data\":\"}},{{\\\"{n}\"}},"
             )
         };
         let span = format!("{}{}{}", one(1), one(2), one(3));

@@ -37,7 +37,7 @@ impl Led {
         let listener = Arc::new(crate::run::listen("127.0.0.1:0".parse().unwrap()).unwrap());
         let hub = crate::run::open_hub(&config).unwrap();
         let (hyper, _) = mpsc::channel(HANDED_MAX);
-        let app = Arc::new(App::new(hub, config, None, None, None, hyper).unwrap());
+        let app = Arc::new(App::new(hub, config, None, None, None, None, hyper).unwrap());
         let shard = Shard::new(app.clone(), 0, listener, app.shards[0].clone()).unwrap();
         Self { app, shard, _folder: folder }
     }

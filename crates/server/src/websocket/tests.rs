@@ -31,7 +31,7 @@ fn base(config: impl FnOnce(&mut Config)) -> Base {
     config(&mut all);
     let hub = crate::run::open_hub(&all).unwrap();
     let (hyper, _) = mpsc::channel(1);
-    let app = Arc::new(App::new(hub, all, None, None, None, hyper).unwrap());
+    let app = Arc::new(App::new(hub, all, None, None, None, None, hyper).unwrap());
     Base { app, _folder: folder }
 }
 
