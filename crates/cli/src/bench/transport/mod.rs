@@ -113,7 +113,7 @@ impl Setup {
     fn new(options: &Options) -> Result<Setup, BenchError> {
         let bench = Bench::new(options.clone(), Durability::Memory)?;
         let mut beating = Bench::new(options.clone(), Durability::Memory)?;
-        beating.settings = vec![("TIDINGS_HEARTBEAT", idle::HEARTBEAT)];
+        beating.settings = vec![("TIDINGS_SERVER__HEARTBEAT", idle::HEARTBEAT)];
         Ok(Setup {
             bench,
             beating,
