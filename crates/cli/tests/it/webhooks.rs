@@ -85,9 +85,9 @@ fn told(came: &Came) -> BTreeMap<String, Vec<String>> {
     told
 }
 
-/// Subscribers come and go, the receiver refuses every third request, and the server is killed in the
-/// midst of it, again and again. Of every topic it is told, in turn, that it is occupied and that it
-/// is vacated: one that was lost, or overtaken, would leave two alike side by side.
+/// Subscribers come and go, the receiver refuses every third request, and the server is killed in
+/// the midst of it, again and again. Of every topic it is told, in turn, that it is occupied and
+/// that it is vacated: one that was lost, or overtaken, would leave two alike side by side.
 #[test]
 fn what_a_kill_interrupts_is_told_in_order_and_nothing_is_missing() {
     let (listener, port) = listener();
