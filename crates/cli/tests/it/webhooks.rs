@@ -52,7 +52,8 @@ fn configured(url: &str) -> (tempfile::TempDir, String) {
     std::fs::write(folder.path().join("secret"), SECRET).unwrap();
     let text = format!(
         "[server]\nvacancy_grace = \"200ms\"\n[[webhook]]\nname = \"app\"\nurl = {url:?}\n\
-         secret_file = {:?}\nevents = [\"topic.occupied\", \"topic.vacated\"]\n",
+         secret_file = {:?}\nevents = [\"topic.occupied\", \"topic.vacated\"]\n\
+         topics = [\"t/*\"]\n",
         folder.path().join("secret")
     );
     let path = folder.path().join("tidings.toml");
@@ -84,9 +85,9 @@ fn told(came: &Came) -> BTreeMap<String, Vec<String>> {
     told
 }
 
-/// Subscribers come and go, the receiver refuses every third request, and the server is killed in the
-/// midst of it, again and again. Of every topic it is told, in turn, that it is occupied and that it
-/// is vacated: one that was lost, or overtaken, would leave two alike side by side.
+/// Subscribers come and go, the receiver refuses every third request, and the server is killed in
+/// the midst of it, again and again. Of every topic it is told, in turn, that it is occupied and
+/// that it is vacated: one that was lost, or overtaken, would leave two alike side by side.
 #[test]
 fn what_a_kill_interrupts_is_told_in_order_and_nothing_is_missing() {
     let (listener, port) = listener();
@@ -186,7 +187,7 @@ fn over_tls_only_to_a_server_that_is_known() {
     });
     let (folder, config) = configured(&format!("https://localhost:{port}/hooks"));
     let server = Server::start_with(&["--config", &config]);
-    let mut follower = Follower::connect(&address(&server), "/topics/a", "").unwrap();
+    let mut follower = Follower::connect(&address(&server), "/topics/t/0", "").unwrap();
     assert!(follower.read(|_, _, _| {}));
     until("it is refused", || *refused.lock().unwrap() > 0);
     assert!(came.lock().unwrap().is_empty());
@@ -199,7 +200,7 @@ fn over_tls_only_to_a_server_that_is_known() {
         ("SSL_CERT_FILE", trusted.to_str().unwrap()),
         ("TIDINGS_CONFIG", &config),
     ]);
-    let mut follower = Follower::connect(&address(&server), "/topics/a", "").unwrap();
+    let mut follower = Follower::connect(&address(&server), "/topics/t/0", "").unwrap();
     assert!(follower.read(|_, _, _| {}));
     until("it has come", || came.lock().unwrap().len() == 1);
     assert_eq!(came.lock().unwrap()[0].1["type"], "topic.occupied");

@@ -1,8 +1,8 @@
 //! What the application has decided, for as long as it counts.
 //!
 //! A decision is known by a digest of what was asked, so that an entry is small whatever the names
-//! are. There are at most [`ENTRIES_MAX`]; when there is no room, any other is forgotten, which costs
-//! a question.
+//! are. There are at most [`ENTRIES_MAX`]; when there is no room, any other is forgotten, which
+//! costs a question.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -1,12 +1,12 @@
 //! What is to be sent to one receiver: in which order, what at the same time, and what again when.
 //!
 //! A line for each topic or subject that something is told of: the next of a line is not sent
-//! before the one in front was accepted or given up. Lines do not wait for each other. No I/O and no
-//! clock of its own.
+//! before the one in front was accepted or given up. Lines do not wait for each other. No I/O and
+//! no clock of its own.
 //!
 //! How far it has come is two things: everything up to a position was taken in from the log, and of
-//! the lines that are not empty the oldest that is left. Since a line is sent in order, that says of
-//! every event whether it is done.
+//! the lines that are not empty the oldest that is left. Since a line is sent in order, that says
+//! of every event whether it is done.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
@@ -158,8 +158,8 @@ impl Queue {
     }
 }
 
-/// The wait after so many failures: doubled each time, and of the whole a random part between a half
-/// and all, so that what failed together is not tried again together. `dice` is any number.
+/// The wait after so many failures: doubled each time, and of the whole a random part between a
+/// half and all, so that what failed together is not tried again together. `dice` is any number.
 pub(super) fn delay(first: Duration, failures: u32, dice: u64) -> Duration {
     let doublings = failures.saturating_sub(1).min(DOUBLINGS_MAX);
     let whole = first.saturating_mul(1 << doublings).min(DELAY_MAX);

@@ -1,5 +1,5 @@
-//! Somebody else's program that is posted to: it notes what comes and answers as the test says. What
-//! it verifies, it verifies by itself: HMAC is made here of SHA-256 alone (RFC 2104).
+//! Somebody else's program that is posted to: it notes what comes and answers as the test says.
+//! What it verifies, it verifies by itself: HMAC is made here of SHA-256 alone (RFC 2104).
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -14,8 +14,8 @@ pub(crate) fn secret(byte: u8) -> String {
     format!("whsec_{}", base64::engine::general_purpose::STANDARD.encode([byte; 32]))
 }
 
-/// Sets what these lines of a configuration file say, with `SECRET` as the path of a file that holds
-/// the secrets.
+/// What these lines of a configuration file say, with `SECRET` as the path of a file that holds the
+/// secrets.
 pub(crate) fn configured(text: &str, secrets: &[String]) -> Config {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secret");
