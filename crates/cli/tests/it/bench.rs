@@ -54,6 +54,22 @@ fn fan_out_delivers_everything_in_all_shapes() {
 }
 
 #[test]
+fn abuse_is_tried_and_refused_and_nobody_else_loses_anything() {
+    let outcome = quick(&["abuse", "--subscribers", "20"]);
+    let samples = samples(&outcome);
+    assert_eq!(samples.len(), 6);
+    for (name, sample) in &samples {
+        assert_eq!(sample["lost"], 0.0, "{name}");
+        for key in ["attempts", "p99_ms", "alone_p99_ms", "times", "peak_mib"] {
+            positive(name, sample, key);
+        }
+    }
+    for (name, sample) in samples.iter().filter(|(name, _)| name.ends_with("publishes")) {
+        positive(name, sample, "refused");
+    }
+}
+
+#[test]
 fn a_connect_storm_connects_everyone() {
     let outcome = quick(&["connect", "--only", "limit-each,tidings"]);
     let samples = samples(&outcome);
