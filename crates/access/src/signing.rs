@@ -11,6 +11,7 @@ use ring::{error::Unspecified, hmac};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::alg_id;
 use rustls_pki_types::pem::PemObject as _;
+use serde_json::json;
 
 use crate::claims::Claims;
 use crate::jws::encode;
@@ -185,6 +186,35 @@ impl SigningKey {
             Material::P256(_) => Algorithm::Es256,
             Material::Ed25519(_) => Algorithm::EdDsa,
         }
+    }
+
+    /// The public half as a JSON Web Key (RFC 7517; RFC 8037 for Ed25519), with the key's name; none
+    /// for a secret.
+    #[must_use]
+    pub fn public_jwk(&self) -> Option<serde_json::Value> {
+        let mut jwk = match &self.material {
+            Material::Secret(_) => return None,
+            Material::Rsa(key, _) => {
+                let public = signature::RsaPublicKeyComponents::<Vec<u8>>::from(key.public());
+                json!({"kty": "RSA", "n": encode(&public.n), "e": encode(&public.e)})
+            }
+            Material::P256(key) => {
+                // An uncompressed point: a byte that says so, and the two coordinates.
+                let point = &key.public_key().as_ref()[1..];
+                let (x, y) = point.split_at(point.len() / 2);
+                json!({"kty": "EC", "crv": "P-256", "x": encode(x), "y": encode(y)})
+            }
+            Material::Ed25519(key) => {
+                let x = encode(key.public_key().as_ref());
+                json!({"kty": "OKP", "crv": "Ed25519", "x": x})
+            }
+        };
+        jwk["use"] = "sig".into();
+        jwk["alg"] = self.algorithm().name().into();
+        if let Some(id) = &self.id {
+            jwk["kid"] = id.as_str().into();
+        }
+        Some(jwk)
     }
 
     /// A token with these claims.

@@ -19,6 +19,7 @@
 //! | `store` | from there into the hub, and back |
 //! | [`shared`] | one stream that many share: no request and no answer, only a topic that is fed |
 //! | [`merged`] | catching up in fewer, longer events |
+//! | [`fetch`] | documents that the server itself needs |
 //! | [`readers`] | who reads, and when nobody does |
 //! | `work` | the thread that all this is done on |
 //! | [`config`], [`metrics`] | settings and counters |
@@ -31,6 +32,7 @@ mod bench;
 pub mod capability;
 pub mod config;
 pub mod dialect;
+pub mod fetch;
 mod generation;
 pub mod http1;
 mod ledger;

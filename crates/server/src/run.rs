@@ -21,7 +21,7 @@ use tidings_relay::{Relays, SharedRelays, StartError, TlsError, Work, Worker, sh
 use tokio::sync::mpsc;
 
 use crate::access::keys::{self, KeysError};
-use crate::access::revocations;
+use crate::access::{fetched, revocations};
 use crate::app::{App, HANDED_MAX};
 use crate::config::Config;
 use crate::http::general;
@@ -113,6 +113,7 @@ pub(crate) fn run_until(
         let served = tokio::spawn(general::serve(app.clone(), handed));
         let board = app.board.clone();
         let told = tokio::spawn(async move { board.run().await });
+        let keys = tokio::spawn(fetched::keep(app.clone()));
         let mut stop = std::pin::pin!(stop);
         // Before anybody is told: a signal that comes at once ends it in order too.
         let early = poll_fn(|context| Poll::Ready(stop.as_mut().poll(context))).await;
@@ -125,6 +126,7 @@ pub(crate) fn run_until(
         drain(&app).await;
         served.abort();
         told.abort();
+        keys.abort();
         Ok::<(), std::io::Error>(())
     })?;
     app.stop();

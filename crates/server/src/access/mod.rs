@@ -5,6 +5,7 @@
 //! whether a topic exists to somebody who may not know (PROTOCOL.md, section 17).
 
 mod believed;
+pub(crate) mod fetched;
 pub(crate) mod keys;
 mod present;
 pub(crate) mod revocations;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use tidings_access::revoked::Revocation;
 use tidings_access::verifier::LEEWAY_SECONDS;
-use tidings_access::{Action, Caller, Grants, Revoked, TokenError, Verifier};
+use tidings_access::{Action, Caller, Grants, KeySet, Revoked, TokenError, Verifier};
 use tidings_frame::{ErrorCode, Pattern};
 use tidings_hub::Hub;
 use tokio::sync::Notify;
@@ -46,6 +47,8 @@ pub(crate) struct Access {
     tickets: Tickets,
     /// Told when something was revoked.
     changed: Notify,
+    /// Told when a token names a key that is not known.
+    pub(super) wanted: Notify,
 }
 
 /// Who asks.
@@ -71,6 +74,7 @@ impl Access {
             revoked: RwLock::default(),
             tickets: Tickets::default(),
             changed: Notify::new(),
+            wanted: Notify::new(),
         }
     }
 
@@ -130,7 +134,13 @@ impl Access {
         let caller = match known {
             Some(caller) => caller,
             None => {
-                let caller = Arc::new(self.verifier.verify(token, now).map_err(unauthorized)?);
+                let caller = self.verifier.verify(token, now).map_err(|error| {
+                    if error == TokenError::UnknownKey {
+                        self.wanted.notify_waiters();
+                    }
+                    unauthorized(error)
+                })?;
+                let caller = Arc::new(caller);
                 self.believed.lock().put(token, caller.clone());
                 caller
             }
@@ -175,6 +185,14 @@ impl Access {
     /// Whether the token of this caller does not count any more.
     pub(crate) fn is_over(&self, caller: &Caller, now_ms: u64) -> bool {
         ends_ms(caller).is_some_and(|until| until <= now_ms) || self.revoked.read().covers(caller)
+    }
+
+    /// This issuer has other keys from now on. What was believed with the old ones is judged again.
+    fn rotate(&self, issuer: usize, keys: KeySet) {
+        if let Some(issuer) = self.verifier.issuers().get(issuer) {
+            issuer.rotate(keys);
+            *self.believed.lock() = Believed::default();
+        }
     }
 
     /// Whether there are tokens at all.
