@@ -111,6 +111,16 @@ pub fn generate(algorithm: Algorithm) -> Result<Generated, SigningError> {
     }
 }
 
+/// A name for a token (`jti`) that no other has: 128 bits of randomness.
+///
+/// # Errors
+/// When the system has none.
+pub fn new_token_id() -> Result<String, SigningError> {
+    let mut bytes = [0; 16];
+    SystemRandom::new().fill(&mut bytes)?;
+    Ok(encode(&bytes))
+}
+
 /// A `SubjectPublicKeyInfo` around a key of less than 100 bytes (RFC 5280, section 4.1).
 fn spki(identifier: &[u8], key: &[u8]) -> Vec<u8> {
     let element = |tag: u8, parts: &[&[u8]]| {

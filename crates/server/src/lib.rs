@@ -32,5 +32,5 @@ mod socket;
 pub mod testing;
 mod websocket;
 
-pub use access::keys::KeysError;
+pub use access::keys::{KeysError, load as verifier};
 pub use run::{Ready, RunError, run};

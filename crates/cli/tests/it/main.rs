@@ -23,5 +23,6 @@ mod scale;
 mod server;
 mod stuck;
 mod subscribe;
+mod token;
 mod topics;
 mod unreachable;

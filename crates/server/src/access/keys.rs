@@ -40,7 +40,7 @@ pub enum KeysError {
 ///
 /// # Errors
 /// When the keys of one cannot be had.
-pub(crate) fn load(issuers: &[IssuerConfig]) -> Result<Verifier, KeysError> {
+pub fn load(issuers: &[IssuerConfig]) -> Result<Verifier, KeysError> {
     let with_keys = |config: &IssuerConfig| {
         let mut issuer = Issuer::new(read(&config.keys)?, config.algorithms.clone());
         issuer.name.clone_from(&config.name);
