@@ -11,6 +11,7 @@ use tidings_relay::{Relays, SharedRelays};
 use tokio::sync::{Notify, mpsc};
 
 use crate::access::{Access, Authorization, Who};
+use crate::audit::Audit;
 use crate::config::Config;
 use crate::connection_name::ConnectionNames;
 use crate::error::ApiError;
@@ -28,6 +29,7 @@ pub(crate) struct App {
     pub(crate) hub: Arc<Hub>,
     pub(crate) config: Config,
     pub(crate) access: Access,
+    pub(crate) audit: Audit,
     pub(crate) metrics: Metrics,
     /// The LLM relays, if there are any.
     pub(crate) relays: Option<Arc<Relays>>,
@@ -77,6 +79,7 @@ impl App {
         };
         Ok(Self {
             access: Access::new(&config, verifier),
+            audit: Audit::new(&config)?,
             shards: letterboxes()?,
             backfills: letterboxes()?,
             board: Arc::new(Board::new(hub.clone())),

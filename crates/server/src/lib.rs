@@ -17,6 +17,7 @@
 
 mod access;
 mod app;
+mod audit;
 pub mod config;
 mod connection_name;
 mod dates;

@@ -137,6 +137,7 @@ pub(crate) fn run_until(
         // A thread that panicked has said so.
         let _ = thread.join();
     }
+    app.audit.close();
     Ok(hub.close()?)
 }
 

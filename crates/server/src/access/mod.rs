@@ -297,9 +297,12 @@ impl Who {
         self.token.as_ref()
     }
 
-    /// What the caller is called in the audit log.
-    pub(crate) fn name(&self) -> &str {
-        self.token.as_ref().map_or("anybody", |caller| caller.subject.as_deref().unwrap_or("-"))
+    /// Who that is in the audit log: the token's subject and its own name; null for anybody.
+    pub(crate) fn told(&self) -> serde_json::Value {
+        self.token.as_ref().map_or(
+            serde_json::Value::Null,
+            |caller| serde_json::json!({"subject": caller.subject, "token_id": caller.token_id}),
+        )
     }
 
     fn refused(&self, action: Action, what: &str) -> ApiError {

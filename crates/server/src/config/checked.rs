@@ -104,6 +104,8 @@ pub struct Config {
     pub issuers: Vec<IssuerConfig>,
     /// The cookie that may hold a token.
     pub token_cookie: Option<String>,
+    /// The file of the audit log; none for standard error.
+    pub audit_log: Option<PathBuf>,
     /// How often a silent subscription gets a comment.
     pub heartbeat: Duration,
     /// Threads that write to subscribers.
@@ -169,6 +171,7 @@ pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
         anonymous,
         issuers: access::check(raw.issuer, layers),
         token_cookie: raw.server.token_cookie,
+        audit_log: raw.server.audit_log,
         heartbeat: raw.server.heartbeat.0,
         io_threads: number(raw.server.io_threads),
         limits: Limits {

@@ -39,6 +39,8 @@ impl Connection {
                 Err(error) => Err(error),
             };
             if let Err(error) = done {
+                let who = self.who.told();
+                self.app.audit.message_refused(&self.app, &who, self.peer, &error);
                 self.output.text(&message::error(reference.as_ref(), &error));
             }
         }
