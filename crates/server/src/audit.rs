@@ -128,7 +128,8 @@ impl Audit {
         match outcome {
             Err(error) => self.refused(app, head, peer, error),
             Ok(Outcome::Reply(reply)) if matches!(reply.status, 401 | 403) => {
-                self.refusal(app, head, peer, (reply.status, None));
+                let problem: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+                self.refusal(app, head, peer, (reply.status, problem["code"].as_str()));
             }
             Ok(Outcome::Reply(reply)) if reply.status < 300 => {
                 let Some(action) = administrative(app, head) else { return };

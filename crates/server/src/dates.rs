@@ -198,6 +198,7 @@ mod tests {
             view: View { framing: Framing::Plain, private: false, conflate: false },
             origin: Some("https://a.example".to_owned()),
             caller: None,
+            expiring: crate::access::expiring::Expiring::default(),
             opening: None,
         };
         let head = Dates::default().stream("c7.k", "abcdefgh-5".parse().unwrap(), &asked, 0);

@@ -5,6 +5,7 @@
 //! whether a topic exists to somebody who may not know (PROTOCOL.md, section 17).
 
 mod believed;
+pub(crate) mod expiring;
 pub(crate) mod fetched;
 pub(crate) mod keys;
 mod present;
@@ -185,6 +186,18 @@ impl Access {
     /// Whether the token of this caller does not count any more.
     pub(crate) fn is_over(&self, caller: &Caller, now_ms: u64) -> bool {
         ends_ms(caller).is_some_and(|until| until <= now_ms) || self.revoked.read().covers(caller)
+    }
+
+    /// Returns at this time, in milliseconds since 1970.
+    pub(crate) async fn until(&self, hub: &Hub, at_ms: Option<u64>) {
+        let Some(at_ms) = at_ms else { return std::future::pending().await };
+        loop {
+            let left = at_ms.saturating_sub(hub.now_ms());
+            if left == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(left.min(LOOK_AGAIN_MS))).await;
+        }
     }
 
     /// This issuer has other keys from now on. What was believed with the old ones is judged again.

@@ -49,6 +49,7 @@ fn subscription(app: &Arc<App>, name: &str, start: Start) -> Subscription {
         view: View { framing: Framing::Objects, private: false, conflate: false },
         origin: None,
         caller: None,
+        expiring: crate::access::expiring::Expiring::default(),
         opening: None,
     };
     Subscription::new(app, PEER.into(), name.to_owned(), None, asked)

@@ -7,6 +7,7 @@
 
 mod access;
 mod access_audit;
+mod access_cors;
 mod access_keys;
 mod access_relay;
 mod access_ws;
