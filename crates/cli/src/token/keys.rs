@@ -53,7 +53,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         SigningError::NotMade(_) => Exit::new(Reason::Usage, error.to_string()),
         error => Exit::new(Reason::Failed, error.to_string()),
     })?;
-    let file = |ending: &str| arguments.folder.join(format!("{id}.{ending}"));
+    // Whole, so that it does not matter where the server is started.
+    let folder = arguments.folder.canonicalize();
+    let folder = folder.with_context(|| format!("--folder {}", arguments.folder.display()))?;
+    let file = |ending: &str| folder.join(format!("{id}.{ending}"));
     let (private_file, server_file) = match &public {
         Some(_) => (file("private.pem"), file("pem")),
         None => (file("secret"), file("secret")),

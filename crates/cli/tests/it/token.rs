@@ -41,13 +41,7 @@ fn a_key_makes_tokens_that_a_closed_server_takes_until_they_are_revoked() {
         assert_eq!(std::fs::read_to_string(&private).unwrap(), text);
 
         let config = folder.path().join("tidings.toml");
-        let section = printed.replace(algorithm, algorithm);
-        let section = section.replace("[\"./", "[\"").replace("= \"./", "= \"");
-        let here = folder.path().display().to_string();
-        let section = section
-            .replace(&format!("\"{algorithm}.pem\""), &format!("\"{here}/{algorithm}.pem\""))
-            .replace(&format!("\"{algorithm}.secret\""), &format!("\"{here}/{algorithm}.secret\""));
-        std::fs::write(&config, format!("anonymous = []\n{section}")).unwrap();
+        std::fs::write(&config, format!("anonymous = []\n{printed}")).unwrap();
         let config = config.to_str().unwrap();
         let server = Server::start_with(&["--config", config]);
         let mint = |more: &[&str]| {

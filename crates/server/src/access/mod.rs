@@ -2,7 +2,7 @@
 //!
 //! What anybody may do (`anonymous`) and what the bearer of a token may do are added up. A right is
 //! judged before anything is looked up, so that neither an answer nor the time it takes tells
-//! whether a topic exists to somebody who may not know (PROTOCOL.md, section 17).
+//! whether a topic exists to somebody who may not know (PROTOCOL.md, section 18).
 
 mod believed;
 pub(crate) mod expiring;
