@@ -17,6 +17,7 @@
 
 mod access;
 mod app;
+mod audit;
 pub mod config;
 mod connection_name;
 mod dashboard;
@@ -38,5 +39,5 @@ pub mod testing;
 mod webhooks;
 mod websocket;
 
-pub use access::keys::KeysError;
+pub use access::keys::{KeysError, load as verifier};
 pub use run::{Ready, RunError, run};

@@ -21,7 +21,7 @@ use tidings_relay::{Relays, SharedRelays, StartError, TlsError, Work, Worker, sh
 use tokio::sync::mpsc;
 
 use crate::access::keys::{self, KeysError};
-use crate::access::revocations;
+use crate::access::{fetched, revocations};
 use crate::app::{App, HANDED_MAX};
 use crate::config::Config;
 use crate::hook::Hook;
@@ -136,6 +136,7 @@ pub(crate) fn run_until(
         let board = app.board.clone();
         let told = tokio::spawn(async move { board.run().await });
         let shown = tokio::spawn(crate::dashboard::run(app.clone()));
+        let keys = tokio::spawn(fetched::keep(app.clone()));
         let mut stop = std::pin::pin!(stop);
         // Before anybody is told: a signal that comes at once ends it in order too.
         let early = poll_fn(|context| Poll::Ready(stop.as_mut().poll(context))).await;
@@ -149,6 +150,7 @@ pub(crate) fn run_until(
         served.abort();
         told.abort();
         shown.abort();
+        keys.abort();
         Ok::<(), std::io::Error>(())
     })?;
     app.stop();
@@ -164,6 +166,7 @@ pub(crate) fn run_until(
         // A thread that panicked has said so.
         let _ = thread.join();
     }
+    app.audit.close();
     Ok(hub.close()?)
 }
 

@@ -121,6 +121,8 @@ pub struct Config {
     pub issuers: Vec<IssuerConfig>,
     /// The cookie that may hold a token.
     pub token_cookie: Option<String>,
+    /// The file of the audit log; none for standard error.
+    pub audit_log: Option<PathBuf>,
     /// How often a silent subscription gets a comment.
     pub heartbeat: Duration,
     /// Threads that write to subscribers.
@@ -152,9 +154,9 @@ pub struct Config {
 }
 
 /// What to add when `tidings serve` is started without a word about who may do what.
-const NO_ANONYMOUS: &str = "it must be given: `tidings serve` is closed until it is told who may come in. \
-    Add an [[issuer]] whose tokens count (`tidings token keys` makes keys and shows the section), or \
-    [public] with patterns, or `anonymous = [\"subscribe\"]` at the top of the configuration file \
+const NO_ANONYMOUS: &str = "it must be given: `tidings serve` is closed until it is told \
+    who may come in. Add an [[issuer]] whose tokens count (`tidings token keys` makes keys and \
+    shows the section), or [public] with patterns, or `anonymous = [\"subscribe\"]` at the top of the configuration file \
     (any of \"subscribe\", \"publish\", \"admin\", for whoever reaches the port; [] for nothing), \
     or set TIDINGS_ANONYMOUS=subscribe,publish, or pass --anonymous subscribe,publish";
 
@@ -200,6 +202,7 @@ pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
         anonymous,
         issuers: access::check(raw.issuer, layers),
         token_cookie: raw.server.token_cookie,
+        audit_log: raw.server.audit_log,
         heartbeat: raw.server.heartbeat.0,
         io_threads: number(raw.server.io_threads),
         limits: Limits {

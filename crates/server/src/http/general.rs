@@ -209,6 +209,7 @@ async fn respond(
             Ok(body) => answer(app, &head, &body).await,
         },
     };
+    app.audit.answered(app, &head, peer, &outcome);
     let reply = match outcome {
         Ok(Outcome::Subscribe(mut asked)) => {
             // A client of HTTP/1.0 reads chunks as data (RFC 9112, section 6.1).

@@ -503,6 +503,9 @@ impl Shard {
 
     pub(super) fn answer_error(&mut self, key: Key, head: &Head<'_>, error: ApiError) {
         self.app.refused(Some(head), &error, self.peer(key));
+        if let Some(Conn::Requester(requester)) = self.conns.get(key) {
+            self.app.audit.refused(&self.app, head, requester.peer, &error);
+        }
         let origin = cors::allowed(&self.app, head);
         self.reply(key, &origin, &Reply::from(error));
         self.flush(key);

@@ -130,6 +130,7 @@ fn asks(topics: &[&str], patterns: &[&str]) -> Subscribe {
         view: View { framing: Framing::Plain, private: false, conflate: false },
         origin: None,
         caller: None,
+        expiring: crate::access::expiring::Expiring::default(),
         opening: None,
         admission: crate::limits::Admission::default(),
     }

@@ -26,6 +26,7 @@ use super::publishing::Receipt;
 use super::subscription::Subscription;
 use super::{CONTROLS_MAX, Control, message};
 use crate::access::Who;
+use crate::access::expiring::Expiring;
 use crate::app::App;
 use crate::follower::News;
 use crate::hook::Verdict;
@@ -56,6 +57,8 @@ pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     /// Who asks.
     pub(super) who: Who,
+    /// Whether it is told before its token ends.
+    pub(super) expiring: Expiring,
     stream: TcpStream,
     protocol: Protocol,
     pub(super) output: Output,
@@ -107,6 +110,7 @@ pub(crate) async fn serve(app: &Arc<App>, taken: Taken) {
         app: app.clone(),
         peer,
         who: upgrade.who.clone(),
+        expiring: upgrade.expiring,
         stream,
         protocol: Protocol::new(app.config.limits.body_bytes),
         output: Output::default(),
@@ -146,6 +150,8 @@ enum Event {
     Decided(Verdict),
     /// Its token does not count any more.
     Over,
+    /// Its token ends soon.
+    Expiring,
 }
 
 impl Connection {
@@ -171,6 +177,7 @@ impl Connection {
             Event::Time => self.on_time()?,
             Event::Decided(verdict) => self.go_on(verdict),
             Event::Over => self.end_what_is_over(),
+            Event::Expiring => self.tell_expiring(),
             Event::Drains => {
                 let jitter = self.app.config.drain.jitter;
                 let number = u64::from(self.peer.port());
@@ -193,6 +200,7 @@ impl Connection {
         let deadline = self.deadline();
         let gives = self.output.is_empty() && self.closing.is_none();
         let callers = self.callers();
+        let expires = self.expiring.at_ms(self.who.caller().map(|caller| &**caller));
         let (app, stream) = (&self.app, &self.stream);
         let (subscriptions, turn) = (&mut self.subscriptions, &mut self.turn);
         let asking = &mut self.asking;
@@ -217,6 +225,7 @@ impl Connection {
             verdict = asking.answer() => Event::Decided(verdict),
             () = app.drained(), if drains => Event::Drains,
             () = app.access.over(&app.hub, callers), if stands => Event::Over,
+            () = app.access.until(&app.hub, expires), if stands => Event::Expiring,
         }
     }
 

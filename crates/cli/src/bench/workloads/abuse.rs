@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum as _};
 
 use super::{column, generate, mib, ms, outcome};
 use crate::bench::contender::{Contender, Server};
-use crate::bench::load::{AbuseJob, Attack, CrowdPlan, FanoutJob, Job, Report, Share};
+use crate::bench::load::{AbuseJob, Attack, CrowdPlan, FanoutJob, Job, Report, Share, Wire};
 use crate::bench::machine::Machine;
 use crate::bench::options::{Durability, Options};
 use crate::bench::result::{Case, Metric, Outcome, Sample, Target};
@@ -129,6 +129,7 @@ fn innocents(args: &AbuseArgs, server: &Server) -> Job {
             topics: 1,
             prefix: server.prefix.clone(),
             last_event_id: None,
+            wire: Wire::Sse,
         },
         payload_bytes: 100,
         rate: Some(50.0),
