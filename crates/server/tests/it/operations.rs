@@ -79,7 +79,7 @@ fn counters_count() {
 }
 
 /// Every route that the tests of this suite speak to.
-const ROUTES: [(&str, &[&str]); 19] = [
+const ROUTES: [(&str, &[&str]); 22] = [
     ("/topics/{topic}", &["post", "get", "head", "put", "delete"]),
     ("/topics", &["get"]),
     ("/publish", &["post"]),
