@@ -77,6 +77,9 @@ impl Shard {
         while let Some(Conn::Requester(requester)) = self.conns.get(key) {
             // Who does not take its answers is asked nothing more; their going out is an edge.
             let paused = requester.closing || requester.paused;
+            // Of one that has to be answered first there is enough; what follows is taken up then.
+            let paused =
+                paused || (requester.input.len() > REQUEST_BYTES_MAX && self.is_asking(key));
             if paused || requester.output.len() > UNTAKEN_BYTES_MAX {
                 break;
             }
