@@ -1,5 +1,5 @@
-//! A document from elsewhere that the server itself needs, such as an issuer's keys: one `GET`, with
-//! a limit for its size and its time, over the same connections as the relays'.
+//! A document from elsewhere that the server itself needs, such as an issuer's keys: one `GET`,
+//! with a limit for its size and its time, over the same connections as the relays'.
 
 use std::time::Duration;
 
