@@ -59,7 +59,8 @@ impl Client {
     }
 
     /// Refuses a token, or all of a subject's so far, from now on:
-    /// `{"token_id": …, "expires": …}` or `{"subject": …}`. Live connections that stand on it end. Returns what the server has noted.
+    /// `{"token_id": …, "expires": …}` or `{"subject": …}`. Live connections that stand on it end.
+    /// Returns what the server has noted.
     ///
     /// # Errors
     ///

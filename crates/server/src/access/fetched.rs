@@ -2,8 +2,8 @@
 //! token names a key that is not known yet.
 //!
 //! Whoever makes up names of keys causes no more than one fetch in [`FETCH_APART`]. A set that
-//! cannot be fetched, or has nothing that can be used, leaves the old keys; without any, no token of that
-//! issuer counts, and everybody else is served.
+//! cannot be fetched, or has nothing that can be used, leaves the old keys; without any, no token
+//! of that issuer counts, and everybody else is served.
 
 use std::sync::Arc;
 use std::time::Duration;
