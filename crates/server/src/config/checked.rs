@@ -131,7 +131,8 @@ const NO_ANONYMOUS: &str = "it must be given: `tidings serve` is closed until it
     who may come in. Add an [[issuer]] whose tokens count (`tidings token keys` makes keys and \
     shows the section), or [public] with patterns, or `anonymous = [\"subscribe\"]` at the top of \
     the configuration file (any of \"subscribe\", \"publish\", \"admin\", for whoever reaches the \
-    port; [] for nothing), or set TIDINGS_ANONYMOUS=subscribe,publish, or pass --anonymous subscribe,publish";
+    port; [] for nothing), or set \
+    TIDINGS_ANONYMOUS=subscribe,publish, or pass --anonymous subscribe,publish";
 
 /// Turns raw values into a configuration. Problems are added to those of the layers.
 pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
