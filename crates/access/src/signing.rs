@@ -198,8 +198,8 @@ impl SigningKey {
         }
     }
 
-    /// The public half as a JSON Web Key (RFC 7517; RFC 8037 for Ed25519), with the key's name; none
-    /// for a secret.
+    /// The public half as a JSON Web Key (RFC 7517; RFC 8037 for Ed25519), with the key's name;
+    /// none for a secret.
     #[must_use]
     pub fn public_jwk(&self) -> Option<serde_json::Value> {
         let mut jwk = match &self.material {

@@ -174,8 +174,8 @@ impl Verifier {
     /// Judges `token` at the time `now`, in seconds since 1970.
     ///
     /// # Errors
-    /// Why it does not count. Of several issuers that it may be from, the last one's reason, or that
-    /// one of them has no such key.
+    /// Why it does not count. Of several issuers that it may be from, the last one's reason, or
+    /// that one of them has no such key.
     pub fn verify(&self, token: &str, now: u64) -> Result<Caller, TokenError> {
         let token = Compact::parse(token)?;
         let Object(claims): Object<Claims> = serde_json::from_slice(&token.payload)

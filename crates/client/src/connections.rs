@@ -58,8 +58,9 @@ impl Client {
         Ok(())
     }
 
-    /// Refuses a token, or all of a subject's so far, from now on: `{"token_id": …, "expires": …}` or
-    /// `{"subject": …}`. Live connections that stand on it end. Returns what the server has noted.
+    /// Refuses a token, or all of a subject's so far, from now on:
+    /// `{"token_id": …, "expires": …}` or `{"subject": …}`. Live connections that stand on it end.
+    /// Returns what the server has noted.
     ///
     /// # Errors
     ///

@@ -4,8 +4,8 @@
 //! Nobody waits for it: lines go through a queue of a fixed length to a thread that writes them. Of
 //! refusals, which anybody can cause, only so many in a second are written; those left out are
 //! counted, and the count is a line of its own. What is written is chosen member by member, so that
-//! no token, ticket or key of a connection gets there: of a request its method and its path, without
-//! the query.
+//! no token, ticket or key of a connection gets there: of a request its method and its path,
+//! without the query.
 
 use std::fs::OpenOptions;
 use std::io::Write;

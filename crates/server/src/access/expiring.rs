@@ -1,5 +1,5 @@
-//! `auth-expiring`: tells whoever asked for it that its token ends soon, so that it can bring another
-//! in time (`PATCH /connections/{id}`, or the message `token`).
+//! `auth-expiring`: tells whoever asked for it that its token ends soon, so that it can bring
+//! another in time (`PATCH /connections/{id}`, or the message `token`).
 
 use bytes::Bytes;
 use serde_json::{Value, json};

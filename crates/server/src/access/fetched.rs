@@ -1,9 +1,9 @@
 //! Key sets from the network: fetched when the server starts, every ten minutes, and sooner when a
 //! token names a key that is not known yet.
 //!
-//! Whoever makes up names of keys causes no more than one fetch in [`FETCH_APART`]. A set that cannot
-//! be fetched, or has nothing that can be used, leaves the old keys; without any, no token of that
-//! issuer counts, and everybody else is served.
+//! Whoever makes up names of keys causes no more than one fetch in [`FETCH_APART`]. A set that
+//! cannot be fetched, or has nothing that can be used, leaves the old keys; without any, no token
+//! of that issuer counts, and everybody else is served.
 
 use std::sync::Arc;
 use std::time::Duration;

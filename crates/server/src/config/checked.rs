@@ -156,9 +156,10 @@ pub struct Config {
 /// What to add when `tidings serve` is started without a word about who may do what.
 const NO_ANONYMOUS: &str = "it must be given: `tidings serve` is closed until it is told \
     who may come in. Add an [[issuer]] whose tokens count (`tidings token keys` makes keys and \
-    shows the section), or [public] with patterns, or `anonymous = [\"subscribe\"]` at the top of the configuration file \
-    (any of \"subscribe\", \"publish\", \"admin\", for whoever reaches the port; [] for nothing), \
-    or set TIDINGS_ANONYMOUS=subscribe,publish, or pass --anonymous subscribe,publish";
+    shows the section), or [public] with patterns, or `anonymous = [\"subscribe\"]` at the top of \
+    the configuration file (any of \"subscribe\", \"publish\", \"admin\", for whoever reaches the \
+    port; [] for nothing), or set \
+    TIDINGS_ANONYMOUS=subscribe,publish, or pass --anonymous subscribe,publish";
 
 /// Turns raw values into a configuration. Problems are added to those of the layers.
 pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {

@@ -183,7 +183,8 @@ fn no_secret_is_written_anywhere() {
     ask("PATCH", &target, &broken, "{}");
     ask("GET", "/connections", &fields, "");
     until("the refusals are in the log", || log.lines().len() > 3);
-    said.extend(server.files());
+    // Most of a segment is set aside and empty.
+    said.extend(server.files().into_iter().filter(|byte| *byte != 0));
     said.extend(std::fs::read(&log.path).unwrap());
     for (what, secret) in [
         ("the secret", SECRET),

@@ -1,6 +1,5 @@
-//! What it costs to verify a token, as figures: `cargo test --release -p tidings-access --test cost --
-//! --ignored --nocapture`. It asserts nothing about time.
-#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+//! What it costs to verify a token: `cargo run --release -p tidings-access --example cost`.
+#![allow(clippy::unwrap_used, reason = "a program for one purpose may stop by panicking")]
 
 use std::time::Instant;
 
@@ -15,8 +14,8 @@ const CLAIMS: &[u8] =
 
 fn pair(algorithm: Algorithm) -> (SigningKey, Key) {
     if matches!(algorithm, Algorithm::Rs256 | Algorithm::Ps256) {
-        let private = include_bytes!("keys/rsa.private.pem");
-        let public = include_bytes!("keys/rsa.public.pem");
+        let private = include_bytes!("../tests/keys/rsa.private.pem");
+        let public = include_bytes!("../tests/keys/rsa.public.pem");
         return (SigningKey::from_pem(private, algorithm).unwrap(), Key::from_pem(public).unwrap());
     }
     let made = generate(algorithm).unwrap();
@@ -32,9 +31,7 @@ fn pair(algorithm: Algorithm) -> (SigningKey, Key) {
     }
 }
 
-#[test]
-#[ignore = "prints figures; for a machine that does nothing else"]
-fn what_a_verification_costs() {
+fn main() {
     for algorithm in Algorithm::ALL {
         let (signs, verifies) = pair(algorithm);
         let header = format!(r#"{{"alg":"{algorithm}"}}"#);
