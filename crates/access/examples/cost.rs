@@ -1,5 +1,6 @@
 //! What it costs to verify a token: `cargo run --release -p tidings-access --example cost`.
 #![allow(clippy::unwrap_used, reason = "a program for one purpose may stop by panicking")]
+#![allow(clippy::print_stdout, reason = "what it is for")]
 
 use std::time::Instant;
 
