@@ -1,6 +1,5 @@
 //! What every door and thread of the server shares.
 
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -15,7 +14,9 @@ use crate::connection_name::ConnectionNames;
 use crate::error::ApiError;
 use crate::follower::{Board, LogReader};
 use crate::metrics::Metrics;
+use crate::peer::Peer;
 use crate::socket::mail::Mailbox;
+use crate::stream::Streams;
 use crate::websocket::WebSockets;
 
 /// Connections that wait for hyper to take them.
@@ -38,6 +39,8 @@ pub(crate) struct App {
     pub(crate) log_reader: Arc<LogReader>,
     /// Those of WebSocket connections.
     pub(crate) websockets: WebSockets,
+    /// Streams that are tasks: over TLS and HTTP/2.
+    pub(crate) streams: Streams,
     /// What connections are called.
     pub(crate) names: ConnectionNames,
     /// The next subscription's number.
@@ -53,7 +56,7 @@ pub(crate) struct App {
 /// A connection that a shard gives to hyper.
 pub(crate) struct Handed {
     pub(crate) fd: OwnedFd,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     /// What was read from it.
     pub(crate) initial: Vec<u8>,
     /// An answer to write before it ends; nothing is read from it then.
@@ -77,6 +80,7 @@ impl App {
             board: Arc::new(Board::new(hub.clone())),
             log_reader: Arc::default(),
             websockets: WebSockets::default(),
+            streams: Streams::default(),
             metrics: Metrics::new(relays.as_deref(), shared.as_deref()),
             relays,
             shared,
@@ -135,6 +139,7 @@ impl App {
     pub(crate) fn begin_drain(&self) {
         self.draining.store(true, Ordering::Release);
         self.drain.notify_waiters();
+        self.streams.wake_all();
         self.wake_all();
     }
 

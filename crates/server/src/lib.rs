@@ -6,7 +6,10 @@
 //! | `run` | from a configuration to a running server, and to its end |
 //! | `socket` | the shards: sockets with a position each, written to by the fan-out itself |
 //! | `http` | the routes, for both doors; the general door (hyper) |
+//! | `http2` | connections of HTTP/2 |
+//! | `tls` | the listener that speaks TLS |
 //! | `follower` | subscriptions of tasks: the same loop, over the same frames |
+//! | `stream` | event streams that are tasks: over TLS and HTTP/2 |
 //! | `websocket` | WebSocket connections |
 //! | `error` | the one place where errors become HTTP |
 //! | `metrics` | what is counted |
@@ -23,12 +26,16 @@ mod error;
 mod follower;
 mod head;
 mod http;
+mod http2;
 mod metrics;
+mod peer;
 mod reply;
 mod run;
 mod socket;
+mod stream;
 #[doc(hidden)]
 pub mod testing;
+mod tls;
 mod websocket;
 
 pub use run::{Ready, RunError, run};

@@ -12,6 +12,7 @@ use tidings_hub::policy::{Durability, PolicyRule, Retain, TopicPolicy, TopicTtl,
 use tidings_relay::config::{LlmConfig, SharedConfig};
 
 use super::layers::Layers;
+use super::network::{self, ProxyConfig, TlsConfig};
 use super::raw::{Raw, Retain as RawRetain, Topics};
 use super::relay;
 
@@ -67,6 +68,10 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// How long a client may take to send the body of a request.
     pub body_timeout: Duration,
+    /// How long a connection may be idle between requests.
+    pub idle_timeout: Duration,
+    /// Streams at the same time on one connection of HTTP/2.
+    pub http2_streams: usize,
 }
 
 /// How events are kept on disk.
@@ -92,6 +97,12 @@ pub struct Config {
     pub mode: Mode,
     /// Address and port to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// TLS towards clients.
+    pub tls: Option<TlsConfig>,
+    /// Which proxies are believed.
+    pub proxy: ProxyConfig,
+    /// Where the operator's endpoints are, if they are not where the public comes in.
+    pub operator: Option<SocketAddr>,
     /// Folder of the event log.
     pub data_dir: PathBuf,
     /// The durability of topics whose policy names none.
@@ -151,6 +162,9 @@ pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
     Config {
         mode,
         listen: raw.server.listen,
+        tls: network::tls(raw.tls, mode, layers),
+        proxy: network::proxy(&raw.proxy, layers),
+        operator: network::operator(&raw.operator, mode, layers),
         data_dir: raw.server.data_dir,
         durability: raw.server.durability,
         anonymous: Anonymous {
@@ -171,6 +185,8 @@ pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
             long_poll_max: raw.limits.long_poll_max.0,
             head_timeout: raw.limits.head_timeout.0,
             body_timeout: raw.limits.body_timeout.0,
+            idle_timeout: raw.limits.idle_timeout.0,
+            http2_streams: number(raw.limits.http2_streams),
         },
         log: LogConfig { segment_bytes: raw.log.segment_bytes.0 },
         drain: Drain { jitter: raw.drain.jitter.0, grace: raw.drain.grace.0 },

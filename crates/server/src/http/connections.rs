@@ -40,6 +40,7 @@ pub(super) async fn list(app: &App) -> Result<Reply, ApiError> {
         all.extend(list.await.map_err(|_| ApiError::draining())?);
     }
     all.extend(app.websockets.list());
+    all.extend(app.streams.list());
     all.sort_by_key(|listed| listed.id);
     all.dedup_by_key(|listed| listed.id);
     let total = all.len();
@@ -59,6 +60,9 @@ fn object(app: &App, listed: &Listed, visible: u64) -> Value {
     json!({
         "id": connection_name(listed.id),
         "peer": listed.peer.to_string(),
+        "transport": listed.transport.name(),
+        "protocol": listed.peer.protocol.name(),
+        "tls": listed.peer.tls,
         "since": Time(listed.opened_ms),
         "topics": topics(&listed.selection),
         "patterns": patterns(&listed.selection),
@@ -101,6 +105,14 @@ pub(super) async fn change(app: &Arc<App>, id: &str, body: &[u8]) -> Result<Repl
     };
     let (change, refused) = asked(app, &next);
     let changed = app.websockets.change(number, change).await;
+    if let Ok(error) = refused.await {
+        return Err(error);
+    }
+    if let Some(changed) = changed {
+        return Ok(answer(&changed));
+    }
+    let (change, refused) = asked(app, &next);
+    let changed = app.streams.change(number, change).await;
     if let Ok(error) = refused.await {
         return Err(error);
     }
@@ -206,7 +218,7 @@ fn merged(present: Vec<&str>, add: Vec<String>, remove: &[String]) -> Vec<Cow<'s
 /// `DELETE /connections/{id}`.
 pub(super) async fn close(app: &App, id: &str) -> Result<Reply, ApiError> {
     let number = may_change(app, id)?;
-    if app.websockets.close(number).await {
+    if app.websockets.close(number).await || app.streams.close(number).await {
         return Ok(Reply::empty(204));
     }
     for mailbox in holders(app) {

@@ -8,8 +8,6 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,28 +33,35 @@ use crate::app::{App, Handed};
 use crate::dates::EVERY_ANSWER;
 use crate::error::ApiError;
 use crate::head::{Head, Headers};
+use crate::http2;
+use crate::peer::{Peer, Protocol};
 use crate::reply::Reply;
 use crate::socket::heads::{FIELDS_MAX, TARGET_BYTES_MAX};
 use crate::socket::mail::Mail;
 use crate::websocket;
 use crate::websocket::handshake::{Taken, Upgrade};
+use crate::websocket::wire::Wire;
 
 /// hyper's own floor for its buffer.
 const HYPER_BUFFER_MIN: usize = 8 << 10;
 
 /// What a connection becomes when HTTP lets go of it.
-enum Becomes {
+pub(crate) enum Becomes {
     Stream(Box<Subscribe>),
     WebSocket(Upgrade),
 }
 
 /// Where a handler leaves it.
-type Cell = Arc<Mutex<Option<Becomes>>>;
+type Cell = Arc<Mutex<Option<(Becomes, Peer)>>>;
 
 /// A connection that HTTP has let go of.
-enum LetGo {
-    Stream { fd: OwnedFd, asked: Box<Subscribe> },
-    WebSocket(Taken),
+pub(crate) struct LetGo<S> {
+    pub(crate) stream: S,
+    /// What was read from it after its request.
+    pub(crate) unread: Bytes,
+    /// Whom its request came from.
+    pub(crate) peer: Peer,
+    pub(crate) becomes: Becomes,
 }
 
 /// Takes connections until the app has stopped.
@@ -85,15 +90,30 @@ async fn connection(app: Arc<App>, handed: Handed) {
         }
         return app.disconnected();
     }
-    match converse(&app, handed).await {
-        Ok(Some(LetGo::Stream { fd, asked })) => {
-            let shard = crate::app::scatter(u64::from(peer.port())) as usize % app.shards.len();
-            app.shards[shard].send(Mail::Adopt { fd, peer, asked });
-        }
-        Ok(Some(LetGo::WebSocket(taken))) => {
-            websocket::serve(&app, taken).await;
-            app.disconnected();
-        }
+    let stream = std::net::TcpStream::from(handed.fd);
+    let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+    let Ok(stream) = stream else { return app.disconnected() };
+    let io = Rewound { initial: handed.initial.into(), stream };
+    if io.initial.starts_with(http2::PREFACE) {
+        // Boxed: what most connections hold is not to grow by what few need.
+        Box::pin(http2::serve(&app, io, Peer { protocol: Protocol::Http2, ..peer })).await;
+        return app.disconnected();
+    }
+    match converse(&app, io, peer).await {
+        Ok(Some(LetGo { stream, unread, peer, becomes })) => match becomes {
+            // What the client has sent after its request is not looked at.
+            Becomes::Stream(asked) => {
+                let Ok(stream) = stream.into_std() else { return app.disconnected() };
+                let number = u64::from(peer.address.port());
+                let shard = crate::app::scatter(number) as usize % app.shards.len();
+                app.shards[shard].send(Mail::Adopt { fd: stream.into(), peer, asked });
+            }
+            Becomes::WebSocket(upgrade) => {
+                let stream = Wire::Plain(stream);
+                websocket::serve(&app, Taken { stream, unread, peer, upgrade }).await;
+                app.disconnected();
+            }
+        },
         Ok(None) => app.disconnected(),
         Err(error) => {
             tracing::debug!(%peer, %error, "a connection ended with an error");
@@ -102,16 +122,14 @@ async fn connection(app: Arc<App>, handed: Handed) {
     }
 }
 
-/// Serves the connection until it ends or becomes a stream.
-async fn converse(
+/// Serves the connection until it ends or becomes something else.
+pub(crate) async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     app: &Arc<App>,
-    handed: Handed,
-) -> Result<Option<LetGo>, Box<dyn std::error::Error + Send + Sync>> {
-    let stream = std::net::TcpStream::from(handed.fd);
-    stream.set_nonblocking(true)?;
-    let io = Rewound { initial: handed.initial.into(), stream: TcpStream::from_std(stream)? };
+    io: Rewound<S>,
+    peer: Peer,
+) -> Result<Option<LetGo<S>>, Box<dyn std::error::Error + Send + Sync>> {
     let cell: Cell = Arc::default();
-    let (app_of_service, cell_of_service, peer) = (app.clone(), cell.clone(), handed.peer);
+    let (app_of_service, cell_of_service) = (app.clone(), cell.clone());
     let asked_once = Arc::new(AtomicBool::new(false));
     let body_unread = Arc::new(AtomicBool::new(false));
     let (asks, unread) = (asked_once.clone(), body_unread.clone());
@@ -153,7 +171,7 @@ async fn converse(
         }
     })
     .await?;
-    let Some(becomes) = ended else {
+    let Some((becomes, peer)) = ended else {
         if body_unread.load(Ordering::Relaxed) {
             let stream = connection.into_parts().io.into_inner().stream;
             linger::answer_and_end(app, stream, b"").await;
@@ -162,14 +180,8 @@ async fn converse(
     };
     let parts = connection.into_parts();
     let Rewound { initial, stream } = parts.io.into_inner();
-    Ok(Some(match becomes {
-        // What the client has sent after its request is not looked at.
-        Becomes::Stream(asked) => LetGo::Stream { fd: stream.into_std()?.into(), asked },
-        Becomes::WebSocket(upgrade) => {
-            let unread = [parts.read_buf, initial].concat().into();
-            LetGo::WebSocket(Taken { stream, unread, peer, upgrade })
-        }
-    }))
+    let unread = [parts.read_buf, initial].concat().into();
+    Ok(Some(LetGo { stream, unread, peer, becomes }))
 }
 
 async fn respond(
@@ -177,7 +189,7 @@ async fn respond(
     request: hyper::Request<Incoming>,
     cell: &Cell,
     body_unread: &AtomicBool,
-    peer: SocketAddr,
+    peer: Peer,
 ) -> hyper::Response<Full<Bytes>> {
     app.metrics.request();
     let (parts, body) = request.into_parts();
@@ -200,12 +212,12 @@ async fn respond(
             if asked.view.framing == Framing::Answer && parts.version < http::Version::HTTP_11 {
                 asked.view.framing = Framing::Unchunked;
             }
-            *cell.lock() = Some(Becomes::Stream(asked));
+            *cell.lock() = Some((Becomes::Stream(asked), peer));
             // The connection is taken apart at its next poll, before anything is written.
             return std::future::pending().await;
         }
         Ok(Outcome::WebSocket(upgrade)) => {
-            *cell.lock() = Some(Becomes::WebSocket(upgrade));
+            *cell.lock() = Some((Becomes::WebSocket(upgrade), peer));
             return std::future::pending().await;
         }
         Ok(Outcome::Reply(reply)) => reply,
@@ -225,13 +237,19 @@ async fn respond(
 
 /// What HTTP/1.1 asks of a request and hyper leaves to its user (RFC 9112, section 3.2).
 fn checked(parts: &http::request::Parts, target: &str) -> Result<(), ApiError> {
-    if target.len() > TARGET_BYTES_MAX {
-        let detail = format!("a target has at most {TARGET_BYTES_MAX} bytes");
-        return Err(ApiError::new(ErrorCode::UriTooLong, detail));
-    }
+    check_target(target)?;
     let hosts = parts.headers.get_all(http::header::HOST).iter().count();
     if hosts > 1 || (hosts == 0 && parts.version == http::Version::HTTP_11) {
         return Err(ApiError::new(ErrorCode::InvalidRequest, "a request has one Host header"));
+    }
+    Ok(())
+}
+
+/// Refuses a target that is longer than this server takes.
+pub(crate) fn check_target(target: &str) -> Result<(), ApiError> {
+    if target.len() > TARGET_BYTES_MAX {
+        let detail = format!("a target has at most {TARGET_BYTES_MAX} bytes");
+        return Err(ApiError::new(ErrorCode::UriTooLong, detail));
     }
     Ok(())
 }
@@ -260,7 +278,8 @@ async fn read_body(
     }
 }
 
-fn response(reply: Reply) -> hyper::Response<Full<Bytes>> {
+/// An answer in the words of hyper and h2.
+pub(crate) fn response(reply: Reply) -> hyper::Response<Full<Bytes>> {
     let mut response = hyper::Response::new(Full::new(Bytes::from(reply.body)));
     *response.status_mut() =
         http::StatusCode::from_u16(reply.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
@@ -276,13 +295,13 @@ fn response(reply: Reply) -> hyper::Response<Full<Bytes>> {
     response
 }
 
-/// A socket, and what was read from it before.
-struct Rewound {
-    initial: Bytes,
-    stream: TcpStream,
+/// A connection, and what was read from it before.
+pub(crate) struct Rewound<S> {
+    pub(crate) initial: Bytes,
+    pub(crate) stream: S,
 }
 
-impl AsyncRead for Rewound {
+impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -297,7 +316,7 @@ impl AsyncRead for Rewound {
     }
 }
 
-impl AsyncWrite for Rewound {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Rewound<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

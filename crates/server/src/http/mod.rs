@@ -10,7 +10,7 @@ pub(crate) mod cors;
 pub(crate) mod general;
 pub(crate) mod history;
 mod json;
-mod linger;
+pub(crate) mod linger;
 mod meta;
 mod openapi;
 pub(crate) mod params;

@@ -1,6 +1,5 @@
 //! What is kept of a connection: of one that makes requests, and of one that is subscribed.
 
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,11 +13,12 @@ use tidings_relay::merged::Merge;
 
 use crate::app::App;
 use crate::http::subscribe::Subscribe;
+use crate::peer::Peer;
 
 /// A connection that makes requests. While it makes none it holds no buffer.
 pub(super) struct Requester {
     pub(super) fd: OwnedFd,
-    pub(super) peer: SocketAddr,
+    pub(super) peer: Peer,
     /// What came and is not a whole request yet.
     pub(super) input: Vec<u8>,
     /// Answers that the socket did not take yet.
@@ -37,7 +37,7 @@ pub(crate) struct Subscriber {
     /// saw the end, and asks again, is no reader any more.
     _lease: Option<Lease>,
     pub(crate) fd: OwnedFd,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     /// Names the connection for as long as the process lives.
     pub(crate) id: u64,
     /// Milliseconds since 1970.
@@ -74,13 +74,7 @@ pub(crate) enum Wrote {
 
 impl Subscriber {
     /// A subscriber whose position is yet to be found.
-    pub(crate) fn new(
-        app: &App,
-        fd: OwnedFd,
-        peer: SocketAddr,
-        asked: &Subscribe,
-        now_ms: u64,
-    ) -> Self {
+    pub(crate) fn new(app: &App, fd: OwnedFd, peer: Peer, asked: &Subscribe, now_ms: u64) -> Self {
         Self {
             fd,
             peer,

@@ -1,6 +1,5 @@
 //! What other threads tell a thread that holds sockets.
 
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -11,12 +10,13 @@ use tokio::sync::oneshot;
 
 use super::conn::Subscriber;
 use crate::http::subscribe::Subscribe;
+use crate::peer::Peer;
 
 /// A message to a shard or a backfill thread. Those that carry a socket are as many as there are
 /// connections, the others as many as there are requests in hand.
 pub(crate) enum Mail {
     /// A connection that hyper has taken the request of.
-    Adopt { fd: OwnedFd, peer: SocketAddr, asked: Box<Subscribe> },
+    Adopt { fd: OwnedFd, peer: Peer, asked: Box<Subscribe> },
     /// A subscriber that has caught up, or has to.
     Subscriber(Box<Subscriber>),
     /// A subscriber that begins somewhere in the log.
@@ -46,7 +46,8 @@ pub(crate) struct Changed {
 #[derive(Clone, Debug)]
 pub(crate) struct Listed {
     pub(crate) id: u64,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
+    pub(crate) transport: Transport,
     pub(crate) opened_ms: u64,
     pub(crate) selection: Arc<Selection>,
     /// It has everything up to here.
@@ -58,11 +59,29 @@ pub(crate) struct Listed {
     pub(crate) events: u64,
 }
 
+/// What carries a subscription's events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Sse,
+    WebSocket,
+}
+
+impl Transport {
+    /// As the list names it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Sse => "sse",
+            Self::WebSocket => "websocket",
+        }
+    }
+}
+
 impl Listed {
     pub(super) fn new(subscriber: &Subscriber, catching_up: bool) -> Self {
         Self {
             id: subscriber.id,
             peer: subscriber.peer,
+            transport: Transport::Sse,
             opened_ms: subscriber.opened_ms,
             selection: subscriber.selection.clone(),
             after: subscriber.after,

@@ -23,6 +23,7 @@ use crate::app::App;
 use crate::dates::Dates;
 use crate::error::ApiError;
 use crate::metrics::ShardCounts;
+use crate::peer::Peer;
 use crate::reply::Reply;
 
 /// Connections accepted before others get a turn.
@@ -103,11 +104,11 @@ pub(super) struct Drain {
 }
 
 impl Shard {
-    /// Prepares a shard that accepts from `listener`.
+    /// Prepares a shard that accepts from `listener`, if there is one for it.
     pub(crate) fn new(
         app: Arc<App>,
         number: usize,
-        listener: Arc<OwnedFd>,
+        listener: Option<Arc<OwnedFd>>,
         mail: Arc<Mailbox>,
     ) -> std::io::Result<Self> {
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -115,7 +116,9 @@ impl Shard {
         epoll::add(&poll, &*mail.wakeup, wakeup, epoll::EventFlags::IN)?;
         // Exclusive: one connection wakes one shard.
         let flags = epoll::EventFlags::IN | epoll::EventFlags::EXCLUSIVE;
-        epoll::add(&poll, &*listener, epoll::EventData::new_u64(LISTENER), flags)?;
+        if let Some(listener) = &listener {
+            epoll::add(&poll, listener, epoll::EventData::new_u64(LISTENER), flags)?;
+        }
         let now_ms = app.hub.now_ms();
         Ok(Self {
             follows: FollowTable::new(app.hub.clone(), mail.bell.clone()),
@@ -124,7 +127,7 @@ impl Shard {
             app,
             number,
             poll,
-            listener: Some(listener),
+            listener,
             mail,
             conns: Slots::new(),
             line: VecDeque::new(),
@@ -256,7 +259,8 @@ impl Shard {
                 }
             };
             let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-            let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok()).unwrap_or(unknown);
+            let address = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+            let peer = Peer::plain(address.unwrap_or(unknown));
             if self.app.connections() >= self.app.config.limits.connections {
                 self.refuse(&fd);
                 continue;

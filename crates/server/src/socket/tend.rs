@@ -9,9 +9,6 @@ use super::slots::Key;
 use crate::error::ApiError;
 use crate::reply::Reply;
 
-/// How long a connection may be idle between requests, in milliseconds.
-const IDLE_MAX_MS: u64 = 75_000;
-
 impl Shard {
     /// Looks after idle connections: a portion of the table at each tick.
     pub(super) fn tick(&mut self) {
@@ -64,7 +61,9 @@ impl Shard {
                     requester.input = Vec::new();
                     self.reply(key, &None, &Reply::from(error).with("connection", "close"));
                     self.flush(key);
-                } else if idle_ms > IDLE_MAX_MS && requester.pending == 0 {
+                } else if u128::from(idle_ms) > limits.idle_timeout.as_millis()
+                    && requester.pending == 0
+                {
                     self.close(key);
                 }
             }

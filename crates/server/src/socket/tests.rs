@@ -18,6 +18,7 @@ use super::shard::{Conn, Shard};
 use crate::app::{App, HANDED_MAX};
 use crate::config::Config;
 use crate::http::subscribe::Subscribe;
+use crate::peer::Peer;
 
 /// An address that no peer of these tests has.
 const PEER: ([u8; 4], u16) = ([127, 0, 0, 1], 1);
@@ -38,7 +39,7 @@ impl Led {
         let hub = crate::run::open_hub(&config).unwrap();
         let (hyper, _) = mpsc::channel(HANDED_MAX);
         let app = Arc::new(App::new(hub, config, None, None, hyper).unwrap());
-        let shard = Shard::new(app.clone(), 0, listener, app.shards[0].clone()).unwrap();
+        let shard = Shard::new(app.clone(), 0, Some(listener), app.shards[0].clone()).unwrap();
         Self { app, shard, _folder: folder }
     }
 
@@ -59,7 +60,7 @@ impl Led {
         let (ours, theirs) = pair();
         let requester = Requester {
             fd: ours,
-            peer: PEER.into(),
+            peer: Peer::plain(PEER.into()),
             input: Vec::new(),
             output: Vec::new(),
             pending: 0,
@@ -76,7 +77,7 @@ impl Led {
     fn subscriber(&mut self, asked: Subscribe) -> UnixStream {
         let (ours, mut theirs) = pair();
         self.app.connected();
-        self.shard.adopt(ours, PEER.into(), asked);
+        self.shard.adopt(ours, Peer::plain(PEER.into()), asked);
         assert!(has_come(&mut theirs).starts_with("HTTP/1.1 200 "));
         theirs
     }
@@ -179,7 +180,8 @@ fn nothing_slips_through_between_a_position_and_its_seat() {
         let (fd, mut socket) = pair();
         led.app.connected();
         let now_ms = led.shard.now_ms;
-        let mut subscriber = Subscriber::new(&led.app, fd, PEER.into(), &asked, now_ms);
+        let mut subscriber =
+            Subscriber::new(&led.app, fd, Peer::plain(PEER.into()), &asked, now_ms);
         subscriber.after = match way {
             Way::Door => led.shard.starts_here(&asked).unwrap(),
             Way::Log => led.app.hub.visible(),

@@ -6,7 +6,6 @@
 
 use std::future::{pending, poll_fn};
 use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -14,7 +13,6 @@ use std::time::Duration;
 use tidings_frame::limits::WEBSOCKET_PUBLISHES_MAX;
 use tidings_hub::StoreError;
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -23,10 +21,12 @@ use super::output::Output;
 use super::protocol::{Fault, Incoming, Protocol};
 use super::publishing::Receipt;
 use super::subscription::Subscription;
+use super::wire::Wire;
 use super::{CONTROLS_MAX, Control, message};
 use crate::app::App;
 use crate::follower::News;
 use crate::metrics::ShardCounts;
+use crate::peer::Peer;
 
 /// Bytes read from a socket at a time.
 const READ_BYTES: usize = 16 << 10;
@@ -49,8 +49,8 @@ pub(super) struct Gone;
 /// The connection.
 pub(super) struct Connection {
     pub(super) app: Arc<App>,
-    pub(super) peer: SocketAddr,
-    stream: TcpStream,
+    pub(super) peer: Peer,
+    stream: Wire,
     protocol: Protocol,
     pub(super) output: Output,
     pub(super) subscriptions: Vec<Subscription>,
@@ -118,7 +118,8 @@ pub(crate) async fn serve(app: &Arc<App>, taken: Taken) {
 
 /// What a connection waits for.
 enum Event {
-    Socket(std::io::Result<tokio::io::Ready>),
+    /// Whether it can be read from.
+    Socket(std::io::Result<bool>),
     News(usize, Result<News, StoreError>),
     Receipt(Receipt),
     Control(Control),
@@ -139,7 +140,7 @@ impl Connection {
         }
         match self.wait().await {
             Event::Socket(ready) => {
-                if ready.map_err(|_| Gone)?.is_readable() {
+                if ready.map_err(|_| Gone)? {
                     self.read()?;
                 }
             }
@@ -149,7 +150,7 @@ impl Connection {
             Event::Time => self.on_time()?,
             Event::Drains => {
                 let jitter = self.app.config.drain.jitter;
-                let number = u64::from(self.peer.port());
+                let number = u64::from(self.peer.address.port());
                 let part = crate::app::scatter(number) % 1_000;
                 self.leaves =
                     Some(Instant::now() + jitter * u32::try_from(part).unwrap_or(0) / 1_000);
@@ -168,7 +169,7 @@ impl Connection {
         };
         let deadline = self.deadline();
         let gives = self.output.is_empty() && self.closing.is_none();
-        let (app, stream) = (&self.app, &self.stream);
+        let (app, stream) = (&self.app, &mut self.stream);
         let (subscriptions, turn) = (&mut self.subscriptions, &mut self.turn);
         let drains = self.leaves.is_none() && self.closing.is_none();
         tokio::select! {
@@ -299,7 +300,7 @@ impl Connection {
     fn write(&mut self) -> Result<(), Gone> {
         let was_blocked = !self.output.is_empty();
         if was_blocked {
-            self.counts.writes += self.output.write_to(&self.stream).map_err(|_| Gone)?;
+            self.counts.writes += self.output.write_to(&mut self.stream).map_err(|_| Gone)?;
             let blocked = !self.output.is_empty();
             self.subscriptions.iter().for_each(|one| one.note_blocked(blocked));
         }
@@ -307,8 +308,7 @@ impl Connection {
         if let Some(closing) = self.closing.as_mut().filter(|c| c.over && !c.ended) {
             if self.output.is_empty() {
                 closing.ended = true;
-                let ended = rustix::net::shutdown(&self.stream, rustix::net::Shutdown::Write);
-                ended.map_err(|_| Gone)?;
+                self.stream.end().map_err(|_| Gone)?;
             }
         }
         Ok(())

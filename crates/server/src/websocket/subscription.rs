@@ -1,7 +1,6 @@
 //! A subscription of a WebSocket connection: a follower, with the name that the client has given
 //! it, and with a number under which operators find it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -15,7 +14,8 @@ use super::{Control, message};
 use crate::app::App;
 use crate::follower::Follower;
 use crate::http::subscribe::Subscribe;
-use crate::socket::mail::{Changed, Listed};
+use crate::peer::Peer;
+use crate::socket::mail::{Changed, Listed, Transport};
 
 /// A subscription.
 pub(super) struct Subscription {
@@ -34,7 +34,7 @@ pub(super) struct Subscription {
 impl Subscription {
     pub(super) fn new(
         app: &Arc<App>,
-        peer: SocketAddr,
+        peer: Peer,
         name: String,
         reference: Option<Reference>,
         asked: Subscribe,
@@ -46,6 +46,7 @@ impl Subscription {
         let listed = Listed {
             id: number,
             peer,
+            transport: Transport::WebSocket,
             opened_ms: app.hub.now_ms(),
             selection,
             after: 0,

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::follower::News;
 use crate::http::publish::Request;
 use crate::http::subscribe::Subscribe;
+use crate::peer::Peer;
 
 /// An address that no peer of these tests has.
 const PEER: ([u8; 4], u16) = ([127, 0, 0, 1], 1);
@@ -48,7 +49,7 @@ fn subscription(app: &Arc<App>, name: &str, start: Start) -> Subscription {
         origin: None,
         opening: None,
     };
-    Subscription::new(app, PEER.into(), name.to_owned(), None, asked)
+    Subscription::new(app, Peer::plain(PEER.into()), name.to_owned(), None, asked)
 }
 
 /// Two that both have a lot to take are served in turn.

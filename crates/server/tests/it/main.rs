@@ -36,6 +36,7 @@ mod slow;
 mod stream;
 mod subscribe;
 mod support;
+mod tls;
 mod websocket;
 mod wire;
 mod ws;

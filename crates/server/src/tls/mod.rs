@@ -1,0 +1,139 @@
+//! The listener that speaks TLS (rustls), and what becomes of its connections.
+//!
+//! They live in the asynchronous world: hyper takes their requests, or h2 if ALPN says so, and a
+//! subscription is a task that writes what all others are written too. A slow handshake holds up
+//! nobody; it has as long as the head of a request.
+
+mod certificate;
+mod stream;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+pub use certificate::CertificateError;
+pub(crate) use certificate::Certificates;
+
+use crate::app::App;
+use crate::http::general::{Becomes, LetGo, Rewound, converse};
+use crate::http2;
+use crate::peer::{Peer, Protocol};
+use crate::websocket;
+use crate::websocket::handshake::Taken;
+use crate::websocket::wire::Wire;
+
+/// Bytes of what is encrypted that wait for a socket: with the span that is being written, what a
+/// peer that stops reading pins.
+const WAITING_BYTES_MAX: usize = 16 << 10;
+
+/// What ALPN calls HTTP/2 (RFC 7301, section 6, and RFC 9113, section 3.2).
+const H2: &[u8] = b"h2";
+
+/// And HTTP/1.1.
+const HTTP_1_1: &[u8] = b"http/1.1";
+
+/// How long to wait after a connection could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Takes connections until the drain is over.
+pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, acceptor: TlsAcceptor) {
+    let mut connections = JoinSet::new();
+    let mut over = std::pin::pin!(async {
+        app.drained().await;
+        tokio::time::sleep(app.config.drain.jitter).await;
+    });
+    let mut listener = Some(listener);
+    loop {
+        let accepted = async {
+            match &listener {
+                Some(listener) => listener.accept().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            accepted = accepted => match accepted {
+                Ok((stream, address)) => take(&app, stream, address, &acceptor, &mut connections),
+                Err(error) => {
+                    app.metrics.refused();
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            // Their memory is given back as they end.
+            Some(_) = connections.join_next() => {}
+            // The port is free for the next process.
+            () = &mut over, if listener.is_some() => listener = None,
+        }
+    }
+}
+
+fn take(
+    app: &Arc<App>,
+    stream: TcpStream,
+    address: SocketAddr,
+    acceptor: &TlsAcceptor,
+    connections: &mut JoinSet<()>,
+) {
+    if app.connections() >= app.config.limits.connections {
+        // A refusal in words would cost a handshake.
+        return app.metrics.refused();
+    }
+    app.connected();
+    let (app, acceptor) = (app.clone(), acceptor.clone());
+    let peer = Peer { tls: true, ..Peer::plain(address) };
+    connections.spawn(async move {
+        connection(&app, stream, peer, acceptor).await;
+        app.disconnected();
+    });
+}
+
+async fn connection(app: &Arc<App>, stream: TcpStream, peer: Peer, acceptor: TlsAcceptor) {
+    let Some(stream) = handshake(app, stream, peer, acceptor).await else { return };
+    if stream.get_ref().1.alpn_protocol() == Some(H2) {
+        let peer = Peer { protocol: Protocol::Http2, ..peer };
+        return Box::pin(http2::serve(app, stream, peer)).await;
+    }
+    let io = Rewound { initial: Bytes::new(), stream };
+    // Boxed, so that a stream does not hold what its request needed.
+    match Box::pin(converse(app, io, peer)).await {
+        Ok(Some(LetGo { stream, unread, peer, becomes })) => match becomes {
+            Becomes::Stream(asked) => Box::pin(stream::serve(app, stream, peer, asked)).await,
+            Becomes::WebSocket(upgrade) => {
+                let stream = Wire::Tls(Box::new(stream));
+                let taken = Taken { stream, unread, peer, upgrade };
+                Box::pin(websocket::serve(app, taken)).await;
+            }
+        },
+        Ok(None) => {}
+        Err(error) => tracing::debug!(%peer, %error, "a connection ended with an error"),
+    }
+}
+
+async fn handshake(
+    app: &App,
+    stream: TcpStream,
+    peer: Peer,
+    acceptor: TlsAcceptor,
+) -> Option<TlsStream<TcpStream>> {
+    let handshake = acceptor.accept(stream);
+    match tokio::time::timeout(app.config.limits.head_timeout, handshake).await {
+        Ok(Ok(mut stream)) => {
+            stream.get_mut().1.set_buffer_limit(Some(WAITING_BYTES_MAX));
+            Some(stream)
+        }
+        Ok(Err(error)) => {
+            tracing::debug!(%peer, %error, "no TLS came");
+            None
+        }
+        Err(_) => {
+            tracing::debug!(%peer, "no TLS came in time");
+            None
+        }
+    }
+}
