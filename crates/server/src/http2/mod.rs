@@ -78,6 +78,7 @@ where
         pings,
         asked: false,
         idle_since: now,
+        leaves: None,
         ends: None,
         timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
     };
@@ -87,6 +88,7 @@ where
         if !draining && drained.as_mut().poll(context).is_ready() {
             draining = true;
             served.connection.graceful_shutdown();
+            served.leaves = Some(Instant::now() + app.config.drain.jitter);
         }
         served.poll(context)
     })
@@ -104,6 +106,8 @@ struct Served<S: AsyncRead + AsyncWrite + Unpin> {
     asked: bool,
     /// Since when it has no streams, if it has none.
     idle_since: Instant,
+    /// When it leaves if it has no streams, while the server stops.
+    leaves: Option<Instant>,
     /// When it is over, because it was told to end.
     ends: Option<Instant>,
     timer: Pin<Box<Sleep>>,
@@ -165,6 +169,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Served<S> {
         }
         if self.streams.is_empty() {
             let over = self.idle_since + limits.idle_timeout;
+            let over = self.leaves.map_or(over, |leaves| leaves.min(over));
             if over <= now {
                 self.end(Reason::NO_ERROR);
                 return self.look_at_the_clock(context);
