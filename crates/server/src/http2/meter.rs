@@ -25,12 +25,17 @@ const PREFACE_BYTES: usize = super::PREFACE.len();
 /// Bytes of a frame's head (RFC 9113, section 4.1).
 const HEAD_BYTES: usize = 9;
 
-/// `DATA` and `HEADERS` (RFC 9113, section 6).
+/// Types of frames (RFC 9113, section 6).
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 
 /// The flag of the last frame of a stream.
 const END_STREAM: u8 = 1;
+
+/// The flag of a ping or of settings that answer one.
+const ACK: u8 = 1;
 
 /// The allowance has been used up.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,6 +53,8 @@ pub(super) struct Meter {
     refilled: Instant,
     /// Bytes written since they last allowed a frame.
     written: u64,
+    /// Bytes that will be written only because frames ask for it: they allow nothing.
+    owed: u64,
 }
 
 impl Meter {
@@ -60,6 +67,7 @@ impl Meter {
             allowance: FRAMES_BURST,
             refilled: now,
             written: 0,
+            owed: 0,
         }
     }
 
@@ -92,6 +100,13 @@ impl Meter {
         if brings {
             return Ok(());
         }
+        if flags & ACK == 0 {
+            self.owed += match kind {
+                PING => (HEAD_BYTES + self.skip) as u64,
+                SETTINGS => HEAD_BYTES as u64,
+                _ => 0,
+            };
+        }
         if self.allowance == 0 {
             let passed = now.saturating_duration_since(self.refilled).as_millis();
             let passed = u64::try_from(passed).unwrap_or(u64::MAX);
@@ -104,7 +119,10 @@ impl Meter {
 
     /// Counts what was written.
     pub(super) fn wrote(&mut self, bytes: usize) {
-        self.written += bytes as u64;
+        let bytes = bytes as u64;
+        let paid = self.owed.min(bytes);
+        self.owed -= paid;
+        self.written += bytes - paid;
         self.allowance = (self.allowance + self.written / BYTES_PER_FRAME).min(FRAMES_BURST);
         self.written %= BYTES_PER_FRAME;
     }
@@ -135,7 +153,10 @@ mod tests {
 
     /// Frames of this kind until the meter has had enough.
     fn allowed(meter: &mut Meter, frame: &[u8], now: Instant) -> u64 {
-        (0..FRAMES_BURST * 3).find(|_| meter.read(frame, now).is_err()).unwrap_or(u64::MAX)
+        let flood = (0..FRAMES_BURST * 3).find(|_| meter.read(frame, now).is_err());
+        // The rest of the frame that was one too many.
+        meter.skip = 0;
+        flood.unwrap_or(u64::MAX)
     }
 
     #[test]
@@ -183,10 +204,14 @@ mod tests {
         let mut meter = begun(now);
         assert_eq!(allowed(&mut meter, &ping, now), FRAMES_BURST);
         assert_eq!(allowed(&mut meter, &ping, now + REFILL / 2), FRAMES_BURST / 2);
+        // The answers to the pings pay for nothing.
+        meter.wrote(usize::try_from(FRAMES_BURST * 17 * 3 / 2 + 2 * 17).unwrap());
+        assert_eq!(allowed(&mut meter, &ping, now), 0);
+        meter.wrote(17);
         meter.wrote(31);
-        assert_eq!(allowed(&mut meter, &ping, now), 1);
+        assert_eq!(allowed(&mut meter, &frame(3, 0, &[0; 4]), now), 1);
         meter.wrote(1);
-        assert_eq!(allowed(&mut meter, &ping, now), 1);
+        assert_eq!(allowed(&mut meter, &frame(3, 0, &[0; 4]), now), 1);
         meter.wrote(usize::MAX >> 8);
         assert_eq!(allowed(&mut meter, &ping, now), FRAMES_BURST);
     }
