@@ -13,6 +13,8 @@
 //! | `websocket` | WebSocket connections |
 //! | `error` | the one place where errors become HTTP |
 //! | `metrics` | what is counted |
+//! | `proxy` | who a client is when a proxy stands between |
+//! | `operator` | the operator's own listener |
 //!
 //! A request's path: `socket/door` judges its first bytes; a publish goes `http/publish` → the
 //! hub's round → its answer; a subscription goes `http/subscribe` → `socket/shard`, and from then
@@ -28,7 +30,9 @@ mod head;
 mod http;
 mod http2;
 mod metrics;
+mod operator;
 mod peer;
+mod proxy;
 mod reply;
 mod run;
 mod socket;

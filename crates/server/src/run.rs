@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 use crate::app::{App, HANDED_MAX};
 use crate::config::Config;
 use crate::http::general;
+use crate::operator;
 use crate::socket::backfill::Backfill;
 use crate::socket::shard::Shard;
 use crate::tls::{self, CertificateError, Certificates};
@@ -123,6 +124,9 @@ pub(crate) fn run_until(
         tasks.spawn(general::serve(app.clone(), handed));
         let board = app.board.clone();
         tasks.spawn(async move { board.run().await });
+        if let Some(listener) = listeners.operator {
+            tasks.spawn(operator::serve(app.clone(), asynchronous(listener)?));
+        }
         if let (Some(certificates), Some(listener)) = (certificates, listeners.tls) {
             let acceptor = certificates.acceptor()?;
             tasks.spawn(tls::serve(app.clone(), asynchronous(listener)?, acceptor));

@@ -30,7 +30,7 @@ use serde_json::Value;
 
 pub use checked::{Anonymous, Config, Drain, Limits, LogConfig, Mode};
 pub use layers::ENVIRONMENT_PREFIX;
-pub use network::{Network, ProxyConfig, TlsConfig};
+pub use network::{ForwardedBy, Network, ProxyConfig, TlsConfig};
 pub(crate) use relay::on_disconnect;
 pub use relay::{LLM_FLAG, SHARED_FLAG};
 pub use source::{ConfigError, Problem, Source};

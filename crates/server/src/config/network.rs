@@ -27,6 +27,20 @@ pub struct ProxyConfig {
     pub trusted: Vec<Network>,
     /// Whether each of their connections begins with a PROXY header.
     pub protocol: bool,
+    /// In which header fields they say it.
+    pub header: ForwardedBy,
+}
+
+/// The header fields that proxies name their clients in. One of the two: a proxy that writes the
+/// one passes the other on as the client wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardedBy {
+    /// `X-Forwarded-For` and `X-Forwarded-Proto`.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
 }
 
 /// A range of addresses (RFC 4632, section 3.1).
@@ -112,7 +126,7 @@ pub(super) fn proxy(raw: &raw::Proxy, layers: &mut Layers) -> ProxyConfig {
         let message = "nobody is trusted to send PROXY headers; say who in proxy.trusted";
         complain(layers, "proxy.protocol", message.to_owned());
     }
-    ProxyConfig { trusted, protocol }
+    ProxyConfig { trusted, protocol, header: raw.header }
 }
 
 /// The operator's listener.

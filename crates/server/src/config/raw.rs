@@ -145,6 +145,11 @@ section! {
         /// Their addresses: `10.0.0.0/8`, `127.0.0.1`. What others say in `Forwarded` or
         /// `X-Forwarded-For` is passed over.
         trusted: Vec<String> = Kind::Texts, Preset::Nothing;
+        /// Where they say who asks: `x-forwarded-for` (with `X-Forwarded-Proto`) or `forwarded`
+        /// (RFC 7239). The other one is passed over, because a proxy passes it on as a client has
+        /// written it.
+        header: super::network::ForwardedBy =
+            Kind::Choice(&["x-forwarded-for", "forwarded"]), Preset::Text("x-forwarded-for");
         /// Whether each connection from them begins with a PROXY header (version 1 or 2).
         protocol: Option<bool> = Kind::Flag, Preset::None;
     }

@@ -27,14 +27,16 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::operator::answer_at;
 use super::subscribe::Subscribe;
-use super::{Outcome, answer, cors, linger};
+use super::{Outcome, cors, linger};
 use crate::app::{App, Handed};
 use crate::dates::EVERY_ANSWER;
 use crate::error::ApiError;
 use crate::head::{Head, Headers};
 use crate::http2;
 use crate::peer::{Peer, Protocol};
+use crate::proxy;
 use crate::reply::Reply;
 use crate::socket::heads::{FIELDS_MAX, TARGET_BYTES_MAX};
 use crate::socket::mail::Mail;
@@ -195,6 +197,7 @@ async fn respond(
     let (parts, body) = request.into_parts();
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     let head = Head::new(parts.method.as_str(), target, Headers::Map(&parts.headers));
+    let peer = proxy::client(&app.config.proxy, peer, &head);
     let origin = cors::allowed(app, &head);
     let outcome = match checked(&parts, target) {
         Err(error) => Err(error),
@@ -203,7 +206,7 @@ async fn respond(
                 body_unread.store(true, Ordering::Relaxed);
                 Err(error)
             }
-            Ok(body) => answer(app, &head, &body).await,
+            Ok(body) => answer_at(app, peer.door, &head, &body).await,
         },
     };
     let reply = match outcome {

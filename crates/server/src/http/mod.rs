@@ -13,6 +13,7 @@ mod json;
 pub(crate) mod linger;
 mod meta;
 mod openapi;
+pub(crate) mod operator;
 pub(crate) mod params;
 pub(crate) mod publish;
 pub(crate) mod relay;

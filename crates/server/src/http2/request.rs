@@ -17,9 +17,11 @@ use crate::dates::Dates;
 use crate::error::ApiError;
 use crate::head::{Head, Headers};
 use crate::http::general::{check_target, response};
+use crate::http::operator::answer_at;
 use crate::http::subscribe::Subscribe;
-use crate::http::{Outcome, answer, cors};
+use crate::http::{Outcome, cors};
 use crate::peer::Peer;
+use crate::proxy;
 use crate::reply::Reply;
 use crate::stream::{Carrier, Ended, Gone, Opened, Stream};
 
@@ -104,13 +106,14 @@ async fn take(shared: Arc<Shared>, request: Request<RecvStream>) -> Answer {
     join_cookies(&mut parts.headers);
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     let head = Head::new(parts.method.as_str(), target, Headers::Map(&parts.headers));
+    let peer = proxy::client(&app.config.proxy, peer, &head);
     let bodiless = parts.method == http::Method::HEAD;
     let origin = cors::allowed(app, &head);
     let outcome = match check_target(target) {
         Err(error) => Err(error),
         Ok(()) => match read_body(&shared, &parts.headers, body).await {
             Err(error) => Err(error),
-            Ok(body) => answer(app, &head, &body).await,
+            Ok(body) => answer_at(app, peer.door, &head, &body).await,
         },
     };
     let reply = match outcome {

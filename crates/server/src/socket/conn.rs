@@ -19,6 +19,8 @@ use crate::peer::Peer;
 pub(super) struct Requester {
     pub(super) fd: OwnedFd,
     pub(super) peer: Peer,
+    /// Whether it is to begin with a proxy's header.
+    pub(super) announced: bool,
     /// What came and is not a whole request yet.
     pub(super) input: Vec<u8>,
     /// Answers that the socket did not take yet.

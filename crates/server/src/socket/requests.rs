@@ -20,6 +20,7 @@ use crate::http::publish::{status, topic_request, write_answer};
 use crate::http::relay::shared;
 use crate::http::subscribe::{Asked, Subscribe};
 use crate::http::{cors, stream_topic};
+use crate::proxy;
 use crate::reply::Reply;
 
 /// Output kept in memory for a connection between answers.
@@ -175,6 +176,7 @@ impl Shard {
         intake: &mut Intake,
         round: &mut Option<Round<'h>>,
     ) -> bool {
+        let Some(data) = self.after_proxy_header(key, data) else { return false };
         let (used, goes_on) = self.take_requests(hub, key, data, intake, round);
         if let Some(Conn::Requester(requester)) = self.conns.get_mut(key) {
             if used > 0 {
@@ -185,6 +187,32 @@ impl Shard {
             }
         }
         goes_on
+    }
+
+    /// What comes after the header of the proxy that passes the connection on, if it is to begin
+    /// with one: nothing, as long as the header is not whole. `None` if there is none, which ends
+    /// the connection.
+    fn after_proxy_header<'d>(&mut self, key: Key, data: &'d [u8]) -> Option<&'d [u8]> {
+        let Some(Conn::Requester(requester)) = self.conns.get_mut(key) else { return None };
+        if !requester.announced {
+            return Some(data);
+        }
+        match proxy::header::parse(data) {
+            Ok(Some(header)) => {
+                requester.announced = false;
+                requester.peer = header.client(requester.peer);
+                Some(&data[header.length..])
+            }
+            Ok(None) => {
+                requester.input = data.to_vec();
+                Some(&[])
+            }
+            Err(proxy::header::Malformed) => {
+                tracing::debug!(peer = %requester.peer, "no PROXY header came");
+                self.close(key);
+                None
+            }
+        }
     }
 
     fn take_requests<'h>(
@@ -225,6 +253,7 @@ impl Shard {
                         // What follows the request is not looked at: the connection is a stream
                         // now.
                         Ok(asked) => {
+                            self.name_client(key, &head);
                             intake.subscribing.push((key, asked));
                             return (data.len(), false);
                         }
@@ -242,6 +271,13 @@ impl Shard {
             }
         }
         (used, true)
+    }
+
+    /// Has the connection, which becomes a stream, stand under the name of its client.
+    fn name_client(&mut self, key: Key, head: &Head<'_>) {
+        if let Some(Conn::Requester(requester)) = self.conns.get_mut(key) {
+            requester.peer = proxy::client(&self.app.config.proxy, requester.peer, head);
+        }
     }
 
     /// Takes a publish into the round.

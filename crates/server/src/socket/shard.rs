@@ -24,6 +24,7 @@ use crate::dates::Dates;
 use crate::error::ApiError;
 use crate::metrics::ShardCounts;
 use crate::peer::Peer;
+use crate::proxy;
 use crate::reply::Reply;
 
 /// Connections accepted before others get a turn.
@@ -269,6 +270,7 @@ impl Shard {
             let requester = Requester {
                 fd,
                 peer,
+                announced: proxy::sends_header(&self.app.config.proxy, peer),
                 input: Vec::new(),
                 output: Vec::new(),
                 pending: 0,

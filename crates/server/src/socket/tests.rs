@@ -61,6 +61,7 @@ impl Led {
         let requester = Requester {
             fd: ours,
             peer: Peer::plain(PEER.into()),
+            announced: false,
             input: Vec::new(),
             output: Vec::new(),
             pending: 0,

@@ -24,6 +24,7 @@ use crate::app::App;
 use crate::http::general::{Becomes, LetGo, Rewound, converse};
 use crate::http2;
 use crate::peer::{Peer, Protocol};
+use crate::proxy;
 use crate::websocket;
 use crate::websocket::handshake::Taken;
 use crate::websocket::wire::Wire;
@@ -94,7 +95,13 @@ fn take(
 }
 
 async fn connection(app: &Arc<App>, stream: TcpStream, peer: Peer, acceptor: TlsAcceptor) {
-    let Some(stream) = handshake(app, stream, peer, acceptor).await else { return };
+    let handshake = Box::pin(handshake(app, stream, peer, acceptor));
+    let handshake = tokio::time::timeout(app.config.limits.head_timeout, handshake);
+    let (stream, peer) = match handshake.await {
+        Ok(Ok(shaken)) => shaken,
+        Ok(Err(error)) => return tracing::debug!(%peer, %error, "no TLS came"),
+        Err(_) => return tracing::debug!(%peer, "no TLS came in time"),
+    };
     if stream.get_ref().1.alpn_protocol() == Some(H2) {
         let peer = Peer { protocol: Protocol::Http2, ..peer };
         return Box::pin(http2::serve(app, stream, peer)).await;
@@ -115,25 +122,17 @@ async fn connection(app: &Arc<App>, stream: TcpStream, peer: Peer, acceptor: Tls
     }
 }
 
+/// What comes before HTTP: whom a proxy speaks for, and TLS.
 async fn handshake(
     app: &App,
-    stream: TcpStream,
-    peer: Peer,
+    mut stream: TcpStream,
+    mut peer: Peer,
     acceptor: TlsAcceptor,
-) -> Option<TlsStream<TcpStream>> {
-    let handshake = acceptor.accept(stream);
-    match tokio::time::timeout(app.config.limits.head_timeout, handshake).await {
-        Ok(Ok(mut stream)) => {
-            stream.get_mut().1.set_buffer_limit(Some(WAITING_BYTES_MAX));
-            Some(stream)
-        }
-        Ok(Err(error)) => {
-            tracing::debug!(%peer, %error, "no TLS came");
-            None
-        }
-        Err(_) => {
-            tracing::debug!(%peer, "no TLS came in time");
-            None
-        }
+) -> std::io::Result<(TlsStream<TcpStream>, Peer)> {
+    if proxy::sends_header(&app.config.proxy, peer) {
+        peer = proxy::header::read(&mut stream).await?.client(peer);
     }
+    let mut stream = acceptor.accept(stream).await?;
+    stream.get_mut().1.set_buffer_limit(Some(WAITING_BYTES_MAX));
+    Ok((stream, peer))
 }

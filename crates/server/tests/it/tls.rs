@@ -107,7 +107,11 @@ pub(crate) fn connect(address: SocketAddr, protocols: &[&str]) -> Stream {
 }
 
 fn try_connect(address: SocketAddr, config: ClientConfig) -> std::io::Result<Stream> {
-    let socket = TcpStream::connect(address).unwrap();
+    over(TcpStream::connect(address).unwrap(), config)
+}
+
+/// Has the handshake on a connection.
+pub(crate) fn over(socket: TcpStream, config: ClientConfig) -> std::io::Result<Stream> {
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.set_write_timeout(Some(PATIENCE)).unwrap();
     let name = "first.example".try_into().unwrap();
