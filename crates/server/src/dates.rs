@@ -112,29 +112,31 @@ impl Dates {
     ) -> Vec<u8> {
         let mut out = Vec::with_capacity(384);
         start(200, &mut out);
-        field("connection", "close", &mut out);
+        let mut of_http1 = vec![("connection", "close")];
         if asked.view.framing == Framing::Answer {
-            field("transfer-encoding", "chunked", &mut out);
+            of_http1.push(("transfer-encoding", "chunked"));
         }
-        self.stream_fields(connection, after, asked, now_ms, |name, value| {
+        self.stream_fields(connection, after, asked, now_ms, &of_http1, |name, value| {
             field(name, value, &mut out);
         });
         out.extend_from_slice(b"\r\n");
         out
     }
 
-    /// The fields of an event stream's head, whatever the version of HTTP.
+    /// The fields of an event stream's head, with those that its version of HTTP has besides.
     pub(crate) fn stream_fields(
         &mut self,
         connection: &str,
         after: Position,
         asked: &Subscribe,
         now_ms: u64,
+        of_the_version: &[(&str, &str)],
         mut field: impl FnMut(&str, &str),
     ) {
         field("content-type", "text/event-stream");
         field("cache-control", "no-cache, no-transform");
         field("x-accel-buffering", "no");
+        of_the_version.iter().for_each(|(name, value)| field(name, value));
         field("date", self.date(now_ms));
         field("tidings-connection", connection);
         field("last-event-id", &after.to_string());

@@ -56,6 +56,8 @@ pub(crate) struct Follower {
     /// It has, or does not want, every event up to here.
     after: u64,
     phase: Phase,
+    /// Whether the tails may serve its beginning.
+    resumes: bool,
     /// How what it reads from the log is merged, if it is.
     merge: Option<Merge>,
 }
@@ -87,10 +89,12 @@ impl Follower {
         view: View,
     ) -> Self {
         let joined = board.join(&selection, view.framing);
+        // Whoever asks for what is kept gets it as the log tells it: conflated, say.
+        let resumes = matches!(start, Start::Live | Start::After(_));
         let of = selection.clone();
         let begins = reader.ask(move |hub| begin(hub, of, &start));
         let phase = Phase::Begins(begins);
-        Self { board, reader, joined, selection, view, after: 0, phase, merge: None }
+        Self { board, reader, joined, selection, view, after: 0, phase, resumes, merge: None }
     }
 
     /// Says how what it reads from the log is merged: for a reader of an answer who asked for it.
@@ -130,7 +134,7 @@ impl Follower {
                     };
                     self.after = begun.started.after;
                     // Who resumes after a short cut is served by the tails.
-                    let live = self.can_be_live() && self.tails_reach();
+                    let live = self.resumes && self.can_be_live() && self.tails_reach();
                     self.phase = if live { Phase::Live } else { Phase::Behind(begun.backlog) };
                     let (after, gap, over) = (self.after, begun.started.gap, begun.over);
                     return Poll::Ready(Ok(News::Began { after, gap, over }));

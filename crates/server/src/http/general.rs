@@ -95,7 +95,7 @@ async fn connection(app: Arc<App>, handed: Handed) {
     let stream = std::net::TcpStream::from(handed.fd);
     let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
     let Ok(stream) = stream else { return app.disconnected() };
-    let io = Rewound { initial: handed.initial.into(), stream };
+    let io = Rewound::new(handed.initial, stream);
     if io.initial.starts_with(http2::PREFACE) {
         // Boxed: what most connections hold is not to grow by what few need.
         Box::pin(http2::serve(&app, io, Peer { protocol: Protocol::Http2, ..peer })).await;
@@ -175,13 +175,15 @@ pub(crate) async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>
     .await?;
     let Some((becomes, peer)) = ended else {
         if body_unread.load(Ordering::Relaxed) {
-            let stream = connection.into_parts().io.into_inner().stream;
-            linger::answer_and_end(app, stream, b"").await;
+            let io = connection.into_parts().io.into_inner();
+            if !io.failed {
+                linger::answer_and_end(app, io.stream, b"").await;
+            }
         }
         return Ok(None);
     };
     let parts = connection.into_parts();
-    let Rewound { initial, stream } = parts.io.into_inner();
+    let Rewound { initial, stream, .. } = parts.io.into_inner();
     let unread = [parts.read_buf, initial].concat().into();
     Ok(Some(LetGo { stream, unread, peer, becomes }))
 }
@@ -300,8 +302,16 @@ pub(crate) fn response(reply: Reply) -> hyper::Response<Full<Bytes>> {
 
 /// A connection, and what was read from it before.
 pub(crate) struct Rewound<S> {
-    pub(crate) initial: Bytes,
-    pub(crate) stream: S,
+    initial: Bytes,
+    stream: S,
+    /// Whether reading has failed. TLS must not be read from then.
+    failed: bool,
+}
+
+impl<S> Rewound<S> {
+    pub(crate) fn new(initial: impl Into<Bytes>, stream: S) -> Self {
+        Self { initial: initial.into(), stream, failed: false }
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
@@ -311,7 +321,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.initial.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(context, into);
+            let read = Pin::new(&mut self.stream).poll_read(context, into);
+            self.failed |= matches!(read, Poll::Ready(Err(_)));
+            return read;
         }
         let count = self.initial.len().min(into.remaining());
         into.put_slice(&self.initial.split_to(count));

@@ -194,7 +194,8 @@ fn schemas() -> Value {
         "Connection": object(&["id"], &[
             ("id", "string"), ("peer", "string"), ("since", "time"), ("topics", "[string]"),
             ("patterns", "[string]"), ("state", "string"), ("after", "string"),
-            ("lag", "integer"), ("events", "integer"),
+            ("lag", "integer"), ("events", "integer"), ("transport", "string"),
+            ("protocol", "string"), ("tls", "boolean"),
         ]),
         "ConnectionTopics": object(&["id", "topics", "patterns", "after"], &[
             ("id", "string"), ("topics", "[string]"), ("patterns", "[string]"),

@@ -152,7 +152,7 @@ async fn subscribe(app: &Arc<App>, peer: Peer, mut asked: Box<Subscribe>) -> Res
     };
     let mut head = Response::new(());
     let (name, now_ms) = (stream.name(), app.hub.now_ms());
-    Dates::default().stream_fields(&name, position, &asked, now_ms, |name, value| {
+    Dates::default().stream_fields(&name, position, &asked, now_ms, &[], |name, value| {
         append(head.headers_mut(), name, value);
     });
     remove_those_of_the_connection(head.headers_mut());

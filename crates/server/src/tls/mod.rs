@@ -17,8 +17,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-pub use certificate::CertificateError;
-pub(crate) use certificate::Certificates;
+pub(crate) use certificate::{CertificateError, Certificates};
 
 use crate::app::App;
 use crate::http::general::{Becomes, LetGo, Rewound, converse};
@@ -106,7 +105,7 @@ async fn connection(app: &Arc<App>, stream: TcpStream, peer: Peer, acceptor: Tls
         let peer = Peer { protocol: Protocol::Http2, ..peer };
         return Box::pin(http2::serve(app, stream, peer)).await;
     }
-    let io = Rewound { initial: Bytes::new(), stream };
+    let io = Rewound::new(Bytes::new(), stream);
     // Boxed, so that a stream does not hold what its request needed.
     match Box::pin(converse(app, io, peer)).await {
         Ok(Some(LetGo { stream, unread, peer, becomes })) => match becomes {

@@ -236,3 +236,18 @@ async fn subscriptions_count_as_connections() {
         }
     }
 }
+
+#[tokio::test]
+async fn whoever_asks_for_what_is_kept_gets_nothing_stale() {
+    let server = tls::server();
+    server.put("t", &json!({"conflate": true}));
+    let client = Client::connect(&server, Over::Tls).await;
+    let mut live = client.subscribe("/topics/t", &[]).await;
+    for (key, data) in [("a", "1"), ("b", "2"), ("a", "3"), ("b", "4")] {
+        server.publish(&format!("/topics/t?key={key}"), data);
+        assert_eq!(live.next().await.data, data);
+    }
+    let mut late = client.subscribe("/topics/t?earliest", &[]).await;
+    assert_eq!(late.next().await.data, "3");
+    assert_eq!(late.next().await.data, "4");
+}
