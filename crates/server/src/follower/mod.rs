@@ -1,5 +1,5 @@
-//! A subscription for whoever is a task and not a row of a shard's table: WebSocket connections, and
-//! streams over TLS and HTTP/2.
+//! A subscription for whoever is a task and not a row of a shard's table: WebSocket connections,
+//! and streams over TLS and HTTP/2.
 //!
 //! The same loop as everywhere (catch up from the log → follow the tail → fell behind? → …) over
 //! the same shared frames, asked by polling: a follower hands out one span at a time and holds none
