@@ -69,7 +69,8 @@ impl Shard {
             Some(Conn::Requester(requester)) => {
                 let idle_ms = now_ms.saturating_sub(requester.since_ms);
                 let limits = &self.app.config.limits;
-                let crowded = self.app.connections().saturating_mul(4) > limits.connections.saturating_mul(3);
+                let crowded =
+                    self.app.connections().saturating_mul(4) > limits.connections.saturating_mul(3);
                 let idle_max = match requester.entry {
                     Entry::Reserved => Duration::from_millis(RESERVED_MAX_MS),
                     _ if !requester.output.is_empty() => limits.stall_timeout,

@@ -1,8 +1,8 @@
 //! An attacker: does one thing that it should not, as fast as it may, for a bounded time, from
 //! addresses of its own.
 //!
-//! It runs at the lowest priority, because it shares a core with those whose delay is measured: what
-//! they feel is to be the server, not the generator.
+//! It runs at the lowest priority, because it shares a core with those whose delay is measured:
+//! what they feel is to be the server, not the generator.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::OwnedFd;

@@ -98,6 +98,7 @@ pub(super) fn fanout(
         read_delay_us: if load.subscribers > READS_AT_ONCE_MAX { 1_000 } else { 0 },
         warm_up_ms,
         measured_ms,
+        sleeps: false,
         pids: server.pids.clone(),
         share: Share::Lead,
     };

@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum as _};
 
 use super::{column, generate, mib, ms, outcome};
 use crate::bench::contender::{Contender, Server};
-use crate::bench::load::{AbuseJob, Attack, CrowdPlan, FanoutJob, Job, Report, Share};
+use crate::bench::load::{AbuseJob, Attack, CrowdPlan, FanoutJob, Job, Report, Share, Wire};
 use crate::bench::machine::Machine;
 use crate::bench::options::{Durability, Options};
 use crate::bench::result::{Case, Metric, Outcome, Sample, Target};
@@ -26,7 +26,7 @@ const SETTINGS: [(&str, &str); 9] = [
     ("TIDINGS_LIMITS__REQUEST_MEMORY", "32MiB"),
     ("TIDINGS_LIMITS__TOPICS", "50000"),
     ("TIDINGS_LIMITS__ADDRESS__CONNECTIONS", "256"),
-    ("TIDINGS_LIMITS__ADDRESS__CONNECT_RATE", "300/s"),
+    ("TIDINGS_LIMITS__ADDRESS__CONNECT_RATE", "450/m"),
     ("TIDINGS_LIMITS__ADDRESS__SUBSCRIPTIONS", "256"),
     ("TIDINGS_LIMITS__ADDRESS__PUBLISH_RATE", "1000/s"),
     ("TIDINGS_LIMITS__ADDRESS__PUBLISH_BYTES", "16MiB/s"),
@@ -129,6 +129,7 @@ fn innocents(args: &AbuseArgs, server: &Server) -> Job {
             topics: 1,
             prefix: server.prefix.clone(),
             last_event_id: None,
+            wire: Wire::Sse,
         },
         payload_bytes: 100,
         rate: Some(50.0),
@@ -161,6 +162,8 @@ fn metrics() -> Vec<Metric> {
         Metric::new("p50_ms", "p50 ms", 2),
         Metric::new("alone_p50_ms", "p50 ms alone", 2),
         Metric::new("max_ms", "max ms", 1),
+        Metric::new("cpu_percent", "server's CPU %", 1),
+        Metric::new("alone_cpu_percent", "CPU % alone", 1),
         Metric::new("peak_mib", "server's peak RSS MiB", 1).target(Target::AtMost(CEILING_MIB)),
         Metric::new("alone_rss_mib", "RSS MiB alone", 1),
         Metric::new("attempts", "attempts of the attacker", 0),
@@ -185,7 +188,10 @@ fn sample(alone: &Report, attacked: &Report, peak_bytes: u64) -> Sample {
         ("refused".to_owned(), attacked.refused as f64),
         ("lost".to_owned(), wrong as f64),
     ]);
+    let cpu = |report: &Report| 100.0 * report.cost.cpu_ns as f64 / report.elapsed_ns.max(1) as f64;
     if peak_bytes > 0 {
+        sample.insert("cpu_percent".to_owned(), cpu(attacked));
+        sample.insert("alone_cpu_percent".to_owned(), cpu(alone));
         sample.insert("peak_mib".to_owned(), mib(peak_bytes));
         sample.insert("alone_rss_mib".to_owned(), mib(alone.rss_after_bytes));
     }
