@@ -37,6 +37,12 @@ pub(crate) struct Arguments {
     /// Address and port to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
+    /// File with the certificate and its chain (PEM): speak TLS, with HTTP/1.1 and HTTP/2
+    #[arg(long, value_name = "FILE")]
+    tls_certificate: Option<String>,
+    /// File with the certificate's private key (PEM)
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
     /// Folder of the event log, created if missing
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<String>,
@@ -69,6 +75,8 @@ impl Arguments {
     fn flags(&self) -> Vec<Flag> {
         [
             ("server.listen", "--listen", &self.listen),
+            ("tls.certificate", "--tls-certificate", &self.tls_certificate),
+            ("tls.key", "--tls-key", &self.tls_key),
             ("server.data_dir", "--data-dir", &self.data_dir),
             ("server.durability", "--durability", &self.durability),
             ("anonymous", "--anonymous", &self.anonymous),
@@ -107,11 +115,12 @@ pub(crate) fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     let config = arguments.load(Mode::Serve)?.config;
     report_to_stderr();
     tidings_server::run(config, |ready| {
-        terminal::note(&format!(
-            "tidings {} on http://{}",
-            env!("CARGO_PKG_VERSION"),
-            ready.address
-        ));
+        let more = [
+            ready.tls.filter(|tls| *tls != ready.address).map(|tls| format!(", https://{tls}")),
+            ready.operator.map(|operator| format!(", operator: http://{operator}")),
+        ];
+        let more: String = more.into_iter().flatten().collect();
+        terminal::note(&format!("tidings {} on {}{more}", env!("CARGO_PKG_VERSION"), ready.url()));
     })?;
     Ok(())
 }
@@ -130,7 +139,7 @@ pub(crate) fn dev(arguments: &Arguments) -> anyhow::Result<()> {
     report_to_stderr();
     let welcome = Welcome::of(&config, demo.is_some());
     tidings_server::run(config, |ready| {
-        crate::dev::start(format!("http://{}", ready.address));
+        crate::dev::start(ready.url());
         welcome.print(ready);
     })?;
     Ok(())
@@ -163,7 +172,7 @@ impl Welcome {
 
     fn print(&self, ready: &Ready) {
         // Standard output may be closed; the server serves all the same.
-        let _ = terminal::line(&self.text(&format!("http://{}", ready.address), Paint::stdout()));
+        let _ = terminal::line(&self.text(&ready.url(), Paint::stdout()));
     }
 
     fn text(&self, url: &str, paint: Paint) -> String {

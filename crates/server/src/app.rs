@@ -1,6 +1,5 @@
 //! What every door and thread of the server shares.
 
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -24,8 +23,11 @@ use crate::http::long_polls::LongPolls;
 use crate::http::subscribe::Subscribe;
 use crate::limits::{Entry, Limits, Refused};
 use crate::metrics::Metrics;
+use crate::peer::Peer;
+use crate::proxy::{self, header::Header};
 use crate::push::{Prepared, Push};
 use crate::socket::mail::Mailbox;
+use crate::stream::Streams;
 use crate::webhooks::Webhooks;
 use crate::webhooks::occupancy::{Attending, Occupancy};
 use crate::websocket::WebSockets;
@@ -64,6 +66,8 @@ pub(crate) struct App {
     pub(crate) long_polls: LongPolls,
     /// What operators are shown.
     pub(crate) dashboard: Dashboard,
+    /// Streams that are tasks: over TLS and HTTP/2.
+    pub(crate) streams: Streams,
     /// What connections are called.
     pub(crate) names: ConnectionNames,
     /// The next subscription's number.
@@ -79,7 +83,7 @@ pub(crate) struct App {
 /// A connection that a shard gives to hyper.
 pub(crate) struct Handed {
     pub(crate) fd: OwnedFd,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     pub(crate) entry: Entry,
     /// What was read from it.
     pub(crate) initial: Vec<u8>,
@@ -112,6 +116,7 @@ impl App {
             log_reader,
             websockets: WebSockets::default(),
             long_polls: LongPolls::default(),
+            streams: Streams::default(),
             metrics: Metrics::new(relays.as_deref(), shared.as_deref(), push.as_deref(), &limits),
             limits,
             occupancy: None,
@@ -161,7 +166,7 @@ impl App {
         &self,
         selection: &Selection,
         gap: &Gap,
-        peer: Option<SocketAddr>,
+        peer: Option<Peer>,
         connection: Option<u64>,
     ) {
         self.metrics.gap();
@@ -173,12 +178,7 @@ impl App {
     }
 
     /// Counts a request that was refused: this one, or one of a WebSocket.
-    pub(crate) fn refused(
-        &self,
-        head: Option<&Head<'_>>,
-        error: &ApiError,
-        peer: Option<SocketAddr>,
-    ) {
+    pub(crate) fn refused(&self, head: Option<&Head<'_>>, error: &ApiError, peer: Option<Peer>) {
         self.metrics.answered(error.problem.status);
         if self.dashboard.traces.on() {
             let path = head.and_then(|head| head.path.strip_prefix("/topics/"));
@@ -216,18 +216,71 @@ impl App {
     ///
     /// # Errors
     /// There are as many as there may be, in all or from its address.
-    pub(crate) fn enter(&self, peer: SocketAddr) -> Result<Entry, Refused> {
+    pub(crate) fn enter(&self, peer: &mut Peer) -> Result<Entry, Refused> {
         let before = self.connections.fetch_add(1, Ordering::Relaxed);
-        let entered = self.limits.enter(peer, before, &self.config.limits);
+        let entered = self.limits.enter(before, &self.config.limits).and_then(|entry| {
+            if !proxy::is_trusted(&self.config.proxy, *peer) {
+                self.count_address(peer)?;
+            }
+            Ok(entry)
+        });
         if entered.is_err() {
             self.connections.fetch_sub(1, Ordering::Relaxed);
         }
         entered
     }
 
-    pub(crate) fn disconnected(&self, peer: SocketAddr) {
+    /// Counts a connection of the operator's listener, of which there may be so many beyond all
+    /// others; whether there is room.
+    pub(crate) fn enter_operator(&self, beyond: usize) -> bool {
+        let limits = &self.config.limits;
+        let most = limits.connections.saturating_add(limits.operator_reserve);
+        let before = self.connections.fetch_add(1, Ordering::Relaxed);
+        let room = before < most.saturating_add(beyond);
+        if !room {
+            self.connections.fetch_sub(1, Ordering::Relaxed);
+        }
+        room
+    }
+
+    /// Counts a stream of a connection like a connection: it holds as much as one.
+    ///
+    /// # Errors
+    /// There are as many as there may be.
+    pub(crate) fn enter_stream(&self) -> Result<(), Refused> {
+        let before = self.connections.fetch_add(1, Ordering::Relaxed);
+        if before < self.config.limits.connections {
+            return Ok(());
+        }
+        self.left_stream();
+        Err(self.limits.full())
+    }
+
+    pub(crate) fn left_stream(&self) {
         self.connections.fetch_sub(1, Ordering::Relaxed);
-        self.limits.disconnected(peer);
+    }
+
+    /// A proxy has said who is behind its connection: that is whom it counts for.
+    ///
+    /// # Errors
+    /// There are as many from that address as there may be.
+    pub(crate) fn announced(&self, peer: &mut Peer, header: &Header) -> Result<(), Refused> {
+        let client = header.client(*peer);
+        let named = client.address != peer.address;
+        *peer = client;
+        if named { self.count_address(peer) } else { Ok(()) }
+    }
+
+    fn count_address(&self, peer: &mut Peer) -> Result<(), Refused> {
+        let address = peer.address.ip();
+        self.limits.connect(address)?;
+        peer.counted = Some(address);
+        Ok(())
+    }
+
+    pub(crate) fn disconnected(&self, peer: Peer) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+        peer.counted.iter().for_each(|address| self.limits.disconnected(*address));
     }
 
     /// Gives a connection to hyper; it still counts.
@@ -241,6 +294,7 @@ impl App {
         self.draining.store(true, Ordering::Release);
         self.occupancy.iter().for_each(|occupancy| occupancy.close());
         self.drain.notify_waiters();
+        self.streams.wake_all();
         self.wake_all();
     }
 

@@ -26,7 +26,7 @@ pub(crate) const EXPOSED: &str = "last-event-id, tidings-connection, tidings-nex
 
 impl Dates {
     /// The present date as HTTP writes it (RFC 9110, section 5.6.7).
-    fn date(&mut self, now_ms: u64) -> &str {
+    pub(crate) fn date(&mut self, now_ms: u64) -> &str {
         let second = now_ms / 1_000;
         if second != self.second || self.date.is_empty() {
             self.second = second;
@@ -56,7 +56,7 @@ impl Dates {
         if status != 204 {
             field("content-length", number(length, &mut [0; 20]), out);
         }
-        self.common(origin, out);
+        common(origin, |name, value| field(name, value, out));
         out.extend_from_slice(b"\r\n");
     }
 
@@ -96,40 +96,68 @@ impl Dates {
         now_ms: u64,
     ) -> Vec<u8> {
         let (framing, opening) = (asked.view.framing, asked.opening.as_deref());
-        let mut out = Vec::with_capacity(384);
-        start(200, &mut out);
-        field("content-type", "text/event-stream", &mut out);
-        field("cache-control", "no-cache, no-transform", &mut out);
-        field("x-accel-buffering", "no", &mut out);
-        field("connection", "close", &mut out);
-        field("date", self.date(now_ms), &mut out);
-        field("tidings-connection", connection, &mut out);
-        field("last-event-id", &after.to_string(), &mut out);
-        if framing == Framing::Answer {
-            field("transfer-encoding", "chunked", &mut out);
-        }
-        for (name, value) in opening.into_iter().flat_map(|opening| &opening.fields) {
-            field(name, value, &mut out);
-        }
-        self.common(asked.origin.as_deref(), &mut out);
-        out.extend_from_slice(b"\r\n");
+        let mut out = self.stream_head(connection, after, asked, now_ms);
         out.extend_from_slice(framing.heartbeat());
         out.extend_from_slice(opening.map_or(&[], |opening| &opening.first));
         out
     }
 
-    fn common(&self, origin: Option<&str>, out: &mut Vec<u8>) {
-        for (name, value) in EVERY_ANSWER {
-            field(name, value, out);
+    /// The head of an event stream alone.
+    pub(crate) fn stream_head(
+        &mut self,
+        connection: &str,
+        after: Position,
+        asked: &Subscribe,
+        now_ms: u64,
+    ) -> Vec<u8> {
+        let mut out = Vec::with_capacity(384);
+        start(200, &mut out);
+        let mut of_http1 = vec![("connection", "close")];
+        if asked.view.framing == Framing::Answer {
+            of_http1.push(("transfer-encoding", "chunked"));
         }
-        if let Some(origin) = origin {
-            field("access-control-allow-origin", origin, out);
-            if with_credentials(origin) {
-                field("access-control-allow-credentials", "true", out);
-            }
-            field("access-control-expose-headers", EXPOSED, out);
-            field("vary", "origin", out);
+        self.stream_fields(connection, after, asked, now_ms, &of_http1, |name, value| {
+            field(name, value, &mut out);
+        });
+        out.extend_from_slice(b"\r\n");
+        out
+    }
+
+    /// The fields of an event stream's head, with those that its version of HTTP has besides.
+    pub(crate) fn stream_fields(
+        &mut self,
+        connection: &str,
+        after: Position,
+        asked: &Subscribe,
+        now_ms: u64,
+        of_the_version: &[(&str, &str)],
+        mut field: impl FnMut(&str, &str),
+    ) {
+        field("content-type", "text/event-stream");
+        field("cache-control", "no-cache, no-transform");
+        field("x-accel-buffering", "no");
+        of_the_version.iter().for_each(|(name, value)| field(name, value));
+        field("date", self.date(now_ms));
+        field("tidings-connection", connection);
+        field("last-event-id", &after.to_string());
+        for (name, value) in asked.opening.iter().flat_map(|opening| &opening.fields) {
+            field(name, value);
         }
+        common(asked.origin.as_deref(), field);
+    }
+}
+
+fn common(origin: Option<&str>, mut field: impl FnMut(&str, &str)) {
+    for (name, value) in EVERY_ANSWER {
+        field(name, value);
+    }
+    if let Some(origin) = origin {
+        field("access-control-allow-origin", origin);
+        if with_credentials(origin) {
+            field("access-control-allow-credentials", "true");
+        }
+        field("access-control-expose-headers", EXPOSED);
+        field("vary", "origin");
     }
 }
 

@@ -4,10 +4,10 @@
 //! parsed the bytes.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 
 use crate::error::ApiError;
 use crate::limits::{Limits, Party};
+use crate::peer::Peer;
 use tidings_frame::ErrorCode;
 
 /// Decoded (name, value) pairs.
@@ -23,7 +23,7 @@ pub(crate) struct Head<'a> {
     pub(crate) query: &'a str,
     pub(crate) headers: Headers<'a>,
     /// Where it came from, if that is known here.
-    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) peer: Option<Peer>,
     /// Who asks, as limits see it.
     pub(crate) party: Party,
 }
@@ -42,8 +42,8 @@ impl<'a> Head<'a> {
     }
 
     /// A request that came from there.
-    pub(crate) fn from(self, peer: SocketAddr, limits: &Limits) -> Self {
-        Self { peer: Some(peer), party: limits.at(peer.ip()), ..self }
+    pub(crate) fn from(self, peer: Peer, limits: &Limits) -> Self {
+        Self { peer: Some(peer), party: limits.at(peer.address.ip()), ..self }
     }
 
     /// Every field as (name, value), in order. Names in any case.

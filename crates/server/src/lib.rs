@@ -6,10 +6,15 @@
 //! | `run` | from a configuration to a running server, and to its end |
 //! | `socket` | the shards: sockets with a position each, written to by the fan-out itself |
 //! | `http` | the routes, for both doors; the general door (hyper) |
+//! | `http2` | connections of HTTP/2 |
+//! | `tls` | the listener that speaks TLS |
 //! | `follower` | subscriptions of tasks: the same loop, over the same frames |
+//! | `stream` | event streams that are tasks: over TLS and HTTP/2 |
 //! | `websocket` | WebSocket connections |
 //! | `error` | the one place where errors become HTTP |
 //! | `metrics` | what is counted |
+//! | `proxy` | who a client is when a proxy stands between |
+//! | `operator` | the operator's own listener |
 //!
 //! A request's path: `socket/door` judges its first bytes; a publish goes `http/publish` → the
 //! hub's round → its answer; a subscription goes `http/subscribe` → `socket/shard`, and from then
@@ -27,15 +32,21 @@ mod follower;
 mod head;
 mod hook;
 mod http;
+mod http2;
 mod limits;
 mod metrics;
+mod operator;
 mod outgoing;
+mod peer;
+mod proxy;
 mod push;
 mod reply;
 mod run;
 mod socket;
+mod stream;
 #[doc(hidden)]
 pub mod testing;
+mod tls;
 mod webhooks;
 mod websocket;
 

@@ -19,6 +19,7 @@ use thiserror::Error;
 use tidings_hub::{Hub, OpenError, Options, PolicyRules, StoreError, TopicPolicy};
 use tidings_relay::{Relays, SharedRelays, StartError, TlsError, Work, Worker, shared};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use crate::access::keys::{self, KeysError};
 use crate::access::{fetched, revocations};
@@ -26,10 +27,12 @@ use crate::app::{App, HANDED_MAX};
 use crate::config::Config;
 use crate::hook::Hook;
 use crate::http::general;
+use crate::operator;
 use crate::outgoing::Outgoing;
 use crate::push;
 use crate::socket::backfill::Backfill;
 use crate::socket::shard::Shard;
+use crate::tls::{self, CertificateError, Certificates};
 use crate::webhooks::{self, Webhooks};
 
 /// Connections that the kernel completes while the shards are busy.
@@ -43,19 +46,35 @@ const DRAIN_LOOK: Duration = Duration::from_millis(50);
 pub struct Ready {
     /// Where, with the port that was taken if the configuration said 0.
     pub address: SocketAddr,
+    /// Where TLS is spoken, if it is.
+    pub tls: Option<SocketAddr>,
+    /// Where the operator's endpoints are, if not there.
+    pub operator: Option<SocketAddr>,
+}
+
+impl Ready {
+    /// The address as a URL without a path.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = if self.tls == Some(self.address) { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
 }
 
 /// Why the server could not start, or did not end well.
 #[derive(Debug, Error)]
 pub enum RunError {
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; choose another with --listen")]
+    #[error("cannot listen on {address}: {source}; choose another address (--listen)")]
     Listen {
         /// Which.
         address: SocketAddr,
         /// Why not.
         source: std::io::Error,
     },
+    /// The certificate cannot be used.
+    #[error("TLS: {0}")]
+    Certificate(#[from] CertificateError),
     /// The data folder cannot be opened.
     #[error("the data folder {folder}: {source}; choose another with --data-dir")]
     Open {
@@ -110,48 +129,51 @@ pub(crate) fn run_until(
     raise_descriptor_limit();
     let folder = config.data_dir.display().to_string();
     let verifier = keys::load(&config.issuers)?;
+    let certificates = config.tls.clone().map(Certificates::load).transpose()?;
     let hub = open_hub(&config).map_err(|source| RunError::Open { folder, source })?;
-    let address = config.listen;
-    let listener =
-        Arc::new(listen(address).map_err(|source| RunError::Listen { address, source })?);
+    let listeners = Listeners::open(&config)?;
+    let ready = listeners.ready()?;
     let (hyper, handed) = mpsc::channel(HANDED_MAX);
     let (relays, shared, worker) = start_relays(&hub, &config)?;
     let mut outgoing = Outgoing::prepare()?;
     let webhooks = Webhooks::start(&hub, &config, &mut outgoing)?;
     let hook =
         Hook::start(config.hook.as_ref(), &outgoing, hub.now_ms()).map_err(RunError::Hook)?;
-    let tasks = outgoing.handle();
-    let prepared = push::prepare(&hub, config.push.as_ref(), &config.data_dir, tasks)?;
+    let asks = outgoing.handle();
+    let prepared = push::prepare(&hub, config.push.as_ref(), &config.data_dir, asks)?;
     let mut app = App::new(hub.clone(), config, verifier, relays, shared, prepared, hyper)?;
     app.tells_and_asks(webhooks, hook);
     let app = Arc::new(app);
     revocations::load(&hub, &app.access)?;
     let outgoing = outgoing.start()?;
-    let threads = start_threads(&app, &listener)?;
-    let bound = TcpListener::from(listener.try_clone()?).local_addr()?;
-    drop(listener);
+    let threads = start_threads(&app, listeners.plain.map(Arc::new))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let served = tokio::spawn(general::serve(app.clone(), handed));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(general::serve(app.clone(), handed));
         let board = app.board.clone();
-        let told = tokio::spawn(async move { board.run().await });
-        let shown = tokio::spawn(crate::dashboard::run(app.clone()));
-        let keys = tokio::spawn(fetched::keep(app.clone()));
+        tasks.spawn(fetched::keep(app.clone()));
+        tasks.spawn(async move { board.run().await });
+        tasks.spawn(crate::dashboard::run(app.clone()));
+        if let Some(listener) = listeners.operator {
+            tasks.spawn(operator::serve(app.clone(), asynchronous(listener)?));
+        }
+        if let (Some(certificates), Some(listener)) = (certificates, listeners.tls) {
+            let acceptor = certificates.acceptor()?;
+            tasks.spawn(tls::serve(app.clone(), asynchronous(listener)?, acceptor));
+            tasks.spawn(async move { certificates.keep().await });
+        }
         let mut stop = std::pin::pin!(stop);
         // Before anybody is told: a signal that comes at once ends it in order too.
         let early = poll_fn(|context| Poll::Ready(stop.as_mut().poll(context))).await;
-        on_ready(&Ready { address: bound });
+        on_ready(&ready);
         match early {
             Poll::Ready(stopped) => stopped?,
             Poll::Pending => stop.await?,
         }
         tracing::info!("stopping");
         drain(&app).await;
-        served.abort();
-        told.abort();
-        shown.abort();
-        keys.abort();
-        Ok::<(), std::io::Error>(())
+        Ok::<(), RunError>(())
     })?;
     app.stop();
     if let Some(worker) = worker {
@@ -222,7 +244,44 @@ pub(crate) fn listen(address: SocketAddr) -> std::io::Result<OwnedFd> {
     Ok(socket)
 }
 
-fn start_threads(app: &Arc<App>, listener: &Arc<OwnedFd>) -> std::io::Result<Vec<JoinHandle<()>>> {
+/// The listeners.
+struct Listeners {
+    plain: Option<OwnedFd>,
+    tls: Option<OwnedFd>,
+    operator: Option<OwnedFd>,
+}
+
+impl Listeners {
+    fn open(config: &Config) -> Result<Self, RunError> {
+        let open = |address| listen(address).map_err(|source| RunError::Listen { address, source });
+        let tls = config.tls.as_ref().map(|tls| tls.listen.unwrap_or(config.listen));
+        let plain = config.tls.as_ref().is_none_or(|tls| tls.listen.is_some());
+        Ok(Self {
+            plain: plain.then(|| open(config.listen)).transpose()?,
+            tls: tls.map(open).transpose()?,
+            operator: config.operator.map(open).transpose()?,
+        })
+    }
+
+    fn ready(&self) -> Result<Ready, RunError> {
+        let address = |listener: &OwnedFd| TcpListener::from(listener.try_clone()?).local_addr();
+        let bound = |listener: &Option<OwnedFd>| listener.as_ref().map(address).transpose();
+        let (plain, tls, operator) =
+            (bound(&self.plain)?, bound(&self.tls)?, bound(&self.operator)?);
+        let none = || std::io::Error::other("there is no listener");
+        Ok(Ready { address: plain.or(tls).ok_or_else(none)?, tls, operator })
+    }
+}
+
+/// A listener for the asynchronous world.
+fn asynchronous(listener: OwnedFd) -> std::io::Result<tokio::net::TcpListener> {
+    tokio::net::TcpListener::from_std(TcpListener::from(listener))
+}
+
+fn start_threads(
+    app: &Arc<App>,
+    listener: Option<Arc<OwnedFd>>,
+) -> std::io::Result<Vec<JoinHandle<()>>> {
     let mut threads = Vec::new();
     for number in 0..app.config.io_threads {
         let shard = Shard::new(app.clone(), number, listener.clone(), app.shards[number].clone())?;

@@ -10,12 +10,12 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use crate::config::Config;
-use crate::run::{RunError, run_until};
+use crate::run::{Ready, RunError, run_until};
 
 /// A running server. Dropping it asks it to stop and does not wait.
 #[derive(Debug)]
 pub struct Server {
-    address: SocketAddr,
+    ready: Ready,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<(), RunError>>>,
 }
@@ -29,9 +29,9 @@ impl Server {
         let (ready, is_ready) = mpsc::sync_channel(1);
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::Builder::new().name("tidings-test".into()).spawn(move || {
-            let tell = |told: &crate::run::Ready| {
+            let tell = |told: &Ready| {
                 // Whoever started it waits for just this.
-                let _ = ready.send(told.address);
+                let _ = ready.send(*told);
             };
             let stop = async move {
                 // A dropped handle stops it too.
@@ -41,7 +41,7 @@ impl Server {
             run_until(config, tell, stop)
         })?;
         match is_ready.recv() {
-            Ok(address) => Ok(Self { address, stop: Some(stop), thread: Some(thread) }),
+            Ok(ready) => Ok(Self { ready, stop: Some(stop), thread: Some(thread) }),
             Err(_) => Err(match join(thread) {
                 Err(error) => error,
                 Ok(()) => std::io::Error::other("it ended before it listened").into(),
@@ -52,7 +52,25 @@ impl Server {
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.ready.address
+    }
+
+    /// Where TLS is spoken.
+    ///
+    /// # Panics
+    /// If it is not.
+    #[must_use]
+    pub fn tls(&self) -> SocketAddr {
+        self.ready.tls.expect("the configuration has a certificate")
+    }
+
+    /// Where the operator's endpoints are.
+    ///
+    /// # Panics
+    /// If they have no listener of their own.
+    #[must_use]
+    pub fn operator(&self) -> SocketAddr {
+        self.ready.operator.expect("the configuration has a listener for the operator")
     }
 
     /// Asks it to stop, as SIGTERM does.

@@ -15,6 +15,7 @@ use tidings_relay::config::{LlmConfig, SharedConfig};
 
 use super::access::{self, IssuerConfig};
 use super::layers::Layers;
+use super::network::{self, ProxyConfig, TlsConfig};
 use super::push::{self, PushConfig};
 use super::quotas::{self, QuotaConfig};
 use super::raw::{Raw, Retain as RawRetain, Topics};
@@ -84,6 +85,8 @@ pub struct Limits {
     pub stall_timeout: Duration,
     /// How long a connection may be silent between requests.
     pub idle_timeout: Duration,
+    /// Streams at the same time on one connection of HTTP/2.
+    pub http2_streams: usize,
     /// What addresses, subjects and tenants may have and do.
     pub quotas: QuotaConfig,
 }
@@ -111,6 +114,12 @@ pub struct Config {
     pub mode: Mode,
     /// Address and port to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// TLS towards clients.
+    pub tls: Option<TlsConfig>,
+    /// Which proxies are believed.
+    pub proxy: ProxyConfig,
+    /// Where the operator's endpoints are, if they are not where the public comes in.
+    pub operator: Option<SocketAddr>,
     /// Folder of the event log.
     pub data_dir: PathBuf,
     /// The durability of topics whose policy names none.
@@ -198,6 +207,9 @@ pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
     Config {
         mode,
         listen: raw.server.listen,
+        tls: network::tls(raw.tls, mode, layers),
+        proxy: network::proxy(&raw.proxy, layers),
+        operator: network::operator(&raw.operator, mode, layers),
         data_dir: raw.server.data_dir,
         durability: raw.server.durability,
         anonymous,
@@ -222,6 +234,7 @@ pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
             topics: number(raw.limits.topics),
             stall_timeout: raw.limits.stall_timeout.0,
             idle_timeout: raw.limits.idle_timeout.0,
+            http2_streams: number(raw.limits.http2_streams),
             quotas,
         },
         log: LogConfig { segment_bytes: raw.log.segment_bytes.0 },

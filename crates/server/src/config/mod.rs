@@ -12,6 +12,7 @@
 mod access;
 mod checked;
 mod layers;
+mod network;
 mod push;
 mod quotas;
 mod raw;
@@ -37,8 +38,9 @@ use serde_json::Value;
 pub use access::{IssuerConfig, KeySource};
 pub use checked::{Config, Drain, Limits, LogConfig, Mode};
 pub use layers::ENVIRONMENT_PREFIX;
+pub use network::{ForwardedBy, Network, ProxyConfig, TlsConfig};
 pub use push::PushConfig;
-pub use quotas::{Network, QuotaConfig, Quotas};
+pub use quotas::{QuotaConfig, Quotas};
 pub(crate) use relay::on_disconnect;
 pub use relay::{LLM_FLAG, SHARED_FLAG};
 pub use settings::Setting;

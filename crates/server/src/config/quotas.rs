@@ -1,10 +1,9 @@
 //! What each address, subject or tenant may have and do: `[limits.address]`, `[limits.subject]`,
 //! `[limits.tenant]`, checked.
 
-use std::net::IpAddr;
-
 use super::checked::complain;
 use super::layers::Layers;
+use super::network::Network;
 use super::raw;
 use super::units::Rate;
 
@@ -44,49 +43,10 @@ pub struct QuotaConfig {
     pub address_except: Vec<Network>,
 }
 
-/// Addresses that begin with the same bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    bits: u32,
-}
-
-impl Network {
-    /// Reads `192.0.2.1`, `10.0.0.0/8` or `2001:db8::/32`; `None` if it is something else.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().ok()?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let bits =
-            bits.map_or(Some(most), |bits| bits.parse().ok().filter(|bits| *bits <= most))?;
-        Some(Self { address, bits })
-    }
-
-    /// Whether the address is in it. An IPv4 address that came mapped into IPv6 is IPv4.
-    #[must_use]
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(own), IpAddr::V4(other)) => {
-                let differ = u32::from(own) ^ u32::from(other);
-                differ.leading_zeros() >= self.bits
-            }
-            (IpAddr::V6(own), IpAddr::V6(other)) => {
-                let differ = u128::from(own) ^ u128::from(other);
-                differ.leading_zeros() >= self.bits
-            }
-            _ => false,
-        }
-    }
-}
-
 /// Checks what the sections say. Problems are added to those of the layers.
 pub(super) fn check(limits: &raw::Limits, layers: &mut Layers) -> QuotaConfig {
     let except = limits.address_except.iter().enumerate().filter_map(|(index, text)| {
-        let network = Network::parse(text);
+        let network = text.parse::<Network>().ok();
         if network.is_none() {
             let why = format!(
                 "`{text}` is no address and no network; write for example \"192.0.2.1\" or \

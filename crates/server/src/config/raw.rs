@@ -110,6 +110,12 @@ section! {
         issuer: Vec<Issuer> = Kind::Sections(Issuer::FIELDS), Preset::Nothing;
         /// What the server listens on and where it keeps its data.
         server: Server = Kind::Section(Server::FIELDS), Preset::None;
+        /// TLS towards clients, with HTTP/1.1 and HTTP/2.
+        tls: Tls = Kind::Section(Tls::FIELDS), Preset::None;
+        /// Proxies that are believed when they say who their client is.
+        proxy: Proxy = Kind::Section(Proxy::FIELDS), Preset::None;
+        /// A listener of the operator's own.
+        operator: Operator = Kind::Section(Operator::FIELDS), Preset::None;
         /// What one client may ask for, and how long it may take.
         limits: Limits = Kind::Section(Limits::FIELDS), Preset::None;
         /// How events are kept on disk.
@@ -214,6 +220,44 @@ section! {
 }
 
 section! {
+    /// TLS towards clients, with HTTP/1.1 and HTTP/2.
+    Tls {
+        /// File with the certificate and the chain behind it (PEM). It is read again when it
+        /// changes. With it, `server.listen` speaks TLS, unless `tls.listen` is given.
+        certificate: Option<PathBuf> = Kind::Path, Preset::None;
+        /// File with the certificate's private key (PEM).
+        key: Option<PathBuf> = Kind::Path, Preset::None;
+        /// Address and port where TLS is spoken; `server.listen` stays plain then.
+        listen: Option<SocketAddr> = Kind::Address, Preset::None;
+    }
+}
+
+section! {
+    /// Proxies that are believed when they say who their client is.
+    Proxy {
+        /// Their addresses: `10.0.0.0/8`, `127.0.0.1`. What others say in `Forwarded` or
+        /// `X-Forwarded-For` is passed over.
+        trusted: Vec<String> = Kind::Texts, Preset::Nothing;
+        /// Where they say who asks: `x-forwarded-for` (with `X-Forwarded-Proto`) or `forwarded`
+        /// (RFC 7239). The other one is passed over, because a proxy passes it on as a client has
+        /// written it.
+        header: super::network::ForwardedBy =
+            Kind::Choice(&["x-forwarded-for", "forwarded"]), Preset::Text("x-forwarded-for");
+        /// Whether each connection from them begins with a PROXY header (version 1 or 2).
+        protocol: Option<bool> = Kind::Flag, Preset::None;
+    }
+}
+
+section! {
+    /// A listener of the operator's own.
+    Operator {
+        /// Address and port, such as `127.0.0.1:9090`. With it, `/metrics`, the list of
+        /// connections and the dashboard are there, and not where the public comes in.
+        listen: Option<SocketAddr> = Kind::Address, Preset::None;
+    }
+}
+
+section! {
     /// What one client may ask for, and how long it may take.
     Limits {
         /// The data of one event.
@@ -258,6 +302,8 @@ section! {
         /// How long a connection may be silent between requests. While three quarters of
         /// `connections` are open, `head_timeout` counts instead.
         idle_timeout: Length = Kind::Length(secs(1), secs(3_600)), Preset::Length(secs(75));
+        /// Requests and subscriptions at the same time on one connection of HTTP/2.
+        http2_streams: u64 = Kind::Count(1, 1_000), Preset::Count(128);
         /// Addresses, and networks such as `10.0.0.0/8`, that `[limits.address]` passes over:
         /// proxies, above all, behind which everybody has one address.
         address_except: Vec<String> = Kind::Texts, Preset::Nothing;

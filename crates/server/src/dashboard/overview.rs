@@ -150,7 +150,7 @@ fn connections(app: &App) -> Value {
         "sse": read(&counts.sse),
         "websocket": app.metrics.websockets(),
         "long_poll": read(&counts.long_poll),
-        "http1": total.saturating_sub(http2),
+        "http1": total.saturating_sub(http2 + read(&counts.http2_streams)),
         "http2": http2,
         "tls": read(&counts.tls),
     })

@@ -13,6 +13,8 @@ pub(crate) struct Counts {
     pub(crate) long_poll: AtomicUsize,
     /// Connections that speak HTTP/2.
     pub(crate) http2: AtomicUsize,
+    /// Subscriptions on them; each counts as a connection.
+    pub(crate) http2_streams: AtomicUsize,
     /// Encrypted connections.
     pub(crate) tls: AtomicUsize,
     /// Subscriptions whose sockets take nothing more, or that read the log.

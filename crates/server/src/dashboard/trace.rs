@@ -8,7 +8,6 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -28,6 +27,7 @@ use crate::app::App;
 use crate::connection_name::connection_name;
 use crate::error::ApiError;
 use crate::http::{params, publish};
+use crate::peer::Peer;
 use crate::reply::Reply;
 
 /// Traces at the same time.
@@ -73,7 +73,7 @@ struct Trace {
 pub(crate) struct Record<'a> {
     pub(crate) kind: &'static str,
     pub(crate) subject: Option<&'a str>,
-    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) peer: Option<Peer>,
     pub(crate) connection: Option<u64>,
     pub(crate) id: Option<&'a str>,
     pub(crate) event_type: Option<&'a str>,
@@ -158,7 +158,7 @@ impl Traces {
         app: &App,
         traced: Option<&Traced>,
         accepted: &Accepted,
-        peer: Option<SocketAddr>,
+        peer: Option<Peer>,
     ) {
         let Some(Traced { subject, events }) = traced else { return };
         let subject = subject.as_deref();
@@ -188,7 +188,7 @@ impl Traces {
         now_ms: u64,
         traced: Option<&Traced>,
         error: &ApiError,
-        peer: Option<SocketAddr>,
+        peer: Option<Peer>,
     ) {
         let Some(Traced { subject, events }) = traced else { return };
         let subject = subject.as_deref();
@@ -312,7 +312,7 @@ impl Trace {
 }
 
 /// What an error is told as.
-pub(crate) fn refusal(error: &ApiError, peer: Option<SocketAddr>) -> Record<'_> {
+pub(crate) fn refusal(error: &ApiError, peer: Option<Peer>) -> Record<'_> {
     let (status, detail) = (Some(error.problem.status), Some(error.problem.detail.as_ref()));
     Record { peer, status, detail, ..Record::of("refused") }
 }

@@ -1,4 +1,5 @@
-//! A subscription for whoever is a task and not a row of a shard's table: WebSocket connections.
+//! A subscription for whoever is a task and not a row of a shard's table: WebSocket connections,
+//! and streams over TLS and HTTP/2.
 //!
 //! The same loop as everywhere (catch up from the log → follow the tail → fell behind? → …) over
 //! the same shared frames, asked by polling: a follower hands out one span at a time and holds none
@@ -23,6 +24,7 @@ use tidings_hub::{
     Backlog, Gap, Gathered, Hub, Live, Reach, Selection, Span, Start, Started, Step, StoreError,
     View,
 };
+use tidings_relay::merged::{self, Merge};
 use tokio::sync::oneshot;
 
 pub(crate) use board::Board;
@@ -54,6 +56,10 @@ pub(crate) struct Follower {
     /// It has, or does not want, every event up to here.
     after: u64,
     phase: Phase,
+    /// Whether the tails may serve its beginning.
+    resumes: bool,
+    /// How what it reads from the log is merged, if it is.
+    merge: Option<Merge>,
 }
 
 enum Phase {
@@ -83,10 +89,17 @@ impl Follower {
         view: View,
     ) -> Self {
         let joined = board.join(&selection, view.framing);
+        // Whoever asks for what is kept gets it as the log tells it: conflated, say.
+        let resumes = matches!(start, Start::Live | Start::After(_));
         let of = selection.clone();
         let begins = reader.ask(move |hub| begin(hub, of, &start));
         let phase = Phase::Begins(begins);
-        Self { board, reader, joined, selection, view, after: 0, phase }
+        Self { board, reader, joined, selection, view, after: 0, phase, resumes, merge: None }
+    }
+
+    /// Says how what it reads from the log is merged: for a reader of an answer who asked for it.
+    pub(crate) fn merges(&mut self, merge: Option<Merge>) {
+        self.merge = merge;
     }
 
     pub(crate) fn selection(&self) -> &Arc<Selection> {
@@ -130,7 +143,7 @@ impl Follower {
                     };
                     self.after = begun.started.after;
                     // Who resumes after a short cut is served by the tails.
-                    let live = self.can_be_live() && self.tails_reach();
+                    let live = self.resumes && self.can_be_live() && self.tails_reach();
                     self.phase = if live { Phase::Live } else { Phase::Behind(begun.backlog) };
                     let (after, gap, over) = (self.after, begun.started.gap, begun.over);
                     return Poll::Ready(Ok(News::Began { after, gap, over }));
@@ -179,11 +192,14 @@ impl Follower {
     }
 
     fn read_on(&mut self) {
-        let (after, view) = (self.after, self.view);
+        let (after, view, merge) = (self.after, self.view, self.merge);
         let phase = std::mem::replace(&mut self.phase, Phase::Live);
         if let Phase::Behind(mut backlog) = phase {
             self.phase = Phase::Reads(self.reader.ask(move |hub| {
-                let step = backlog.step(hub, after, view);
+                let step = match merge {
+                    Some(how) => merged::step(hub, &mut backlog, after, view.framing, how),
+                    None => backlog.step(hub, after, view),
+                };
                 (backlog, step)
             }));
         }

@@ -4,7 +4,6 @@
 //! neither an answer nor the time it takes tells whether a topic exists. Whoever is refused is told
 //! what somebody is told whose token does not grant it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -17,12 +16,13 @@ use crate::app::App;
 use crate::config::Asks;
 use crate::error::ApiError;
 use crate::head::Head;
+use crate::peer::Peer;
 
 /// Who makes a request: whose token, and from where.
 #[derive(Clone, Copy)]
 pub(crate) struct By<'a> {
     pub(crate) caller: Option<&'a Arc<Caller>>,
-    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) peer: Option<Peer>,
 }
 
 impl By<'_> {
@@ -45,7 +45,7 @@ impl By<'_> {
         Asker {
             identity: self.identity().map(str::to_owned),
             subject: self.caller.and_then(|caller| caller.subject.clone()),
-            peer: self.peer.map(|peer| peer.ip()),
+            peer: self.peer.map(|peer| peer.address.ip()),
             claims,
         }
     }

@@ -58,6 +58,7 @@ pub(super) async fn list(app: &App, who: &Who, head: &Head<'_>) -> Result<Reply,
     }
     all.extend(app.websockets.list());
     all.extend(app.long_polls.list());
+    all.extend(app.streams.list());
     all.sort_by_key(|listed| listed.id);
     all.dedup_by_key(|listed| listed.id);
     if let Some(topic) = topic {
@@ -86,6 +87,9 @@ fn object(app: &App, listed: &Listed, visible: u64) -> Value {
     json!({
         "id": connection_name(listed.id),
         "peer": listed.peer.to_string(),
+        "transport": listed.transport.name(),
+        "protocol": listed.peer.protocol.name(),
+        "tls": listed.peer.tls,
         "since": Time(listed.opened_ms),
         "topics": topics(&listed.selection),
         "patterns": patterns(&listed.selection),
@@ -94,10 +98,6 @@ fn object(app: &App, listed: &Listed, visible: u64) -> Value {
         "lag": lag(app, listed, visible),
         "events": listed.events,
         "bytes": listed.bytes,
-        "transport": listed.transport.as_str(),
-        "protocol": if listed.http2 { "h2" } else { "http/1.1" },
-        "tls": listed.tls,
-        // Until there is access control nobody is anybody.
         "subject": listed.subject,
     })
 }
@@ -143,6 +143,14 @@ pub(super) async fn change(
     let asked = || asked(app, who, shows_key, &next);
     let (change, refused) = asked();
     let changed = app.websockets.change(number, change).await;
+    if let Ok(error) = refused.await {
+        return Err(error);
+    }
+    if let Some(changed) = changed {
+        return Ok(answer(&changed));
+    }
+    let (change, refused) = asked();
+    let changed = app.streams.change(number, change).await;
     if let Ok(error) = refused.await {
         return Err(error);
     }
@@ -275,7 +283,8 @@ fn merged(present: Vec<&str>, add: Vec<String>, remove: &[String]) -> Vec<Cow<'s
 /// `DELETE /connections/{id}`.
 pub(super) async fn close(app: &App, who: &Who, id: &str) -> Result<Reply, ApiError> {
     let (number, _) = may_change(app, who, id)?;
-    if app.websockets.close(number).await || app.long_polls.close(number) {
+    let of_tasks = app.websockets.close(number).await || app.streams.close(number).await;
+    if of_tasks || app.long_polls.close(number) {
         return Ok(Reply::empty(204));
     }
     for mailbox in holders(app) {

@@ -8,8 +8,6 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,36 +27,45 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::operator::{answer_at, asked_of_a_full_server};
 use super::subscribe::Subscribe;
-use super::{Outcome, answer, cors, linger};
+use super::{Outcome, cors, linger};
 use crate::app::{App, Handed};
 use crate::dates::EVERY_ANSWER;
 use crate::error::ApiError;
 use crate::head::{Head, Headers};
+use crate::http2;
 use crate::limits::guarded::{Guarded, Ledger};
 use crate::limits::{Entry, PAUSE};
+use crate::peer::{Peer, Protocol};
+use crate::proxy;
 use crate::reply::Reply;
 use crate::socket::heads::{FIELDS_MAX, TARGET_BYTES_MAX};
 use crate::socket::mail::Mail;
 use crate::websocket;
 use crate::websocket::handshake::{Taken, Upgrade};
+use crate::websocket::wire::Wire;
 
 /// hyper's own floor for its buffer.
 const HYPER_BUFFER_MIN: usize = 8 << 10;
 
 /// What a connection becomes when HTTP lets go of it.
-enum Becomes {
+pub(crate) enum Becomes {
     Stream(Box<Subscribe>),
     WebSocket(Upgrade),
 }
 
 /// Where a handler leaves it.
-type Cell = Arc<Mutex<Option<Becomes>>>;
+type Cell = Arc<Mutex<Option<(Becomes, Peer)>>>;
 
 /// A connection that HTTP has let go of.
-enum LetGo {
-    Stream { fd: OwnedFd, asked: Box<Subscribe> },
-    WebSocket(Taken),
+pub(crate) struct LetGo<S> {
+    pub(crate) stream: S,
+    /// What was read from it after its request.
+    pub(crate) unread: Bytes,
+    /// Whom its request came from.
+    pub(crate) peer: Peer,
+    pub(crate) becomes: Becomes,
 }
 
 /// Takes connections until the app has stopped.
@@ -87,15 +94,32 @@ async fn connection(app: Arc<App>, handed: Handed) {
         }
         return app.disconnected(peer);
     }
-    match converse(&app, handed).await {
-        Ok(Some(LetGo::Stream { fd, asked })) => {
-            let shard = crate::app::scatter(u64::from(peer.port())) as usize % app.shards.len();
-            app.shards[shard].send(Mail::Adopt { fd, peer, asked });
-        }
-        Ok(Some(LetGo::WebSocket(taken))) => {
-            websocket::serve(&app, taken).await;
-            app.disconnected(peer);
-        }
+    let entry = handed.entry;
+    let stream = std::net::TcpStream::from(handed.fd);
+    let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+    let Ok(stream) = stream else { return app.disconnected(peer) };
+    let io = Rewound::new(handed.initial, stream);
+    if io.initial.starts_with(http2::PREFACE) {
+        // Boxed: what most connections hold is not to grow by what few need.
+        let client = Peer { protocol: Protocol::Http2, ..peer };
+        Box::pin(http2::serve(&app, io, client, entry)).await;
+        return app.disconnected(peer);
+    }
+    match converse(&app, io, peer, entry).await {
+        Ok(Some(LetGo { stream, unread, peer, becomes })) => match becomes {
+            // What the client has sent after its request is not looked at.
+            Becomes::Stream(asked) => {
+                let Ok(stream) = stream.into_std() else { return app.disconnected(peer) };
+                let number = u64::from(peer.address.port());
+                let shard = crate::app::scatter(number) as usize % app.shards.len();
+                app.shards[shard].send(Mail::Adopt { fd: stream.into(), peer, asked });
+            }
+            Becomes::WebSocket(upgrade) => {
+                let stream = Wire::Plain(stream);
+                websocket::serve(&app, Taken { stream, unread, peer, upgrade }).await;
+                app.disconnected(peer);
+            }
+        },
         Ok(None) => app.disconnected(peer),
         Err(error) => {
             tracing::debug!(%peer, %error, "a connection ended with an error");
@@ -104,18 +128,17 @@ async fn connection(app: Arc<App>, handed: Handed) {
     }
 }
 
-/// Serves the connection until it ends or becomes a stream.
-async fn converse(
+/// Serves the connection until it ends or becomes something else.
+pub(crate) async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     app: &Arc<App>,
-    handed: Handed,
-) -> Result<Option<LetGo>, Box<dyn std::error::Error + Send + Sync>> {
-    let stream = std::net::TcpStream::from(handed.fd);
-    stream.set_nonblocking(true)?;
+    io: Rewound<S>,
+    peer: Peer,
+    entry: Entry,
+) -> Result<Option<LetGo<S>>, Box<dyn std::error::Error + Send + Sync>> {
     let ledger = Ledger::new(&app.limits.memory);
-    let io = Rewound { initial: handed.initial.into(), stream: TcpStream::from_std(stream)? };
     let io = Guarded::new(io, ledger.clone(), app.config.limits.stall_timeout);
     let cell: Cell = Arc::default();
-    let (app_of_service, cell_of_service, peer) = (app.clone(), cell.clone(), handed.peer);
+    let (app_of_service, cell_of_service) = (app.clone(), cell.clone());
     let asked_once = Arc::new(AtomicBool::new(false));
     let body_unread = Arc::new(AtomicBool::new(false));
     let (asks, unread) = (asked_once.clone(), body_unread.clone());
@@ -125,7 +148,7 @@ async fn converse(
         let (unread, ledger) = (unread.clone(), ledger.clone());
         // Boxed, because a connection can be taken apart only if it can be moved.
         Box::pin(async move {
-            let asking = Asking { cell: &cell, body_unread: &unread, ledger: &ledger, peer };
+            let asking = Asking { cell: &cell, body_unread: &unread, ledger: &ledger, peer, entry };
             Ok::<_, Infallible>(respond(&app, request, asking).await)
         })
     });
@@ -134,7 +157,7 @@ async fn converse(
         .header_read_timeout(app.config.limits.head_timeout)
         .max_headers(FIELDS_MAX)
         // A place that is kept for operators is free again after one request.
-        .keep_alive(handed.entry == Entry::Free)
+        .keep_alive(entry == Entry::Free)
         .max_buf_size(app.config.limits.head_bytes.max(HYPER_BUFFER_MIN))
         .half_close(true)
         .serve_connection(TokioIo::new(io), service);
@@ -160,23 +183,19 @@ async fn converse(
         }
     })
     .await?;
-    let Some(becomes) = ended else {
+    let Some((becomes, peer)) = ended else {
         if body_unread.load(Ordering::Relaxed) {
-            let stream = connection.into_parts().io.into_inner().into_inner().stream;
-            linger::answer_and_end(app, stream, b"").await;
+            let io = connection.into_parts().io.into_inner().into_inner();
+            if !io.failed {
+                linger::answer_and_end(app, io.stream, b"").await;
+            }
         }
         return Ok(None);
     };
     let parts = connection.into_parts();
-    let Rewound { initial, stream } = parts.io.into_inner().into_inner();
-    Ok(Some(match becomes {
-        // What the client has sent after its request is not looked at.
-        Becomes::Stream(asked) => LetGo::Stream { fd: stream.into_std()?.into(), asked },
-        Becomes::WebSocket(upgrade) => {
-            let unread = [parts.read_buf, initial].concat().into();
-            LetGo::WebSocket(Taken { stream, unread, peer, upgrade })
-        }
-    }))
+    let Rewound { initial, stream, .. } = parts.io.into_inner().into_inner();
+    let unread = [parts.read_buf, initial].concat().into();
+    Ok(Some(LetGo { stream, unread, peer, becomes }))
 }
 
 /// Where a request comes from.
@@ -184,7 +203,8 @@ struct Asking<'c> {
     cell: &'c Cell,
     body_unread: &'c AtomicBool,
     ledger: &'c Ledger,
-    peer: SocketAddr,
+    peer: Peer,
+    entry: Entry,
 }
 
 async fn respond(
@@ -192,36 +212,40 @@ async fn respond(
     request: hyper::Request<Incoming>,
     asking: Asking<'_>,
 ) -> hyper::Response<Full<Bytes>> {
-    let Asking { cell, body_unread, ledger, peer } = asking;
+    let Asking { cell, body_unread, ledger, peer, entry } = asking;
     app.metrics.request();
     let (parts, body) = request.into_parts();
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     let head = Head::new(parts.method.as_str(), target, Headers::Map(&parts.headers));
+    let peer = proxy::client(&app.config.proxy, peer, &head);
     let head = head.from(peer, &app.limits);
     let origin = cors::allowed(app, &head);
     let outcome = match checked(&parts, target) {
         Err(error) => Err(error),
+        Ok(()) if entry == Entry::Reserved && !asked_of_a_full_server(&head) => {
+            Err(app.limits.full().into())
+        }
         Ok(()) => match read_body(app, &parts.headers, body, ledger).await {
             Err(error) => {
                 body_unread.store(true, Ordering::Relaxed);
                 Err(error)
             }
-            Ok(body) => answer(app, &head, &body).await,
+            Ok(body) => answer_at(app, peer.door, &head, &body).await,
         },
     };
-    app.audit.answered(app, &head, peer, &outcome);
+    app.audit.answered(app, &head, peer.address, &outcome);
     let reply = match outcome {
         Ok(Outcome::Subscribe(mut asked)) => {
             // A client of HTTP/1.0 reads chunks as data (RFC 9112, section 6.1).
             if asked.view.framing == Framing::Answer && parts.version < http::Version::HTTP_11 {
                 asked.view.framing = Framing::Unchunked;
             }
-            *cell.lock() = Some(Becomes::Stream(asked));
+            *cell.lock() = Some((Becomes::Stream(asked), peer));
             // The connection is taken apart at its next poll, before anything is written.
             return std::future::pending().await;
         }
         Ok(Outcome::WebSocket(upgrade)) => {
-            *cell.lock() = Some(Becomes::WebSocket(upgrade));
+            *cell.lock() = Some((Becomes::WebSocket(upgrade), peer));
             return std::future::pending().await;
         }
         Ok(Outcome::Reply(reply)) => reply,
@@ -249,13 +273,19 @@ async fn respond(
 
 /// What HTTP/1.1 asks of a request and hyper leaves to its user (RFC 9112, section 3.2).
 fn checked(parts: &http::request::Parts, target: &str) -> Result<(), ApiError> {
-    if target.len() > TARGET_BYTES_MAX {
-        let detail = format!("a target has at most {TARGET_BYTES_MAX} bytes");
-        return Err(ApiError::new(ErrorCode::UriTooLong, detail));
-    }
+    check_target(target)?;
     let hosts = parts.headers.get_all(http::header::HOST).iter().count();
     if hosts > 1 || (hosts == 0 && parts.version == http::Version::HTTP_11) {
         return Err(ApiError::new(ErrorCode::InvalidRequest, "a request has one Host header"));
+    }
+    Ok(())
+}
+
+/// Refuses a target that is longer than this server takes.
+pub(crate) fn check_target(target: &str) -> Result<(), ApiError> {
+    if target.len() > TARGET_BYTES_MAX {
+        let detail = format!("a target has at most {TARGET_BYTES_MAX} bytes");
+        return Err(ApiError::new(ErrorCode::UriTooLong, detail));
     }
     Ok(())
 }
@@ -289,7 +319,8 @@ async fn read_body(
     }
 }
 
-fn response(reply: Reply) -> hyper::Response<Full<Bytes>> {
+/// An answer in the words of hyper and h2.
+pub(crate) fn response(reply: Reply) -> hyper::Response<Full<Bytes>> {
     let mut response = hyper::Response::new(Full::new(Bytes::from(reply.body)));
     *response.status_mut() =
         http::StatusCode::from_u16(reply.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
@@ -305,20 +336,30 @@ fn response(reply: Reply) -> hyper::Response<Full<Bytes>> {
     response
 }
 
-/// A socket, and what was read from it before.
-struct Rewound {
+/// A connection, and what was read from it before.
+pub(crate) struct Rewound<S> {
     initial: Bytes,
-    stream: TcpStream,
+    stream: S,
+    /// Whether reading has failed. TLS must not be read from then.
+    failed: bool,
 }
 
-impl AsyncRead for Rewound {
+impl<S> Rewound<S> {
+    pub(crate) fn new(initial: impl Into<Bytes>, stream: S) -> Self {
+        Self { initial: initial.into(), stream, failed: false }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.initial.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(context, into);
+            let read = Pin::new(&mut self.stream).poll_read(context, into);
+            self.failed |= matches!(read, Poll::Ready(Err(_)));
+            return read;
         }
         let count = self.initial.len().min(into.remaining());
         into.put_slice(&self.initial.split_to(count));
@@ -326,7 +367,7 @@ impl AsyncRead for Rewound {
     }
 }
 
-impl AsyncWrite for Rewound {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Rewound<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -1,6 +1,5 @@
 //! Reading a topic as JSON: a page of history, or a long-poll that waits for the next event.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use super::subscribe::{Asked, sees_private, selection};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::hook::judge::By;
+use crate::peer::Peer;
 use crate::reply::Reply;
 
 /// How a page is written, and for whom.
@@ -84,7 +84,7 @@ pub(crate) fn notice(gap: &Gap) -> GapNotice<'_> {
 /// Answers a request for JSON: at once, or when there is an event if `poll` was given.
 pub(crate) async fn read(
     app: &App,
-    peer: Option<SocketAddr>,
+    peer: Option<Peer>,
     asked: Asked<'_>,
     lines: bool,
 ) -> Result<Reply, ApiError> {
@@ -207,7 +207,7 @@ const FRAMING: tidings_hub::Framing = tidings_hub::Framing::Plain;
 
 async fn poll(
     app: &App,
-    asker: (Option<SocketAddr>, Option<&str>),
+    asker: (Option<Peer>, Option<&str>),
     mut backlog: Backlog,
     mut started: Started,
     (limit, form): (ReadLimit, Form),

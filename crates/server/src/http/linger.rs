@@ -6,8 +6,7 @@
 
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::app::App;
 
@@ -22,7 +21,11 @@ const READ_BYTES: usize = 64 << 10;
 
 /// Writes an answer, if there is one left to write, and lets what is sent meanwhile pass. Ends when
 /// the client has hung up or paused, with the time for a body, or when the server stops.
-pub(super) async fn answer_and_end(app: &App, mut stream: TcpStream, answer: &[u8]) {
+pub(crate) async fn answer_and_end<S: AsyncRead + AsyncWrite + Unpin>(
+    app: &App,
+    mut stream: S,
+    answer: &[u8],
+) {
     let ending = async {
         stream.write_all(answer).await?;
         stream.shutdown().await?;

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use crate::app::App;
 use crate::dashboard::standing::OneMore;
+use crate::peer::Peer;
 use crate::socket::mail::{Listed, Transport};
 
 /// The long polls.
@@ -44,14 +45,14 @@ pub(super) struct Waiting<'a> {
 impl<'a> Waiting<'a> {
     pub(super) fn new(
         app: &'a App,
-        (peer, subject): (Option<SocketAddr>, Option<&str>),
+        (peer, subject): (Option<Peer>, Option<&str>),
         selection: &Arc<Selection>,
         after: u64,
     ) -> Self {
         let number = app.next_connection.fetch_add(1, Ordering::Relaxed);
         let listed = Listed {
             id: number,
-            peer: peer.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0))),
+            peer: peer.unwrap_or_else(|| Peer::plain(SocketAddr::from(([0, 0, 0, 0], 0)))),
             opened_ms: app.hub.now_ms(),
             selection: selection.clone(),
             after,
@@ -61,8 +62,6 @@ impl<'a> Waiting<'a> {
             bytes: 0,
             transport: Transport::LongPoll,
             subject: subject.map(str::to_owned),
-            http2: false,
-            tls: false,
         };
         let ended = Arc::new(Notify::new());
         app.long_polls.all.lock().insert(number, (listed, ended.clone()));

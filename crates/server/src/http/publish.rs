@@ -1,7 +1,6 @@
 //! `POST /topics/{topic}` and `POST /publish`: from a request to a publish of the hub.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 
 use base64::Engine as _;
 use tidings_access::Action;
@@ -18,6 +17,7 @@ use crate::error::ApiError;
 use crate::head::Head;
 use crate::hook::judge::By;
 use crate::limits::Party;
+use crate::peer::Peer;
 use crate::reply::Reply;
 
 /// The options of a publish, as query parameters or, with `Tidings-` before them, as headers.
@@ -381,7 +381,7 @@ pub(crate) async fn until_synced(app: &App, batch: Option<u64>) -> Result<(), Ap
 pub(crate) async fn publish(
     app: &App,
     who: &Who,
-    peer: Option<SocketAddr>,
+    peer: Option<Peer>,
     request: &Request<'_>,
 ) -> Result<Reply, ApiError> {
     request.judge(who)?;

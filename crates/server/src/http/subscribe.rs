@@ -2,7 +2,6 @@
 //! the changes of a live connection.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tidings_access::{Action, Caller};
@@ -21,6 +20,7 @@ use crate::dashboard;
 use crate::error::ApiError;
 use crate::head::Head;
 use crate::limits::{Admission, Party};
+use crate::peer::Peer;
 
 /// Most bytes of a `Last-Event-ID` that are looked at; a longer one is simply unknown.
 const LAST_EVENT_ID_BYTES_MAX: usize = 256;
@@ -73,7 +73,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) party: Party,
     pub(crate) who: Who,
     /// Where it came from, if that is known here.
-    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) peer: Option<Peer>,
     expiring: Expiring,
 }
 

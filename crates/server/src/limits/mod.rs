@@ -20,7 +20,7 @@ mod owners;
 mod table;
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -481,27 +481,24 @@ impl Limits {
         Refused::later(Limit::RequestMemory)
     }
 
-    /// Whether another connection may come from this address, when there are so many already. What
-    /// is counted is given back with [`disconnected`](Self::disconnected).
-    pub(crate) fn enter(
-        &self,
-        peer: SocketAddr,
-        before: usize,
-        limits: &config::Limits,
-    ) -> Result<Entry, Refused> {
-        let free = before < limits.connections;
-        if !free && before >= limits.connections.saturating_add(limits.operator_reserve) {
-            return Err(self.full());
+    /// Whether another connection may come, when there are so many already.
+    pub(crate) fn enter(&self, before: usize, limits: &config::Limits) -> Result<Entry, Refused> {
+        if before < limits.connections {
+            return Ok(Entry::Free);
         }
-        self.count_connection(peer)?;
-        Ok(if free { Entry::Free } else { Entry::Reserved })
+        if before < limits.connections.saturating_add(limits.operator_reserve) {
+            return Ok(Entry::Reserved);
+        }
+        Err(self.full())
     }
 
-    fn count_connection(&self, peer: SocketAddr) -> Result<(), Refused> {
+    /// Whether another connection may come from this address. What is counted is given back with
+    /// [`disconnected`](Self::disconnected).
+    pub(crate) fn connect(&self, address: IpAddr) -> Result<(), Refused> {
         let Some(quota) = &self.quotas[Scope::Address as usize] else {
             return Ok(());
         };
-        let key = self.address_key(peer.ip());
+        let key = self.address_key(address);
         if key == 0 {
             return Ok(());
         }
@@ -524,11 +521,11 @@ impl Limits {
         }
     }
 
-    /// A connection has ended.
-    pub(crate) fn disconnected(&self, peer: SocketAddr) {
-        let address = self.quotas[Scope::Address as usize].as_ref();
-        if let Some(counts) = address.and_then(|quota| quota.connections.as_ref()) {
-            let key = self.address_key(peer.ip());
+    /// A connection from this address has ended.
+    pub(crate) fn disconnected(&self, address: IpAddr) {
+        let quota = self.quotas[Scope::Address as usize].as_ref();
+        if let Some(counts) = quota.and_then(|quota| quota.connections.as_ref()) {
+            let key = self.address_key(address);
             if key != 0 {
                 counts.give_back(key);
             }

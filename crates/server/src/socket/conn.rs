@@ -1,6 +1,5 @@
 //! What is kept of a connection: of one that makes requests, and of one that is subscribed.
 
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,12 +19,15 @@ use crate::dashboard::standing::Standing;
 use crate::dashboard::trace::{Of, Record};
 use crate::http::subscribe::Subscribe;
 use crate::limits::{Admission, Entry, Held, Party};
+use crate::peer::Peer;
 use crate::webhooks::occupancy::Attending;
 
 /// A connection that makes requests. While it makes none it holds no buffer.
 pub(super) struct Requester {
     pub(super) fd: OwnedFd,
-    pub(super) peer: SocketAddr,
+    pub(super) peer: Peer,
+    /// Whether it is to begin with a proxy's header.
+    pub(super) announced: bool,
     /// What came and is not a whole request yet.
     pub(super) input: Vec<u8>,
     /// Answers that the socket did not take yet.
@@ -61,7 +63,7 @@ pub(crate) struct Subscriber {
     /// Counts it among the subscribers of its topics.
     pub(crate) attending: Option<Box<Attending>>,
     pub(crate) fd: OwnedFd,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     /// Names the connection for as long as the process lives.
     pub(crate) id: u64,
     /// Milliseconds since 1970.
@@ -111,7 +113,7 @@ impl Subscriber {
     pub(crate) fn new(
         app: &Arc<App>,
         fd: OwnedFd,
-        peer: SocketAddr,
+        peer: Peer,
         asked: &Subscribe,
         now_ms: u64,
     ) -> Self {

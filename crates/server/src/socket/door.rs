@@ -9,6 +9,7 @@ use tidings_frame::ErrorCode;
 
 use super::heads::{judge_long, judge_unusual, malformed};
 use crate::head::{Head, Headers};
+use crate::http2;
 
 use tidings_relay::SharedRelays;
 
@@ -49,6 +50,12 @@ pub(super) fn judge<'h, 'b>(
 where
     'b: 'h,
 {
+    if data.len() < http2::PREFACE.len() && http2::PREFACE.starts_with(data) {
+        return (Verdict::More, None);
+    }
+    if data.starts_with(http2::PREFACE) {
+        return (Verdict::Hyper, None);
+    }
     let mut request = httparse::Request::new(fields);
     let head_len = match request.parse(data) {
         Ok(httparse::Status::Complete(len)) if len <= HEAD_BYTES_MAX => len,
@@ -192,6 +199,10 @@ mod tests {
             ),
             ("POST /topics/a HTTP/1.1\r\nHost: h\r\n\r\n".into(), "hyper"),
             ("\u{16}\u{3}\u{1}".into(), "invalid-request"),
+            ("P".into(), "more"),
+            ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r".into(), "more"),
+            ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(), "hyper"),
+            ("PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n".into(), "invalid-request"),
             (format!("GET /{} HTTP/1.1\r\n{sse}", "a".repeat(9_000)), "uri-too-long"),
             (format!("GET /{}", "a".repeat(9_000)), "uri-too-long"),
         ] {

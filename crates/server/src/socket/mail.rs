@@ -1,6 +1,5 @@
 //! What other threads tell a thread that holds sockets.
 
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -12,12 +11,13 @@ use tokio::sync::oneshot;
 
 use super::conn::Subscriber;
 use crate::http::subscribe::Subscribe;
+use crate::peer::Peer;
 
 /// A message to a shard or a backfill thread. Those that carry a socket are as many as there are
 /// connections, the others as many as there are requests in hand.
 pub(crate) enum Mail {
     /// A connection that hyper has taken the request of.
-    Adopt { fd: OwnedFd, peer: SocketAddr, asked: Box<Subscribe> },
+    Adopt { fd: OwnedFd, peer: Peer, asked: Box<Subscribe> },
     /// A subscriber that has caught up, or has to.
     Subscriber(Box<Subscriber>),
     /// A subscriber that begins somewhere in the log.
@@ -79,7 +79,8 @@ pub(crate) struct Changed {
 #[derive(Clone, Debug)]
 pub(crate) struct Listed {
     pub(crate) id: u64,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
+    pub(crate) transport: Transport,
     pub(crate) opened_ms: u64,
     pub(crate) selection: Arc<Selection>,
     /// It has everything up to here.
@@ -91,13 +92,8 @@ pub(crate) struct Listed {
     pub(crate) events: u64,
     /// Bytes sent.
     pub(crate) bytes: u64,
-    pub(crate) transport: Transport,
     /// Whom its token names.
     pub(crate) subject: Option<String>,
-    /// Whether it came over HTTP/2.
-    pub(crate) http2: bool,
-    /// Whether it is encrypted.
-    pub(crate) tls: bool,
 }
 
 /// How a subscription is told its events.
@@ -109,7 +105,8 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    pub(crate) fn as_str(self) -> &'static str {
+    /// As the list names it.
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Sse => "sse",
             Self::WebSocket => "websocket",
@@ -123,6 +120,7 @@ impl Listed {
         Self {
             id: subscriber.id,
             peer: subscriber.peer,
+            transport: Transport::Sse,
             opened_ms: subscriber.opened_ms,
             selection: subscriber.selection.clone(),
             after: subscriber.after,
@@ -130,10 +128,7 @@ impl Listed {
             catching_up,
             events: subscriber.events,
             bytes: subscriber.bytes,
-            transport: Transport::Sse,
             subject: subscriber.subject().map(str::to_owned),
-            http2: false,
-            tls: false,
         }
     }
 }

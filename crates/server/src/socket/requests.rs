@@ -20,11 +20,14 @@ use crate::error::ApiError;
 use crate::head::Head;
 use crate::hook::What;
 use crate::hook::judge::By;
+use crate::http::operator::asked_of_a_full_server;
 use crate::http::publish::{status, topic_request, write_answer};
 use crate::http::relay::shared;
 use crate::http::subscribe::{Asked, Subscribe};
 use crate::http::{cors, stream_topic};
 use crate::limits::Entry;
+use crate::peer::Peer;
+use crate::proxy;
 use crate::reply::Reply;
 
 /// Output kept in memory for a connection between answers.
@@ -190,6 +193,7 @@ impl Shard {
         intake: &mut Intake,
         round: &mut Option<Round<'h>>,
     ) -> bool {
+        let Some(data) = self.after_proxy_header(key, data) else { return false };
         let (used, goes_on) = self.take_requests(hub, key, data, intake, round);
         if let Some(Conn::Requester(requester)) = self.conns.get_mut(key) {
             if used > 0 {
@@ -205,6 +209,36 @@ impl Shard {
             }
         }
         goes_on
+    }
+
+    /// What comes after the header of the proxy that passes the connection on, if it is to begin
+    /// with one: nothing, as long as the header is not whole. `None` if there is none, which ends
+    /// the connection.
+    fn after_proxy_header<'d>(&mut self, key: Key, data: &'d [u8]) -> Option<&'d [u8]> {
+        let Some(Conn::Requester(requester)) = self.conns.get_mut(key) else { return None };
+        if !requester.announced {
+            return Some(data);
+        }
+        match proxy::header::parse(data) {
+            Ok(Some(header)) => {
+                requester.announced = false;
+                if let Err(refused) = self.app.announced(&mut requester.peer, &header) {
+                    self.end_with(key, refused.into());
+                    return None;
+                }
+                requester.party = self.app.limits.at(requester.peer.address.ip());
+                Some(&data[header.length..])
+            }
+            Ok(None) => {
+                requester.input = data.to_vec();
+                Some(&[])
+            }
+            Err(proxy::header::Malformed) => {
+                tracing::debug!(peer = %requester.peer, "no PROXY header came");
+                self.close(key);
+                None
+            }
+        }
     }
 
     fn take_requests<'h>(
@@ -226,11 +260,16 @@ impl Shard {
                 return (data.len(), false);
             };
             if let Some(head) = &mut head {
-                head.party = requester.party;
+                head.party = if proxy::is_trusted(&self.app.config.proxy, requester.peer) {
+                    let client = proxy::client(&self.app.config.proxy, requester.peer, head);
+                    self.app.limits.at(client.address.ip())
+                } else {
+                    requester.party
+                };
             }
             if requester.entry == Entry::Reserved
                 && verdict != Verdict::More
-                && !head.as_ref().is_some_and(is_operators)
+                && !head.as_ref().is_some_and(asked_of_a_full_server)
             {
                 // Nobody waits here until it has hung up: others want the place.
                 let error = ApiError::from(self.app.limits.full());
@@ -277,6 +316,7 @@ impl Shard {
                         // What follows the request is not looked at: the connection is a stream
                         // now.
                         Ok(asked) => {
+                            self.name_client(key, &head);
                             intake.subscribing.push((key, asked));
                             return (data.len(), false);
                         }
@@ -301,6 +341,13 @@ impl Shard {
         if let Some(Conn::Requester(requester)) = self.conns.get_mut(key) {
             requester.paused = true;
             self.paused.push(key);
+        }
+    }
+
+    /// Has the connection, which becomes a stream, stand under the name of its client.
+    fn name_client(&mut self, key: Key, head: &Head<'_>) {
+        if let Some(Conn::Requester(requester)) = self.conns.get_mut(key) {
+            requester.peer = proxy::client(&self.app.config.proxy, requester.peer, head);
         }
     }
 
@@ -444,7 +491,7 @@ impl Shard {
         }
     }
 
-    fn peer(&self, key: Key) -> Option<std::net::SocketAddr> {
+    fn peer(&self, key: Key) -> Option<Peer> {
         match self.conns.get(key) {
             Some(Conn::Requester(requester)) => Some(requester.peer),
             _ => None,
@@ -507,7 +554,7 @@ impl Shard {
     pub(super) fn answer_error(&mut self, key: Key, head: &Head<'_>, error: ApiError) {
         self.app.refused(Some(head), &error, self.peer(key));
         if let Some(Conn::Requester(requester)) = self.conns.get(key) {
-            self.app.audit.refused(&self.app, head, requester.peer, &error);
+            self.app.audit.refused(&self.app, head, requester.peer.address, &error);
         }
         let origin = cors::allowed(&self.app, head);
         self.reply(key, &origin, &Reply::from(error));
@@ -609,10 +656,4 @@ fn subscription(app: &Arc<crate::app::App>, head: &Head<'_>) -> Result<Subscribe
     let mut asked = asked.subscribe(app)?;
     asked.admission = app.limits.stream(app.limits.of(head.party, asked.caller.as_ref()))?;
     Ok(asked)
-}
-
-/// Whether only an operator asks this, who is let in when nobody else is.
-fn is_operators(head: &Head<'_>) -> bool {
-    ["/healthz", "/readyz", "/metrics"].contains(&head.path)
-        || head.path.starts_with("/connections")
 }

@@ -1,7 +1,6 @@
 //! A subscriber's place in the live fan-out: how it gets one, and how it moves to the thread that
 //! reads the log and back.
 
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use rustix::event::epoll;
@@ -14,6 +13,7 @@ use super::shard::{Conn, Seat, Shard};
 use super::slots::Key;
 use crate::error::ApiError;
 use crate::http::subscribe::Subscribe;
+use crate::peer::Peer;
 use crate::reply::Reply;
 use crate::webhooks::occupancy::Attending;
 
@@ -46,7 +46,7 @@ impl Shard {
     }
 
     /// Takes a subscriber that came by way of hyper.
-    pub(super) fn adopt(&mut self, fd: OwnedFd, peer: SocketAddr, asked: Subscribe) {
+    pub(super) fn adopt(&mut self, fd: OwnedFd, peer: Peer, asked: Subscribe) {
         match self.starts_here(&asked) {
             None => self.start_in_log(fd, peer, asked),
             Some(after) => {
@@ -58,7 +58,7 @@ impl Shard {
         }
     }
 
-    pub(super) fn start_in_log(&self, fd: OwnedFd, peer: SocketAddr, asked: Subscribe) {
+    pub(super) fn start_in_log(&self, fd: OwnedFd, peer: Peer, asked: Subscribe) {
         let subscriber = Subscriber::new(&self.app, fd, peer, &asked, self.now_ms);
         let mail = Mail::Start(Box::new(subscriber), Box::new(asked));
         self.app.backfills[self.number].send(mail);

@@ -24,6 +24,8 @@ use crate::dates::Dates;
 use crate::error::ApiError;
 use crate::limits::{Held, Refused};
 use crate::metrics::ShardCounts;
+use crate::peer::Peer;
+use crate::proxy;
 use crate::reply::Reply;
 
 /// Connections accepted before others get a turn.
@@ -111,11 +113,11 @@ pub(super) struct Drain {
 }
 
 impl Shard {
-    /// Prepares a shard that accepts from `listener`.
+    /// Prepares a shard that accepts from `listener`, if there is one for it.
     pub(crate) fn new(
         app: Arc<App>,
         number: usize,
-        listener: Arc<OwnedFd>,
+        listener: Option<Arc<OwnedFd>>,
         mail: Arc<Mailbox>,
     ) -> std::io::Result<Self> {
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -123,7 +125,9 @@ impl Shard {
         epoll::add(&poll, &*mail.wakeup, wakeup, epoll::EventFlags::IN)?;
         // Exclusive: one connection wakes one shard.
         let flags = epoll::EventFlags::IN | epoll::EventFlags::EXCLUSIVE;
-        epoll::add(&poll, &*listener, epoll::EventData::new_u64(LISTENER), flags)?;
+        if let Some(listener) = &listener {
+            epoll::add(&poll, listener, epoll::EventData::new_u64(LISTENER), flags)?;
+        }
         let now_ms = app.hub.now_ms();
         Ok(Self {
             follows: FollowTable::new(app.hub.clone(), mail.bell.clone()),
@@ -132,7 +136,7 @@ impl Shard {
             app,
             number,
             poll,
-            listener: Some(listener),
+            listener,
             mail,
             conns: Slots::new(),
             line: VecDeque::new(),
@@ -271,8 +275,9 @@ impl Shard {
                 }
             };
             let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-            let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok()).unwrap_or(unknown);
-            let entry = match self.app.enter(peer) {
+            let address = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+            let mut peer = Peer::plain(address.unwrap_or(unknown));
+            let entry = match self.app.enter(&mut peer) {
                 Ok(entry) => entry,
                 Err(why) => {
                     refused += 1;
@@ -281,12 +286,13 @@ impl Shard {
                 }
             };
             let requester = Requester {
-                party: self.app.limits.at(peer.ip()),
+                party: self.app.limits.at(peer.address.ip()),
                 held: Held::of(&self.app.limits.memory),
                 entry,
                 paused: false,
                 fd,
                 peer,
+                announced: proxy::sends_header(&self.app.config.proxy, peer),
                 input: Vec::new(),
                 output: Vec::new(),
                 pending: 0,

@@ -19,9 +19,14 @@ use super::shard::{Conn, Shard};
 use crate::app::{App, HANDED_MAX};
 use crate::config::Config;
 use crate::http::subscribe::Subscribe;
+use crate::peer::Peer;
 
 /// An address that no peer of these tests has.
 const PEER: ([u8; 4], u16) = ([127, 0, 0, 1], 1);
+
+fn peer() -> Peer {
+    Peer::plain(PEER.into())
+}
 
 struct Led {
     app: Arc<App>,
@@ -40,7 +45,7 @@ impl Led {
         let (hyper, _) = mpsc::channel(HANDED_MAX);
         let app =
             Arc::new(App::new(hub, config, Verifier::default(), None, None, None, hyper).unwrap());
-        let shard = Shard::new(app.clone(), 0, listener, app.shards[0].clone()).unwrap();
+        let shard = Shard::new(app.clone(), 0, Some(listener), app.shards[0].clone()).unwrap();
         Self { app, shard, _folder: folder }
     }
 
@@ -61,7 +66,8 @@ impl Led {
         let (ours, theirs) = pair();
         let requester = Requester {
             fd: ours,
-            peer: PEER.into(),
+            peer: peer(),
+            announced: false,
             input: Vec::new(),
             output: Vec::new(),
             pending: 0,
@@ -72,7 +78,7 @@ impl Led {
             entry: crate::limits::Entry::Free,
             paused: false,
         };
-        self.app.enter(PEER.into()).unwrap();
+        self.app.enter(&mut peer()).unwrap();
         let key = self.shard.conns.insert(Conn::Requester(requester));
         self.shard.register(key).unwrap();
         theirs
@@ -81,8 +87,8 @@ impl Led {
     /// A subscriber with a seat or on its way to the log, after its head; the end that it has.
     fn subscriber(&mut self, asked: Subscribe) -> UnixStream {
         let (ours, mut theirs) = pair();
-        self.app.enter(PEER.into()).unwrap();
-        self.shard.adopt(ours, PEER.into(), asked);
+        self.app.enter(&mut peer()).unwrap();
+        self.shard.adopt(ours, peer(), asked);
         assert!(has_come(&mut theirs).starts_with("HTTP/1.1 200 "));
         theirs
     }
@@ -186,9 +192,10 @@ fn nothing_slips_through_between_a_position_and_its_seat() {
         let mut led = Led::new();
         let _other = led.subscriber(asks(&["b"], &[]));
         let (fd, mut socket) = pair();
-        led.app.enter(PEER.into()).unwrap();
+        led.app.enter(&mut peer()).unwrap();
         let now_ms = led.shard.now_ms;
-        let mut subscriber = Subscriber::new(&led.app, fd, PEER.into(), &asked, now_ms);
+        let mut subscriber =
+            Subscriber::new(&led.app, fd, Peer::plain(PEER.into()), &asked, now_ms);
         subscriber.after = match way {
             Way::Door => led.shard.starts_here(&asked).unwrap(),
             Way::Log => led.app.hub.visible(),

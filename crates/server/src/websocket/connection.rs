@@ -6,7 +6,6 @@
 
 use std::future::{pending, poll_fn};
 use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -14,7 +13,6 @@ use std::time::Duration;
 use tidings_frame::limits::WEBSOCKET_PUBLISHES_MAX;
 use tidings_hub::StoreError;
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -24,6 +22,7 @@ use super::output::Output;
 use super::protocol::{Fault, Incoming, Protocol};
 use super::publishing::Receipt;
 use super::subscription::Subscription;
+use super::wire::Wire;
 use super::{CONTROLS_MAX, Control, message};
 use crate::access::Who;
 use crate::access::expiring::Expiring;
@@ -32,6 +31,7 @@ use crate::follower::News;
 use crate::hook::Verdict;
 use crate::limits::{Admission, Party};
 use crate::metrics::ShardCounts;
+use crate::peer::Peer;
 
 /// Bytes read from a socket at a time.
 const READ_BYTES: usize = 16 << 10;
@@ -54,12 +54,12 @@ pub(super) struct Gone;
 /// The connection.
 pub(super) struct Connection {
     pub(super) app: Arc<App>,
-    pub(super) peer: SocketAddr,
+    pub(super) peer: Peer,
     /// Who asks.
     pub(super) who: Who,
     /// Whether it is told before its token ends.
     pub(super) expiring: Expiring,
-    stream: TcpStream,
+    stream: Wire,
     protocol: Protocol,
     pub(super) output: Output,
     pub(super) subscriptions: Vec<Subscription>,
@@ -140,7 +140,8 @@ pub(crate) async fn serve(app: &Arc<App>, taken: Taken) {
 
 /// What a connection waits for.
 enum Event {
-    Socket(std::io::Result<tokio::io::Ready>),
+    /// Whether it can be read from.
+    Socket(std::io::Result<bool>),
     News(usize, Result<News, StoreError>),
     Receipt(Receipt),
     Control(Control),
@@ -167,7 +168,7 @@ impl Connection {
         }
         match self.wait().await {
             Event::Socket(ready) => {
-                if ready.map_err(|_| Gone)?.is_readable() {
+                if ready.map_err(|_| Gone)? {
                     self.read()?;
                 }
             }
@@ -180,7 +181,7 @@ impl Connection {
             Event::Expiring => self.tell_expiring(),
             Event::Drains => {
                 let jitter = self.app.config.drain.jitter;
-                let number = u64::from(self.peer.port());
+                let number = u64::from(self.peer.address.port());
                 let part = crate::app::scatter(number) % 1_000;
                 self.leaves =
                     Some(Instant::now() + jitter * u32::try_from(part).unwrap_or(0) / 1_000);
@@ -201,7 +202,7 @@ impl Connection {
         let gives = self.output.is_empty() && self.closing.is_none();
         let callers = self.callers();
         let expires = self.expiring.at_ms(self.who.caller().map(|caller| &**caller));
-        let (app, stream) = (&self.app, &self.stream);
+        let (app, stream) = (&self.app, &mut self.stream);
         let (subscriptions, turn) = (&mut self.subscriptions, &mut self.turn);
         let asking = &mut self.asking;
         let stands = self.closing.is_none();
@@ -342,7 +343,7 @@ impl Connection {
     fn write(&mut self) -> Result<(), Gone> {
         let was_blocked = !self.output.is_empty();
         if was_blocked {
-            self.counts.writes += self.output.write_to(&self.stream).map_err(|_| Gone)?;
+            self.counts.writes += self.output.write_to(&mut self.stream).map_err(|_| Gone)?;
             let blocked = !self.output.is_empty();
             self.subscriptions.iter().for_each(|one| one.note_blocked(blocked));
         }
@@ -350,8 +351,7 @@ impl Connection {
         if let Some(closing) = self.closing.as_mut().filter(|c| c.over && !c.ended) {
             if self.output.is_empty() {
                 closing.ended = true;
-                let ended = rustix::net::shutdown(&self.stream, rustix::net::Shutdown::Write);
-                ended.map_err(|_| Gone)?;
+                self.stream.end().map_err(|_| Gone)?;
             }
         }
         Ok(())

@@ -1,6 +1,5 @@
 //! The opening handshake (RFC 6455, section 4.2).
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -9,7 +8,6 @@ use bytes::Bytes;
 use ring::digest;
 use tidings_access::Action;
 use tidings_frame::ErrorCode;
-use tokio::net::TcpStream;
 
 use crate::access::expiring::Expiring;
 use crate::access::{self, Who};
@@ -19,7 +17,9 @@ use crate::error::ApiError;
 use crate::head::Head;
 use crate::http::cors;
 use crate::limits::{Admission, Party};
+use crate::peer::Peer;
 use crate::reply::Reply;
+use crate::websocket::wire::Wire;
 
 /// The subprotocol: the messages of PROTOCOL.md, section 17.
 const SUBPROTOCOL: &str = "tidings.v1.json";
@@ -50,10 +50,10 @@ pub(crate) struct Upgrade {
 
 /// A connection of which HTTP has let go.
 pub(crate) struct Taken {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Wire,
     /// What was read from it after its request.
     pub(crate) unread: Bytes,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     pub(crate) upgrade: Upgrade,
 }
 

@@ -8,6 +8,7 @@
 //! | `request` | what clients say |
 //! | `message` | what the server says |
 //! | `output` | what a socket has not taken yet |
+//! | `wire` | the socket, or TLS on it |
 //! | `operations` | what is asked for, done |
 //! | `publishing` | publishes, several in one round, and their receipts |
 //! | `subscription` | a follower with a name on its connection |
@@ -31,6 +32,7 @@ mod standing;
 mod subscription;
 #[cfg(test)]
 mod tests;
+pub(crate) mod wire;
 
 use std::collections::HashMap;
 use std::sync::Arc;

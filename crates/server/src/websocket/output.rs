@@ -8,9 +8,9 @@ use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSlice};
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use tokio::net::TcpStream;
 
 use super::protocol::text_header;
+use super::wire::Wire;
 
 /// Bytes of answers that wait, from which on nothing is read from the connection: what a hundred
 /// receipts take.
@@ -29,12 +29,14 @@ pub(super) struct Output {
     writing: VecDeque<Bytes>,
     /// To be written after it.
     answers: Vec<u8>,
+    /// Whether what was written still waits for the socket.
+    flushing: bool,
 }
 
 impl Output {
     /// Whether the socket has taken everything.
     pub(super) fn is_empty(&self) -> bool {
-        self.writing.is_empty() && self.answers.is_empty()
+        self.writing.is_empty() && self.answers.is_empty() && !self.flushing
     }
 
     /// Whether more may be read that is to be answered.
@@ -69,7 +71,7 @@ impl Output {
     }
 
     /// Writes until all is written or the socket is full; returns how many writes it took.
-    pub(super) fn write_to(&mut self, stream: &TcpStream) -> std::io::Result<u64> {
+    pub(super) fn write_to(&mut self, stream: &mut Wire) -> std::io::Result<u64> {
         let mut writes = 0;
         loop {
             if self.writing.is_empty() {
@@ -77,6 +79,10 @@ impl Output {
                 self.turn();
             }
             if self.writing.is_empty() {
+                self.flushing = match stream.try_flush() {
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => true,
+                    flushed => flushed.map(|()| false)?,
+                };
                 return Ok(writes);
             }
             let mut slices = [IoSlice::new(&[]); PARTS_PER_WRITE];

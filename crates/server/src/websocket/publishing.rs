@@ -1,8 +1,6 @@
 //! Publishes over a connection: those that have come together share one append, and each is
 //! answered when it is as durable as its topics ask.
 
-use std::net::SocketAddr;
-
 use tidings_hub::{Accepted, Published};
 use tokio::sync::mpsc;
 
@@ -12,6 +10,7 @@ use crate::access::Who;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::http::publish::{Request, write_answer};
+use crate::peer::Peer;
 
 /// A publish on its way into a round.
 pub(super) struct Staged<'a> {
@@ -28,7 +27,7 @@ pub(super) type Receipt = Vec<u8>;
 /// there is a place in `receipts`, which the caller has made sure of.
 pub(super) fn publish(
     app: &App,
-    (peer, who): (SocketAddr, &Who),
+    (peer, who): (Peer, &Who),
     staged: &mut Vec<Staged<'_>>,
     receipts: &mpsc::Sender<Receipt>,
     mut answer: impl FnMut(Vec<u8>),

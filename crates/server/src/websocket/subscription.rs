@@ -1,7 +1,6 @@
 //! A subscription of a WebSocket connection: a follower, with the name that the client has given
 //! it, and with a number under which operators find it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -19,6 +18,7 @@ use crate::dashboard::trace::{Of, Record};
 use crate::follower::Follower;
 use crate::http::subscribe::Subscribe;
 use crate::limits::Admission;
+use crate::peer::Peer;
 use crate::socket::mail::{Change, Changed, Listed, Transport};
 use crate::webhooks::occupancy::Attending;
 
@@ -35,7 +35,7 @@ pub(super) struct Subscription {
     pub(super) number: u64,
     /// The token that a change over HTTP was made with; what it added ends with it.
     pub(super) caller: Option<Arc<Caller>>,
-    peer: SocketAddr,
+    peer: Peer,
     standing: Standing,
     listed: Arc<Mutex<Listed>>,
     /// Counts it among the subscribers of its topics.
@@ -46,7 +46,7 @@ pub(super) struct Subscription {
 impl Subscription {
     pub(super) fn new(
         app: &Arc<App>,
-        peer: SocketAddr,
+        peer: Peer,
         name: String,
         reference: Option<Reference>,
         asked: Subscribe,
@@ -61,6 +61,7 @@ impl Subscription {
         let listed = Listed {
             id: number,
             peer,
+            transport: Transport::WebSocket,
             opened_ms: app.hub.now_ms(),
             selection,
             after: 0,
@@ -68,10 +69,7 @@ impl Subscription {
             catching_up: true,
             events: 0,
             bytes: 0,
-            transport: Transport::WebSocket,
             subject,
-            http2: false,
-            tls: false,
         };
         let (app, before) = (app.clone(), message::before_events(&name));
         let listed = Arc::new(Mutex::new(listed));

@@ -18,6 +18,7 @@ use crate::follower::News;
 use crate::head::{Head, Headers};
 use crate::http::publish::Request;
 use crate::http::subscribe::Subscribe;
+use crate::peer::Peer;
 
 /// An address that no peer of these tests has.
 const PEER: ([u8; 4], u16) = ([127, 0, 0, 1], 1);
@@ -54,7 +55,7 @@ fn subscription(app: &Arc<App>, name: &str, start: Start) -> Subscription {
         opening: None,
         admission: crate::limits::Admission::default(),
     };
-    Subscription::new(app, PEER.into(), name.to_owned(), None, asked)
+    Subscription::new(app, Peer::plain(PEER.into()), name.to_owned(), None, asked)
 }
 
 /// Two that both have a lot to take are served in turn.
@@ -107,7 +108,7 @@ fn a_receipt_that_waits_for_the_disk_is_not_given_at_once() {
         let mut staged = vec![Staged { reference: None, request, operator: false }];
         let headers = http::HeaderMap::new();
         let who = base.app.who(&Head::new("GET", "/ws", Headers::Map(&headers))).unwrap();
-        let publisher = (([127, 0, 0, 1], 1).into(), &who);
+        let publisher = (Peer::plain(([127, 0, 0, 1], 1).into()), &who);
         publish(&base.app, publisher, &mut staged, &receipts, |_| panic!("before it was on disk"));
         let receipt = to_come.blocking_recv().unwrap();
         assert!(receipt.starts_with(b"{\"op\":\"published\""));

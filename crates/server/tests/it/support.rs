@@ -1,7 +1,8 @@
 //! A server of the test's own, and the smallest HTTP client that hides nothing.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -10,6 +11,7 @@ use tidings_server::config::Config;
 use tidings_server::testing;
 
 use crate::stream::Stream;
+use crate::tls;
 
 /// How long anything may take before a test gives up; nothing is measured against it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
@@ -54,6 +56,9 @@ impl Server {
         config.listen = "127.0.0.1:0".parse().unwrap();
         config.data_dir = folder.path().to_owned();
         config.drain.jitter = Duration::ZERO;
+        if everything_over_tls() {
+            config.tls = Some(tls::files(folder.path()));
+        }
         change(&mut config);
         let inner = Some(testing::Server::start(config.clone()).unwrap());
         Self { inner, folder, config }
@@ -86,7 +91,27 @@ impl Server {
     }
 
     pub(crate) fn connect(&self) -> Conn {
-        Conn::to(self.address())
+        if everything_over_tls() { self.connect_tls() } else { Conn::to(self.address()) }
+    }
+
+    /// A connection over TLS.
+    pub(crate) fn connect_tls(&self) -> Conn {
+        let address = self.inner.as_ref().unwrap().tls();
+        Conn::over_tls(tls::connect(address, &["http/1.1"]))
+    }
+
+    /// The address of the listener that speaks TLS.
+    pub(crate) fn tls(&self) -> SocketAddr {
+        self.inner.as_ref().unwrap().tls()
+    }
+
+    /// The address of the operator's listener.
+    pub(crate) fn operator(&self) -> SocketAddr {
+        self.inner.as_ref().unwrap().operator()
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// One request on a connection of its own. `headers` are lines, each with its end.
@@ -252,9 +277,20 @@ pub(crate) fn with_sequence(id: &str, sequence: u64) -> String {
     format!("{}-{sequence}", id.split_once('-').unwrap().0)
 }
 
+/// Whether the tests that do not care speak to the server over TLS.
+fn everything_over_tls() -> bool {
+    std::env::var_os("OVER_TLS").is_some()
+}
+
+/// What a connection is written to and read from.
+trait Wire: Read + Write + Send {}
+
+impl<T: Read + Write + Send> Wire for T {}
+
 /// A connection that is spoken to in bytes.
 pub(crate) struct Conn {
     socket: TcpStream,
+    wire: Box<dyn Wire>,
     input: Vec<u8>,
 }
 
@@ -276,12 +312,18 @@ impl Conn {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_write_timeout(Some(PATIENCE)).unwrap();
         socket.set_nodelay(true).unwrap();
-        Self { socket, input: Vec::new() }
+        let wire = Box::new(socket.try_clone().unwrap());
+        Self { socket, wire, input: Vec::new() }
+    }
+
+    pub(crate) fn over_tls(tls: tls::Stream) -> Self {
+        let plain = Self::over(tls.sock.try_clone().unwrap());
+        Self { wire: Box::new(tls), ..plain }
     }
 
     /// Sends bytes; a peer that has hung up meanwhile is told by the next read.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
-        let _ = self.socket.write_all(bytes);
+        let _ = self.wire.write_all(bytes);
     }
 
     pub(crate) fn ask(&mut self, method: &str, target: &str, headers: &str, body: &[u8]) {
@@ -302,14 +344,23 @@ impl Conn {
     pub(crate) fn read_more(&mut self) -> bool {
         let mut chunk = [0; 64 << 10];
         loop {
-            match self.socket.read(&mut chunk) {
+            match self.wire.read(&mut chunk) {
                 Ok(0) => return false,
                 Ok(count) => {
                     self.input.extend_from_slice(&chunk[..count]);
                     return true;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => return false,
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::ConnectionReset
+                            | ErrorKind::UnexpectedEof
+                            | ErrorKind::BrokenPipe
+                    ) =>
+                {
+                    return false;
+                }
                 Err(error) => panic!("nothing came: {error}; so far: {:?}", self.peek()),
             }
         }
