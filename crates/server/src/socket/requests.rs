@@ -583,6 +583,8 @@ impl Shard {
             requester.since_ms = now_ms;
         }
         if !requester.hold() {
+            // Counted; there is no room to say so.
+            let _ = self.app.limits.no_memory();
             return self.close(key);
         }
         match written {

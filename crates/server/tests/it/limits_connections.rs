@@ -201,6 +201,8 @@ fn who_takes_no_answers_is_asked_nothing_more() {
         conn.socket().write_all(&many).is_err()
     });
     assert!(ended, "{sent} bytes of requests were taken, and no answer");
+    // It is not what all requests together may hold that has ended it.
+    assert_eq!(count(&server, "requests.memory"), 0.0);
 }
 
 #[test]
