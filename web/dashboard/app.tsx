@@ -12,7 +12,7 @@ import { Pill, type Condition } from '../src/ui/pill';
 import { OverviewFeed, useNow } from './data/overview';
 import { Session, SessionContext, useSession } from './data/session';
 import { Loading } from './parts/notes';
-import { hrefOf, pageNames, pages, usePlace } from './places';
+import { hrefOf, loadAll, pageNames, pages, usePlace } from './places';
 import { SignIn } from './sign-in';
 
 const words = texts(
@@ -110,6 +110,7 @@ function Shell() {
   const token = useSignal(session.token);
   const { page: wanted, rest } = usePlace();
   const page = pages.find(({ name }) => name === wanted);
+  useEffect(loadAll, []);
   useEffect(() => {
     window.scrollTo(0, 0);
   }, [wanted, rest]);

@@ -22,14 +22,26 @@ export interface Page {
   view: ComponentType<{ rest: string }>;
 }
 
+const loads: (() => Promise<unknown>)[] = [];
+
+function later(load: () => Promise<{ default: Page['view'] }>): Page['view'] {
+  loads.push(load);
+  return lazy(load);
+}
+
+/** Loads the pages that were not opened yet: they are wanted most while the server is away. */
+export function loadAll(): void {
+  for (const load of loads) void load().catch(() => undefined);
+}
+
 /** All pages. */
 export const pages: readonly Page[] = [
   { name: 'overview', icon: 'gauge', view: Overview },
-  { name: 'topics', icon: 'topics', view: lazy(() => import('./pages/topics')) },
-  { name: 'connections', icon: 'compare', view: lazy(() => import('./pages/connections')) },
-  { name: 'generations', icon: 'chat', view: lazy(() => import('./pages/generations')) },
-  { name: 'trace', icon: 'wire', view: lazy(() => import('./pages/trace')) },
-  { name: 'configuration', icon: 'sliders', view: lazy(() => import('./pages/configuration')) },
+  { name: 'topics', icon: 'topics', view: later(() => import('./pages/topics')) },
+  { name: 'connections', icon: 'compare', view: later(() => import('./pages/connections')) },
+  { name: 'generations', icon: 'chat', view: later(() => import('./pages/generations')) },
+  { name: 'trace', icon: 'wire', view: later(() => import('./pages/trace')) },
+  { name: 'configuration', icon: 'sliders', view: later(() => import('./pages/configuration')) },
 ];
 
 /** What the pages are called. */

@@ -18,7 +18,7 @@ use super::layers::Layers;
 use super::network::{self, ProxyConfig, TlsConfig};
 use super::push::{self, PushConfig};
 use super::quotas::{self, QuotaConfig};
-use super::raw::{Raw, Retain as RawRetain, Topics};
+use super::raw::{Limits as RawLimits, Raw, Retain as RawRetain, Topics};
 use super::relay;
 use super::settings::Setting;
 use super::webhook::{self, HookConfig, WebhookConfig};
@@ -218,25 +218,7 @@ pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
         audit_log: raw.server.audit_log,
         heartbeat: raw.server.heartbeat.0,
         io_threads: number(raw.server.io_threads),
-        limits: Limits {
-            event_bytes: number(raw.limits.event_bytes.0),
-            batch_events: number(raw.limits.batch_events),
-            body_bytes: number(raw.limits.body_bytes.0),
-            head_bytes: number(raw.limits.head_bytes.0),
-            connections: number(raw.limits.connections),
-            subscription_topics: number(raw.limits.subscription_topics),
-            history_page_max: number(raw.limits.history_page_max),
-            long_poll_max: raw.limits.long_poll_max.0,
-            head_timeout: raw.limits.head_timeout.0,
-            body_timeout: raw.limits.body_timeout.0,
-            operator_reserve: number(raw.limits.operator_reserve),
-            request_memory: number(raw.limits.request_memory.0),
-            topics: number(raw.limits.topics),
-            stall_timeout: raw.limits.stall_timeout.0,
-            idle_timeout: raw.limits.idle_timeout.0,
-            http2_streams: number(raw.limits.http2_streams),
-            quotas,
-        },
+        limits: limits(&raw.limits, quotas),
         log: LogConfig { segment_bytes: raw.log.segment_bytes.0 },
         drain: Drain { jitter: raw.drain.jitter.0, grace: raw.drain.grace.0 },
         policies,
@@ -248,6 +230,28 @@ pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
         vacancy_grace: raw.server.vacancy_grace.0,
         webhooks,
         hook,
+    }
+}
+
+fn limits(raw: &RawLimits, quotas: QuotaConfig) -> Limits {
+    Limits {
+        event_bytes: number(raw.event_bytes.0),
+        batch_events: number(raw.batch_events),
+        body_bytes: number(raw.body_bytes.0),
+        head_bytes: number(raw.head_bytes.0),
+        connections: number(raw.connections),
+        subscription_topics: number(raw.subscription_topics),
+        history_page_max: number(raw.history_page_max),
+        long_poll_max: raw.long_poll_max.0,
+        head_timeout: raw.head_timeout.0,
+        body_timeout: raw.body_timeout.0,
+        operator_reserve: number(raw.operator_reserve),
+        request_memory: number(raw.request_memory.0),
+        topics: number(raw.topics),
+        stall_timeout: raw.stall_timeout.0,
+        idle_timeout: raw.idle_timeout.0,
+        http2_streams: number(raw.http2_streams),
+        quotas,
     }
 }
 

@@ -228,26 +228,7 @@ impl Shard {
             let head_bytes_max = self.app.config.limits.head_bytes;
             let shared = self.app.shared.as_deref();
             let (verdict, mut head) = judge(shared, rest, head_bytes_max, &mut fields);
-            let Some(Conn::Requester(requester)) = self.conns.get(key) else {
-                return (data.len(), false);
-            };
-            if let Some(head) = &mut head {
-                head.party = if proxy::is_trusted(&self.app.config.proxy, requester.peer) {
-                    let client = proxy::client(&self.app.config.proxy, requester.peer, head);
-                    self.app.limits.at(client.address.ip())
-                } else {
-                    requester.party
-                };
-            }
-            if requester.entry == Entry::Reserved
-                && verdict != Verdict::More
-                && !head.as_ref().is_some_and(asked_of_a_full_server)
-            {
-                // Nobody waits here until it has hung up: others want the place.
-                let error = ApiError::from(self.app.limits.full());
-                self.reply(key, &None, &Reply::from(error).with("connection", "close"));
-                self.flush(key);
-                self.close(key);
+            if !self.has_place(key, &verdict, head.as_mut()) {
                 return (data.len(), false);
             }
             match (verdict, head) {
@@ -306,6 +287,37 @@ impl Shard {
             }
         }
         (used, true)
+    }
+
+    /// Whether the connection is there and may ask this; says in the head who asks. One that is
+    /// here on a place of the operator's is refused everything else.
+    fn has_place(
+        &mut self,
+        key: Key,
+        verdict: &Verdict<'_>,
+        mut head: Option<&mut Head<'_>>,
+    ) -> bool {
+        let Some(Conn::Requester(requester)) = self.conns.get(key) else {
+            return false;
+        };
+        let (peer, proxies) = (requester.peer, &self.app.config.proxy);
+        if let Some(head) = &mut head {
+            head.party = if proxy::is_trusted(proxies, peer) {
+                self.app.limits.at(proxy::client(proxies, peer, head).address.ip())
+            } else {
+                requester.party
+            };
+        }
+        let reserved = requester.entry == Entry::Reserved && *verdict != Verdict::More;
+        if !reserved || head.is_some_and(|head| asked_of_a_full_server(head)) {
+            return true;
+        }
+        // Nobody waits here until it has hung up: others want the place.
+        let error = ApiError::from(self.app.limits.full());
+        self.reply(key, &None, &Reply::from(error).with("connection", "close"));
+        self.flush(key);
+        self.close(key);
+        false
     }
 
     /// Reads nothing more from a connection until the next tick.
