@@ -391,7 +391,10 @@ fn who_is_too_slow_is_told_and_let_go() {
 
 #[test]
 fn there_is_a_limit_of_connections() {
-    let server = Server::with(|config| config.limits.connections = 3);
+    let server = Server::with(|config| {
+        config.limits.connections = 3;
+        config.limits.operator_reserve = 0;
+    });
     let streams = [server.subscribe("/topics/t"), server.subscribe("/topics/t")];
     let third = server.subscribe("/topics/t");
     let mut refused = server.connect();

@@ -79,7 +79,7 @@ fn counters_count() {
 }
 
 /// Every route that the tests of this suite speak to.
-const ROUTES: [(&str, &[&str]); 26] = [
+const ROUTES: [(&str, &[&str]); 29] = [
     ("/topics/{topic}", &["post", "get", "head", "put", "delete"]),
     ("/topics", &["get"]),
     ("/publish", &["post"]),
@@ -97,6 +97,9 @@ const ROUTES: [(&str, &[&str]); 26] = [
     ("/traces", &["post"]),
     ("/traces/{id}", &["delete"]),
     ("/configuration", &["get"]),
+    ("/push/key", &["get"]),
+    ("/push/subscriptions", &["post"]),
+    ("/push/subscriptions/{id}", &["delete"]),
     ("/healthz", &["get"]),
     ("/readyz", &["get"]),
     ("/metrics", &["get"]),
