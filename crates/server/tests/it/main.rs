@@ -16,6 +16,7 @@ mod connections;
 mod dashboard;
 mod dashboard_trace;
 mod deleted;
+mod doors_alike;
 mod drain;
 mod forks;
 mod h2_client;

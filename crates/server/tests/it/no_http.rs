@@ -42,7 +42,7 @@ fn wrong_heads() -> Vec<(String, u16, &'static str)> {
         post("Transfer-Encoding: gzip\r\n\r\nx"),
         post("Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n"),
         "POST /topics/t HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".into(),
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0".into(),
+        "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n\0\0\0\u{4}\0\0\0\0\0".into(),
     ];
     let target = "a".repeat(8_192);
     let long_targets = vec![

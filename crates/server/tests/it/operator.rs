@@ -61,6 +61,7 @@ fn an_operator_subscribes_there_and_comes_in_when_the_public_is_full() {
     let server = tls::server_with(|config| {
         config.operator = Some("127.0.0.1:0".parse().unwrap());
         config.limits.connections = 1;
+        config.limits.operator_reserve = 0;
     });
     let _full = server.subscribe("/topics/t");
     let mut conn = Conn::to(server.operator());
