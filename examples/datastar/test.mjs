@@ -33,17 +33,16 @@ export default {
 
   async 'a stream that ends is over for it, and a reload shows what there was'(tools) {
     const { stage, page } = await open(tools);
-    const finished = page.evaluate(
-      () =>
-        new Promise((resolve) => {
-          document.addEventListener('datastar-sse', ({ detail }) => {
-            if (detail.type === 'finished') resolve();
-          });
-        }),
-    );
+    await page.evaluate(() => {
+      window.finished = new Promise((resolve) => {
+        document.addEventListener('datastar-sse', ({ detail }) => {
+          if (detail.type === 'finished') resolve();
+        });
+      });
+    });
     // The line holds: what the page is sent ends as if all had been said.
     await stage.tidings.crashAndRestart();
-    await finished;
+    await page.evaluate(() => window.finished);
     await stage.tidings.publish('shop', order('milk'), FRAGMENT);
     await shows(page, '#orders li', ['tea']);
     await page.reload();
