@@ -17,7 +17,11 @@ const ANSWER_MS = 1500;
 const zh = new URL(self.location.href).searchParams.get('language') === 'zh';
 const say = zh
   ? { title: (name) => `${name} 的提醒`, untold: '打開文件看看。', some: '提醒' }
-  : { title: (name) => `Reminder from ${name}`, untold: 'Open the document to read it.', some: 'Reminder' };
+  : {
+      title: (name) => `Reminder from ${name}`,
+      untold: 'Open the document to read it.',
+      some: 'Reminder',
+    };
 
 self.addEventListener('install', () => self.skipWaiting());
 self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()));

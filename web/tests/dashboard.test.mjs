@@ -147,6 +147,8 @@ story('topic: what is published here is read here', '#/topics/story%2Fone', asyn
 
 story('topic: a refused beginning says so, and the page lives on', '#/topics/story%2Ftwo', async (page) => {
   await condition(page, 'live');
+  // It moves what is below it when it comes.
+  await page.getByText('has had no event yet').waitFor();
   await page.getByText('Since', { exact: true }).click();
   await page.getByRole('textbox', { name: /How long ago/ }).fill('yesterday');
   await button(page, 'Read').click();

@@ -24,7 +24,14 @@ pub const MAY_KNOW: [(&str, &[&str]); 12] = [
     // decoder and the log by themselves, which is why these two are here.
     (
         "tidings",
-        &["tidings-client", "tidings-server", "tidings-frame", "tidings-log", "tidings-scripted"],
+        &[
+            "tidings-access",
+            "tidings-client",
+            "tidings-server",
+            "tidings-frame",
+            "tidings-log",
+            "tidings-scripted",
+        ],
     ),
     // Plays the part of somebody else's program, so it knows nothing of ours.
     ("tidings-scripted", &[]),

@@ -11,6 +11,7 @@ use ring::{error::Unspecified, hmac};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::alg_id;
 use rustls_pki_types::pem::PemObject as _;
+use serde_json::json;
 
 use crate::claims::Claims;
 use crate::jws::encode;
@@ -110,6 +111,16 @@ pub fn generate(algorithm: Algorithm) -> Result<Generated, SigningError> {
     }
 }
 
+/// A name for a token (`jti`) that no other has: 128 bits of randomness.
+///
+/// # Errors
+/// When the system has none.
+pub fn new_token_id() -> Result<String, SigningError> {
+    let mut bytes = [0; 16];
+    SystemRandom::new().fill(&mut bytes)?;
+    Ok(encode(&bytes))
+}
+
 /// A `SubjectPublicKeyInfo` around a key of less than 100 bytes (RFC 5280, section 4.1).
 fn spki(identifier: &[u8], key: &[u8]) -> Vec<u8> {
     let element = |tag: u8, parts: &[&[u8]]| {
@@ -185,6 +196,35 @@ impl SigningKey {
             Material::P256(_) => Algorithm::Es256,
             Material::Ed25519(_) => Algorithm::EdDsa,
         }
+    }
+
+    /// The public half as a JSON Web Key (RFC 7517; RFC 8037 for Ed25519), with the key's name;
+    /// none for a secret.
+    #[must_use]
+    pub fn public_jwk(&self) -> Option<serde_json::Value> {
+        let mut jwk = match &self.material {
+            Material::Secret(_) => return None,
+            Material::Rsa(key, _) => {
+                let public = signature::RsaPublicKeyComponents::<Vec<u8>>::from(key.public());
+                json!({"kty": "RSA", "n": encode(&public.n), "e": encode(&public.e)})
+            }
+            Material::P256(key) => {
+                // An uncompressed point: a byte that says so, and the two coordinates.
+                let point = &key.public_key().as_ref()[1..];
+                let (x, y) = point.split_at(point.len() / 2);
+                json!({"kty": "EC", "crv": "P-256", "x": encode(x), "y": encode(y)})
+            }
+            Material::Ed25519(key) => {
+                let x = encode(key.public_key().as_ref());
+                json!({"kty": "OKP", "crv": "Ed25519", "x": x})
+            }
+        };
+        jwk["use"] = "sig".into();
+        jwk["alg"] = self.algorithm().name().into();
+        if let Some(id) = &self.id {
+            jwk["kid"] = id.as_str().into();
+        }
+        Some(jwk)
     }
 
     /// A token with these claims.

@@ -174,7 +174,8 @@ impl Verifier {
     /// Judges `token` at the time `now`, in seconds since 1970.
     ///
     /// # Errors
-    /// Why it does not count. Of several issuers that it may be from, the last one's reason.
+    /// Why it does not count. Of several issuers that it may be from, the last one's reason, or
+    /// that one of them has no such key.
     pub fn verify(&self, token: &str, now: u64) -> Result<Caller, TokenError> {
         let token = Compact::parse(token)?;
         let Object(claims): Object<Claims> = serde_json::from_slice(&token.payload)
@@ -183,7 +184,12 @@ impl Verifier {
         for issuer in self.issuers.iter().filter(|issuer| {
             issuer.name.as_ref().is_none_or(|name| claims.iss.as_ref() == Some(name))
         }) {
-            verdict = issuer.check_signature(&token).map(|()| issuer);
+            let judged = issuer.check_signature(&token).map(|()| issuer);
+            let was_unknown = matches!(verdict, Err(TokenError::UnknownKey));
+            // Of the reasons this one matters: there may be a newer key.
+            if judged.is_ok() || !was_unknown {
+                verdict = judged;
+            }
             if verdict.is_ok() {
                 break;
             }

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{completions, config, doctor, history, publish, serve, subscribe, topics};
+use crate::{completions, config, doctor, history, publish, serve, subscribe, token, topics};
 
 const ABOUT: &str = "\
 Durable, resumable live streams over plain HTTP.
@@ -60,6 +60,7 @@ pub(crate) enum Command {
     Subscribe(subscribe::Arguments),
     History(history::Arguments),
     Topics(topics::Arguments),
+    Token(token::Arguments),
     Doctor(doctor::Arguments),
     #[cfg(target_os = "linux")]
     #[command(after_long_help = BENCH_EXAMPLES)]

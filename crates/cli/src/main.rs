@@ -18,6 +18,7 @@ mod serve;
 mod subscribe;
 mod target;
 mod terminal;
+mod token;
 mod topics;
 
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Subscribe(arguments) => subscribe::run(&arguments)?,
         Command::History(arguments) => history::run(&arguments)?,
         Command::Topics(arguments) => topics::run(&arguments)?,
+        Command::Token(arguments) => token::run(&arguments)?,
         Command::Doctor(arguments) => return doctor::run(&arguments),
         Command::Config(arguments) => config::run(&arguments)?,
         Command::Completions(arguments) => completions::run(&arguments)?,

@@ -21,12 +21,19 @@ pub(crate) struct Target {
         default_value = "http://127.0.0.1:8080"
     )]
     pub(crate) url: String,
+    /// A token to come in with; better in the environment, where no list of processes shows it
+    #[arg(long, value_name = "TOKEN", env = "TIDINGS_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
 }
 
 impl Target {
     /// A client of the server.
     pub(crate) fn client(&self) -> anyhow::Result<Client> {
-        Client::new(&self.url).map_err(|error: BuildError| {
+        let mut builder = Client::builder(&self.url);
+        if let Some(token) = &self.token {
+            builder = builder.token(token);
+        }
+        builder.build().map_err(|error: BuildError| {
             let message = format!("--url {}: {error}", self.url);
             Exit::new(Reason::Usage, message).into()
         })

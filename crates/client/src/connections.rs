@@ -5,6 +5,7 @@
 
 use hyper::Method;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use serde::Serialize;
 use tidings_frame::api::{ConnectionChange, ConnectionPage, ConnectionTopics};
 
 use crate::client::Client;
@@ -55,6 +56,25 @@ impl Client {
     pub async fn close_connection(&self, id: &str) -> Result<(), RequestError> {
         self.call(&self.connection_call(Method::DELETE, id)?).await?;
         Ok(())
+    }
+
+    /// Refuses a token, or all of a subject's so far, from now on:
+    /// `{"token_id": …, "expires": …}` or `{"subject": …}`. Live connections that stand on it end.
+    /// Returns what the server has noted.
+    ///
+    /// # Errors
+    ///
+    /// The server refuses (only operators may), cannot be reached, or answers with something else.
+    pub async fn revoke(
+        &self,
+        revocation: &impl Serialize,
+    ) -> Result<serde_json::Value, RequestError> {
+        let mut call = self.path_call(Method::POST, "/revocations", &Query::default())?;
+        let body = serde_json::to_vec(revocation);
+        call.body = body.map_err(|error| RequestError::Request(error.to_string()))?.into();
+        call.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let (_, body) = self.call(&call).await?;
+        serde_json::from_slice(&body).map_err(|error| RequestError::Answer(error.to_string()))
     }
 
     fn connection_call(&self, method: Method, id: &str) -> Result<Call, RequestError> {

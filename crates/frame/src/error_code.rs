@@ -41,6 +41,8 @@ pub enum ErrorCode {
     ConnectionNotFound,
     /// There is no such schedule.
     ScheduleNotFound,
+    /// There is no such push subscription.
+    PushSubscriptionNotFound,
     /// There is nothing at this path.
     NotFound,
     /// The path exists, but not for this method; `Allow` says which.
@@ -121,6 +123,13 @@ const TABLE: [Row; ErrorCode::ALL.len()] = {
         Row(E::TopicNotFound, "topic-not-found", 404, "No such topic", false),
         Row(E::ConnectionNotFound, "connection-not-found", 404, "No such connection", false),
         Row(E::ScheduleNotFound, "schedule-not-found", 404, "No such schedule", false),
+        Row(
+            E::PushSubscriptionNotFound,
+            "push-subscription-not-found",
+            404,
+            "No such push subscription",
+            false,
+        ),
         Row(E::NotFound, "not-found", 404, "Nothing here", false),
         Row(E::MethodNotAllowed, "method-not-allowed", 405, "Method not allowed", false),
         Row(E::NotAcceptable, "not-acceptable", 406, "No acceptable media type", false),
@@ -154,7 +163,7 @@ const TABLE: [Row; ErrorCode::ALL.len()] = {
 
 impl ErrorCode {
     /// Every code, in the order of the type.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 45] = [
         Self::InvalidTopic,
         Self::InvalidPattern,
         Self::InvalidParameter,
@@ -171,6 +180,7 @@ impl ErrorCode {
         Self::TopicNotFound,
         Self::ConnectionNotFound,
         Self::ScheduleNotFound,
+        Self::PushSubscriptionNotFound,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::NotAcceptable,

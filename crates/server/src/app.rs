@@ -10,6 +10,7 @@ use tidings_relay::{Relays, SharedRelays};
 use tokio::sync::{Notify, mpsc};
 
 use crate::access::{Access, Authorization, Who};
+use crate::audit::Audit;
 use crate::config::Config;
 use crate::connection_name::ConnectionNames;
 use crate::dashboard::Dashboard;
@@ -39,6 +40,7 @@ pub(crate) struct App {
     pub(crate) hub: Arc<Hub>,
     pub(crate) config: Config,
     pub(crate) access: Access,
+    pub(crate) audit: Audit,
     pub(crate) metrics: Metrics,
     /// What anybody may have and do.
     pub(crate) limits: Limits,
@@ -107,6 +109,7 @@ impl App {
         let limits = Limits::new(&config.limits);
         Ok(Self {
             access: Access::new(&config, verifier),
+            audit: Audit::new(&config)?,
             shards: letterboxes()?,
             backfills: letterboxes()?,
             board,

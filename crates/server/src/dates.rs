@@ -226,6 +226,7 @@ mod tests {
             view: View { framing: Framing::Plain, private: false, conflate: false },
             origin: Some("https://a.example".to_owned()),
             caller: None,
+            expiring: crate::access::expiring::Expiring::default(),
             opening: None,
             admission: crate::limits::Admission::default(),
         };

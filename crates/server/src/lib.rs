@@ -22,6 +22,7 @@
 
 mod access;
 mod app;
+mod audit;
 pub mod config;
 mod connection_name;
 mod dashboard;
@@ -49,5 +50,5 @@ mod tls;
 mod webhooks;
 mod websocket;
 
-pub use access::keys::KeysError;
+pub use access::keys::{KeysError, load as verifier};
 pub use run::{Ready, RunError, run};

@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::access::keys::{self, KeysError};
-use crate::access::revocations;
+use crate::access::{fetched, revocations};
 use crate::app::{App, HANDED_MAX};
 use crate::config::Config;
 use crate::hook::Hook;
@@ -152,6 +152,7 @@ pub(crate) fn run_until(
         let mut tasks = JoinSet::new();
         tasks.spawn(general::serve(app.clone(), handed));
         let board = app.board.clone();
+        tasks.spawn(fetched::keep(app.clone()));
         tasks.spawn(async move { board.run().await });
         tasks.spawn(crate::dashboard::run(app.clone()));
         if let Some(listener) = listeners.operator {
@@ -187,6 +188,7 @@ pub(crate) fn run_until(
         // A thread that panicked has said so.
         let _ = thread.join();
     }
+    app.audit.close();
     Ok(hub.close()?)
 }
 

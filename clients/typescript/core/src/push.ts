@@ -19,7 +19,7 @@ import { checkTopics, isPattern } from './names.js';
  * | `push-insecure` | the page did not come over https, nor from this machine |
  * | `push-denied` | the visitor, or the browser, has forbidden notifications of this page |
  * | `push-dismissed` | the visitor has closed the question without an answer |
- * | `push-no-service` | the browser has no push service, or cannot reach it: private windows, some builds |
+ * | `push-no-service` | the browser has no push service, or cannot reach it (private windows) |
  * | `push-off` | the server does not offer it |
  *
  * Other codes are those of the server, and `network`.

@@ -1,4 +1,4 @@
-/** Web Push: what is asked of the browser and of the server, in which order, and what goes wrong. */
+/** Web Push: what is asked of browser and server, in which order, and what goes wrong. */
 
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { pushProblem, subscribeToPush, unsubscribeFromPush } from '../src/push.js';

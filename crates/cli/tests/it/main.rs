@@ -24,6 +24,7 @@ mod scale;
 mod server;
 mod stuck;
 mod subscribe;
+mod token;
 mod topics;
 mod unreachable;
 mod webhooks;

@@ -1,8 +1,5 @@
-//! The issuers' keys: read when the server starts, and fetched again where they can change.
-//!
-//! A set from the network is fetched every ten minutes, and sooner when a token names a key that is
-//! not known yet, at most once in ten seconds. One that cannot be fetched leaves the old keys; the
-//! server does not start without any.
+//! The issuers' keys in files and variables, read when the server starts. It does not start if they
+//! cannot be read; those from the network come later ([`super::fetched`]).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -43,7 +40,7 @@ pub enum KeysError {
 ///
 /// # Errors
 /// When the keys of one cannot be had.
-pub(crate) fn load(issuers: &[IssuerConfig]) -> Result<Verifier, KeysError> {
+pub fn load(issuers: &[IssuerConfig]) -> Result<Verifier, KeysError> {
     let with_keys = |config: &IssuerConfig| {
         let mut issuer = Issuer::new(read(&config.keys)?, config.algorithms.clone());
         issuer.name.clone_from(&config.name);

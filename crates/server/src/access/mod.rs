@@ -2,9 +2,11 @@
 //!
 //! What anybody may do (`anonymous`) and what the bearer of a token may do are added up. A right is
 //! judged before anything is looked up, so that neither an answer nor the time it takes tells
-//! whether a topic exists to somebody who may not know (PROTOCOL.md, section 17).
+//! whether a topic exists to somebody who may not know (PROTOCOL.md, section 18).
 
 mod believed;
+pub(crate) mod expiring;
+pub(crate) mod fetched;
 pub(crate) mod keys;
 mod present;
 pub(crate) mod revocations;
@@ -17,7 +19,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use tidings_access::revoked::Revocation;
 use tidings_access::verifier::LEEWAY_SECONDS;
-use tidings_access::{Action, Caller, Grants, Revoked, TokenError, Verifier};
+use tidings_access::{Action, Caller, Grants, KeySet, Revoked, TokenError, Verifier};
 use tidings_frame::{ErrorCode, Pattern};
 use tidings_hub::Hub;
 use tokio::sync::Notify;
@@ -46,6 +48,8 @@ pub(crate) struct Access {
     tickets: Tickets,
     /// Told when something was revoked.
     changed: Notify,
+    /// Told when a token names a key that is not known.
+    pub(super) wanted: Notify,
 }
 
 /// Who asks.
@@ -71,6 +75,7 @@ impl Access {
             revoked: RwLock::default(),
             tickets: Tickets::default(),
             changed: Notify::new(),
+            wanted: Notify::new(),
         }
     }
 
@@ -130,7 +135,13 @@ impl Access {
         let caller = match known {
             Some(caller) => caller,
             None => {
-                let caller = Arc::new(self.verifier.verify(token, now).map_err(unauthorized)?);
+                let caller = self.verifier.verify(token, now).map_err(|error| {
+                    if error == TokenError::UnknownKey {
+                        self.wanted.notify_waiters();
+                    }
+                    unauthorized(error)
+                })?;
+                let caller = Arc::new(caller);
                 self.believed.lock().put(token, caller.clone());
                 caller
             }
@@ -175,6 +186,26 @@ impl Access {
     /// Whether the token of this caller does not count any more.
     pub(crate) fn is_over(&self, caller: &Caller, now_ms: u64) -> bool {
         ends_ms(caller).is_some_and(|until| until <= now_ms) || self.revoked.read().covers(caller)
+    }
+
+    /// Returns at this time, in milliseconds since 1970.
+    pub(crate) async fn until(&self, hub: &Hub, at_ms: Option<u64>) {
+        let Some(at_ms) = at_ms else { return std::future::pending().await };
+        loop {
+            let left = at_ms.saturating_sub(hub.now_ms());
+            if left == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(left.min(LOOK_AGAIN_MS))).await;
+        }
+    }
+
+    /// This issuer has other keys from now on. What was believed with the old ones is judged again.
+    fn rotate(&self, issuer: usize, keys: KeySet) {
+        if let Some(issuer) = self.verifier.issuers().get(issuer) {
+            issuer.rotate(keys);
+            *self.believed.lock() = Believed::default();
+        }
     }
 
     /// Whether there are tokens at all.
@@ -295,9 +326,12 @@ impl Who {
         self.token.as_ref()
     }
 
-    /// What the caller is called in the audit log.
-    pub(crate) fn name(&self) -> &str {
-        self.token.as_ref().map_or("anybody", |caller| caller.subject.as_deref().unwrap_or("-"))
+    /// Who that is in the audit log: the token's subject and its own name; null for anybody.
+    pub(crate) fn told(&self) -> serde_json::Value {
+        self.token.as_ref().map_or(
+            serde_json::Value::Null,
+            |caller| serde_json::json!({"subject": caller.subject, "token_id": caller.token_id}),
+        )
     }
 
     fn refused(&self, action: Action, what: &str) -> ApiError {

@@ -72,7 +72,6 @@ pub(crate) async fn revoke(app: &App, who: &Who, body: &[u8]) -> Result<Reply, A
     };
     keep(app, &revocation, until.saturating_mul(1_000).saturating_sub(now_ms)).await?;
     app.access.revoke(&revocation, now_ms)?;
-    tracing::info!(target: "audit", ?revocation, by = who.name(), "revoked");
     Ok(Reply::json(200, &json!({"revoked": revocation})))
 }
 

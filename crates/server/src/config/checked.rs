@@ -130,6 +130,8 @@ pub struct Config {
     pub issuers: Vec<IssuerConfig>,
     /// The cookie that may hold a token.
     pub token_cookie: Option<String>,
+    /// The file of the audit log; none for standard error.
+    pub audit_log: Option<PathBuf>,
     /// How often a silent subscription gets a comment.
     pub heartbeat: Duration,
     /// Threads that write to subscribers.
@@ -161,11 +163,12 @@ pub struct Config {
 }
 
 /// What to add when `tidings serve` is started without a word about who may do what.
-const NO_ANONYMOUS: &str = "it must be given: `tidings serve` is closed until it is told who may come in. \
-    Add an [[issuer]] whose tokens count (`tidings token keys` makes keys and shows the section), or \
-    [public] with patterns, or `anonymous = [\"subscribe\"]` at the top of the configuration file \
-    (any of \"subscribe\", \"publish\", \"admin\", for whoever reaches the port; [] for nothing), \
-    or set TIDINGS_ANONYMOUS=subscribe,publish, or pass --anonymous subscribe,publish";
+const NO_ANONYMOUS: &str = "it must be given: `tidings serve` is closed until it is told \
+    who may come in. Add an [[issuer]] whose tokens count (`tidings token keys` makes keys and \
+    shows the section), or [public] with patterns, or `anonymous = [\"subscribe\"]` at the top of \
+    the configuration file (any of \"subscribe\", \"publish\", \"admin\", for whoever reaches the \
+    port; [] for nothing), or set \
+    TIDINGS_ANONYMOUS=subscribe,publish, or pass --anonymous subscribe,publish";
 
 /// Turns raw values into a configuration. Problems are added to those of the layers.
 pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
@@ -212,27 +215,10 @@ pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
         anonymous,
         issuers: access::check(raw.issuer, layers),
         token_cookie: raw.server.token_cookie,
+        audit_log: raw.server.audit_log,
         heartbeat: raw.server.heartbeat.0,
         io_threads: number(raw.server.io_threads),
-        limits: Limits {
-            event_bytes: number(raw.limits.event_bytes.0),
-            batch_events: number(raw.limits.batch_events),
-            body_bytes: number(raw.limits.body_bytes.0),
-            head_bytes: number(raw.limits.head_bytes.0),
-            connections: number(raw.limits.connections),
-            subscription_topics: number(raw.limits.subscription_topics),
-            history_page_max: number(raw.limits.history_page_max),
-            long_poll_max: raw.limits.long_poll_max.0,
-            head_timeout: raw.limits.head_timeout.0,
-            body_timeout: raw.limits.body_timeout.0,
-            operator_reserve: number(raw.limits.operator_reserve),
-            request_memory: number(raw.limits.request_memory.0),
-            topics: number(raw.limits.topics),
-            stall_timeout: raw.limits.stall_timeout.0,
-            idle_timeout: raw.limits.idle_timeout.0,
-            http2_streams: number(raw.limits.http2_streams),
-            quotas,
-        },
+        limits: limits(&raw.limits, quotas),
         log: LogConfig { segment_bytes: raw.log.segment_bytes.0 },
         drain: Drain { jitter: raw.drain.jitter.0, grace: raw.drain.grace.0 },
         policies,
@@ -244,6 +230,28 @@ pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
         vacancy_grace: raw.server.vacancy_grace.0,
         webhooks,
         hook,
+    }
+}
+
+fn limits(raw: &super::raw::Limits, quotas: QuotaConfig) -> Limits {
+    Limits {
+        event_bytes: number(raw.event_bytes.0),
+        batch_events: number(raw.batch_events),
+        body_bytes: number(raw.body_bytes.0),
+        head_bytes: number(raw.head_bytes.0),
+        connections: number(raw.connections),
+        subscription_topics: number(raw.subscription_topics),
+        history_page_max: number(raw.history_page_max),
+        long_poll_max: raw.long_poll_max.0,
+        head_timeout: raw.head_timeout.0,
+        body_timeout: raw.body_timeout.0,
+        operator_reserve: number(raw.operator_reserve),
+        request_memory: number(raw.request_memory.0),
+        topics: number(raw.topics),
+        stall_timeout: raw.stall_timeout.0,
+        idle_timeout: raw.idle_timeout.0,
+        http2_streams: number(raw.http2_streams),
+        quotas,
     }
 }
 

@@ -17,7 +17,7 @@ pub const ENVIRONMENT_PREFIX: &str = "TIDINGS_";
 
 /// Variables with the prefix that are not configuration: what the command line reads, and what it
 /// gives to the commands it runs.
-const OTHER_VARIABLES: [&str; 2] = ["TIDINGS_URL", "TIDINGS_CONFIG"];
+const OTHER_VARIABLES: [&str; 3] = ["TIDINGS_URL", "TIDINGS_CONFIG", "TIDINGS_TOKEN"];
 /// Kubernetes sets these in every pod beside a service named `tidings`; they must not stop the
 /// server.
 const KUBERNETES_VARIABLES: [&str; 3] = ["TIDINGS_PORT", "TIDINGS_PORT_", "TIDINGS_SERVICE_"];

@@ -28,6 +28,8 @@ mod webhook;
 mod relay_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod webhook_tests;
 
 use std::path::Path;
 

@@ -252,7 +252,7 @@ impl Hook {
                 if allow {
                     return Verdict::Allowed;
                 }
-                tracing::info!(%reason, "the application has refused a request");
+                tracing::info!(?reason, "the application has refused a request");
                 Verdict::Refused
             }
             Err(why) => {

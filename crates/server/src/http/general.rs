@@ -233,6 +233,7 @@ async fn respond(
             Ok(body) => answer_at(app, peer.door, &head, &body).await,
         },
     };
+    app.audit.answered(app, &head, peer.address, &outcome);
     let reply = match outcome {
         Ok(Outcome::Subscribe(mut asked)) => {
             // A client of HTTP/1.0 reads chunks as data (RFC 9112, section 6.1).

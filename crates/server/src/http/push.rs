@@ -80,7 +80,8 @@ pub(super) async fn subscribe(app: &App, head: &Head<'_>, body: &[u8]) -> Result
 /// only the browser and this server know.
 pub(super) async fn unsubscribe(app: &App, id: &str) -> Result<Reply, ApiError> {
     let Some(wait) = on(app)?.unsubscribe(id)? else {
-        return Err(ApiError::new(ErrorCode::NotFound, "there is no such push subscription"));
+        let detail = "there is no such push subscription";
+        return Err(ApiError::new(ErrorCode::PushSubscriptionNotFound, detail));
     };
     durable(app, wait).await?;
     Ok(Reply::empty(204))

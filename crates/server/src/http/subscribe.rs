@@ -13,6 +13,7 @@ use tidings_relay::Lease;
 use tidings_relay::merged::Merge;
 
 use super::{cors, params};
+use crate::access::expiring::{self, Expiring};
 use crate::access::{Who, tickets};
 use crate::app::App;
 use crate::dashboard;
@@ -34,6 +35,8 @@ pub(crate) struct Subscribe {
     pub(crate) origin: Option<String>,
     /// Whose token the subscription stands on, and ends with.
     pub(crate) caller: Option<Arc<Caller>>,
+    /// Whether it is told before that happens.
+    pub(crate) expiring: Expiring,
     /// What a relayed stream has besides.
     pub(crate) opening: Option<Box<Opening>>,
     /// What it has taken of counted limits.
@@ -71,10 +74,11 @@ pub(crate) struct Asked<'a> {
     pub(crate) who: Who,
     /// Where it came from, if that is known here.
     pub(crate) peer: Option<Peer>,
+    expiring: Expiring,
 }
 
 /// The parameters of a subscription; those of history are refused by whoever cannot use them.
-pub(crate) const PARAMETERS: [&str; 18] = [
+pub(crate) const PARAMETERS: [&str; 19] = [
     "topic",
     "pattern",
     "lastEventId",
@@ -93,6 +97,7 @@ pub(crate) const PARAMETERS: [&str; 18] = [
     params::TOKEN,
     params::DELTAS,
     tickets::PARAMETER,
+    expiring::PARAMETER,
 ];
 
 impl<'a> Asked<'a> {
@@ -136,6 +141,7 @@ impl<'a> Asked<'a> {
                 "before" => asked.before = Some(value),
                 // Read where it is asked for.
                 params::TOKEN | params::DELTAS | tickets::PARAMETER => {}
+                expiring::PARAMETER => asked.expiring = Expiring::read(&value)?,
                 "datastar" => {}
                 _ if name.starts_with('_') => {}
                 _ => return Err(params::unknown(&name, &PARAMETERS)),
@@ -168,6 +174,7 @@ impl<'a> Asked<'a> {
             party: Party::default(),
             who,
             peer: None,
+            expiring: Expiring::default(),
         }
     }
 
@@ -205,6 +212,7 @@ impl<'a> Asked<'a> {
             selection,
             origin: self.origin,
             caller: self.who.caller().cloned(),
+            expiring: self.expiring,
             opening: None,
             admission: Admission::default(),
         })

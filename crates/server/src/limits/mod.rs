@@ -7,8 +7,8 @@
 //! fixed size, counts are as many as there are connections.
 //!
 //! A request is refused before it has changed anything, and what other limits had counted for it is
-//! given back. Each limit has a name that a refusal tells, and under which it is counted ([`name`]);
-//! docs/limits.md has them all.
+//! given back. Each limit has a name that a refusal tells, and under which it is counted
+//! ([`name`]); docs/limits.md has them all.
 
 mod bucket;
 mod counts;

@@ -45,8 +45,9 @@ pub(super) enum Sent {
 pub(super) async fn send(push: &Push, to: &Subscription, event: &EventObject<'_>) -> Sent {
     let terms = to.terms();
     let now_ms = push.hub.now_ms();
-    let age_s = now_ms.saturating_sub(event.time_ms).div_ceil(1_000);
-    let Some(ttl_s) = terms.ttl_s.checked_sub(age_s) else { return Sent::Expired };
+    let age_s = now_ms.saturating_sub(event.time_ms) / 1_000;
+    let left_s = terms.ttl_s.checked_sub(age_s).filter(|left| *left > 0);
+    let Some(ttl_s) = left_s else { return Sent::Expired };
     let (payload, truncated) = payload(event);
     let Ok(body) = encrypt(&to.receiver, &payload) else { return Sent::Later(None) };
     let word = push.word(&to.endpoint.origin, now_ms / 1_000);

@@ -325,7 +325,9 @@ impl Backfill {
                 continue;
             };
             let subscriber = &mut laggard.subscriber;
-            let over = subscriber.is_over(&self.app, now_ms);
+            let gone = subscriber.expects_telling(now_ms)
+                && subscriber.tell_expiring(now_ms) == Wrote::Gone;
+            let over = gone || subscriber.is_over(&self.app, now_ms);
             let leaves = !subscriber.view.framing.is_answer()
                 && gone_ms.is_some_and(|gone_ms| {
                     crate::app::scatter(subscriber.id) % drain_ms.max(1) < gone_ms

@@ -13,6 +13,7 @@ use tidings_relay::Lease;
 use tidings_relay::merged::Merge;
 
 use super::mail::Change;
+use crate::access::expiring::{self, Expiring};
 use crate::app::App;
 use crate::dashboard::standing::Standing;
 use crate::dashboard::trace::{Of, Record};
@@ -89,6 +90,8 @@ pub(crate) struct Subscriber {
     _admission: Admission,
     /// Whose token it stands on.
     pub(crate) caller: Option<Arc<Caller>>,
+    /// Whether it is told before that token ends.
+    expiring: Expiring,
 }
 
 /// Rests up to this size are copied, so that they do not pin the span that they are the end of.
@@ -133,6 +136,7 @@ impl Subscriber {
             merge: asked.opening.as_ref().and_then(|opening| opening.merge),
             attending: app.attend(asked),
             caller: asked.caller.clone(),
+            expiring: asked.expiring,
             _lease: asked.opening.as_ref().and_then(|opening| opening.lease.clone()),
         };
         subscriber.tell(app.subscribed(&asked.selection, &asked.start));
@@ -191,6 +195,22 @@ impl Subscriber {
     /// Whether its token does not count any more: its time is over, or it was revoked.
     pub(crate) fn is_over(&self, app: &App, now_ms: u64) -> bool {
         self.caller.as_ref().is_some_and(|caller| app.access.is_over(caller, now_ms))
+    }
+
+    /// Whether it is to be told now that its token ends soon.
+    pub(super) fn expects_telling(&self, now_ms: u64) -> bool {
+        let at_ms = self.expiring.at_ms(self.caller.as_deref());
+        self.rest.is_empty()
+            && !self.view.framing.is_answer()
+            && at_ms.is_some_and(|at_ms| at_ms <= now_ms)
+    }
+
+    /// Tells it so.
+    pub(super) fn tell_expiring(&mut self, now_ms: u64) -> Wrote {
+        match self.expiring.tell(self.caller.as_deref(), now_ms) {
+            Some(told) => self.write(&expiring::frame(&told), now_ms),
+            None => Wrote::All,
+        }
     }
 
     /// Makes a change, except of what it follows; `None` if it is refused.

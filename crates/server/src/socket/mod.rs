@@ -11,6 +11,7 @@
 //! plain kind; everything else goes to hyper with the bytes that were read, and comes back here
 //! when it turns out to be a subscription.
 
+mod answers;
 pub(crate) mod backfill;
 pub(crate) mod conn;
 mod deliver;

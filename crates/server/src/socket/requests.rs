@@ -1,70 +1,43 @@
-//! Requests on the shard's own connections: read, appended together, answered.
+//! Requests on the shard's own connections: read, judged, and taken into the round that appends
+//! those of one turn together.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, recv, send};
-use tidings_hub::{Hub, Outcome, Round, StoreError};
+use rustix::net::{RecvFlags, recv};
+use tidings_hub::{Hub, Round};
 
-use super::conn::{FLAGS, Requester};
+use super::answers::Asking;
+use super::conn::Requester;
 use super::door::{FIELDS_MAX, REQUEST_BYTES_MAX, Verdict, judge};
-use super::mail::Mail;
 use super::shard::{Conn, Shard};
 use super::slots::Key;
 use crate::app::Handed;
 use crate::config::Asks;
-use crate::dashboard::trace::Traced;
 use crate::error::ApiError;
 use crate::head::Head;
 use crate::hook::What;
 use crate::hook::judge::By;
 use crate::http::operator::asked_of_a_full_server;
-use crate::http::publish::{status, topic_request, write_answer};
+use crate::http::publish::topic_request;
 use crate::http::relay::shared;
 use crate::http::subscribe::{Asked, Subscribe};
 use crate::http::{cors, stream_topic};
-use crate::limits::Entry;
-use crate::peer::Peer;
+use crate::limits::{Entry, Party};
 use crate::proxy;
 use crate::reply::Reply;
-
-/// Output kept in memory for a connection between answers.
-const OUTPUT_KEPT_BYTES: usize = 1 << 10;
 
 /// Bytes of answers that a connection does not take, from which on nothing more is read from it.
 const UNTAKEN_BYTES_MAX: usize = 64 << 10;
 
-/// A publish in the round, to be answered when it is appended.
-struct Asking {
-    key: Key,
-    /// Its place in the round.
-    place: usize,
-    events: usize,
-    /// Where the answer's topics stand in [`Intake::topics`].
-    topics: std::ops::Range<usize>,
-    batch: bool,
-    origin: Option<String>,
-    /// What traces are told of it.
-    traced: Option<Box<Traced>>,
-}
-
-/// An answer that waits for the disk.
-pub(super) struct Waiting {
-    batch: u64,
-    key: Key,
-    reply: Reply,
-    origin: Option<String>,
-}
-
 /// What one turn of the loop takes in.
 #[derive(Default)]
 pub(super) struct Intake {
-    asking: Vec<Asking>,
-    topics: Vec<String>,
+    pub(super) asking: Vec<Asking>,
+    pub(super) topics: Vec<String>,
     /// Subscriptions that were asked for; they need the hub, which the round holds.
-    subscribing: Vec<(Key, Subscribe)>,
+    pub(super) subscribing: Vec<(Key, Subscribe)>,
 }
 
 impl Shard {
@@ -80,6 +53,9 @@ impl Shard {
         while let Some(Conn::Requester(requester)) = self.conns.get(key) {
             // Who does not take its answers is asked nothing more; their going out is an edge.
             let paused = requester.closing || requester.paused;
+            // Of one that has to be answered first there is enough; what follows is taken up then.
+            let paused =
+                paused || (requester.input.len() > REQUEST_BYTES_MAX && self.is_asking(key));
             if paused || requester.output.len() > UNTAKEN_BYTES_MAX {
                 break;
             }
@@ -257,22 +233,13 @@ impl Shard {
                 return (data.len(), false);
             };
             if let Some(head) = &mut head {
-                head.party = if proxy::is_trusted(&self.app.config.proxy, requester.peer) {
-                    let client = proxy::client(&self.app.config.proxy, requester.peer, head);
-                    self.app.limits.at(client.address.ip())
-                } else {
-                    requester.party
-                };
+                head.party = self.party(requester, head);
             }
             if requester.entry == Entry::Reserved
                 && verdict != Verdict::More
                 && !head.as_ref().is_some_and(asked_of_a_full_server)
             {
-                // Nobody waits here until it has hung up: others want the place.
-                let error = ApiError::from(self.app.limits.full());
-                self.reply(key, &None, &Reply::from(error).with("connection", "close"));
-                self.flush(key);
-                self.close(key);
+                self.refuse_in_full(key);
                 return (data.len(), false);
             }
             match (verdict, head) {
@@ -333,6 +300,25 @@ impl Shard {
         (used, true)
     }
 
+    /// Who asks this, as limits see it.
+    fn party(&self, requester: &Requester, head: &Head<'_>) -> Party {
+        let config = &self.app.config.proxy;
+        if proxy::is_trusted(config, requester.peer) {
+            let client = proxy::client(config, requester.peer, head);
+            return self.app.limits.at(client.address.ip());
+        }
+        requester.party
+    }
+
+    /// Ends a connection on an operator's place. Nobody waits here until it has hung up: others
+    /// want the place.
+    fn refuse_in_full(&mut self, key: Key) {
+        let error = ApiError::from(self.app.limits.full());
+        self.reply(key, &None, &Reply::from(error).with("connection", "close"));
+        self.flush(key);
+        self.close(key);
+    }
+
     /// Reads nothing more from a connection until the next tick.
     fn pause(&mut self, key: Key) {
         if let Some(Conn::Requester(requester)) = self.conns.get_mut(key) {
@@ -385,210 +371,6 @@ impl Shard {
         Ok(true)
     }
 
-    /// Appends the round, answers, and takes the subscriptions on.
-    pub(super) fn finish(&mut self, hub: &Hub, intake: &mut Intake, round: Option<Round<'_>>) {
-        let outcomes = round.map(Round::commit).unwrap_or_default();
-        self.in_round.clear();
-        let mut wait_for = None;
-        let mut answered: Vec<Key> = Vec::new();
-        for asking in intake.asking.drain(..) {
-            let outcome = outcomes.get(asking.place).cloned();
-            wait_for = self.answer(hub, &asking, outcome, &intake.topics).or(wait_for);
-            if answered.last() != Some(&asking.key) {
-                answered.push(asking.key);
-            }
-        }
-        intake.topics.clear();
-        if let Some(batch) = wait_for {
-            let mail = self.mail.clone();
-            hub.when_synced(
-                batch,
-                Box::new(move |result| mail.send(Mail::Synced { batch, result })),
-            );
-        }
-        for key in answered {
-            self.flush(key);
-            self.take_up(key);
-        }
-        for (key, asked) in intake.subscribing.drain(..) {
-            self.subscribe(key, asked);
-        }
-    }
-
-    /// Looks again at what came behind requests that had to be answered first.
-    fn take_up(&mut self, key: Key) {
-        let Some(Conn::Requester(requester)) = self.conns.get(key) else {
-            return;
-        };
-        if requester.pending == 0 && !requester.input.is_empty() {
-            self.again.push(key);
-        }
-    }
-
-    /// Answers a publish; returns the batch that the answer waits for.
-    fn answer(
-        &mut self,
-        hub: &Hub,
-        asking: &Asking,
-        outcome: Option<Outcome>,
-        topics: &[String],
-    ) -> Option<u64> {
-        let accepted = match outcome {
-            Some(Ok(accepted)) => accepted,
-            Some(Err(error)) => {
-                let error = crate::error::publish(hub, error);
-                self.refused(asking, &error);
-                let reply = Reply::from(error);
-                self.reply_in_turn(asking, reply);
-                return None;
-            }
-            None => return None,
-        };
-        self.app.metrics.published(asking.events);
-        if asking.traced.is_some() {
-            let (peer, traced) = (self.peer(asking.key), asking.traced.as_deref());
-            self.app.dashboard.traces.published(&self.app, traced, &accepted, peer);
-        }
-        let topics = topics[asking.topics.clone()].iter().map(String::as_str);
-        let Some(Conn::Requester(requester)) = self.conns.get_mut(asking.key) else {
-            return None;
-        };
-        // Behind an answer that waits, every answer waits.
-        let wait = accepted.wait.or_else(|| {
-            if requester.pending > 0 {
-                self.waiting.back().map(|waiting| waiting.batch)
-            } else {
-                None
-            }
-        });
-        match wait {
-            None => {
-                let mut body = std::mem::take(&mut self.body);
-                body.clear();
-                write_answer(hub, &accepted, asking.batch, topics, &mut body);
-                self.dates.head(
-                    status(&accepted),
-                    "application/json",
-                    body.len(),
-                    asking.origin.as_deref(),
-                    self.now_ms,
-                    &mut requester.output,
-                );
-                requester.output.extend_from_slice(&body);
-                self.body = body;
-                None
-            }
-            Some(batch) => {
-                let mut answer = Vec::new();
-                write_answer(hub, &accepted, asking.batch, topics, &mut answer);
-                let reply = Reply::new(status(&accepted), "application/json", answer);
-                self.wait_for(asking, batch, reply);
-                Some(batch)
-            }
-        }
-    }
-
-    fn peer(&self, key: Key) -> Option<Peer> {
-        match self.conns.get(key) {
-            Some(Conn::Requester(requester)) => Some(requester.peer),
-            _ => None,
-        }
-    }
-
-    fn refused(&self, asking: &Asking, error: &ApiError) {
-        self.app.metrics.answered(error.problem.status);
-        let (peer, traced) = (self.peer(asking.key), asking.traced.as_deref());
-        self.app.dashboard.traces.publish_refused(self.now_ms, traced, error, peer);
-    }
-
-    /// Answers, or lets the answer wait behind those of the same connection that wait.
-    fn reply_in_turn(&mut self, asking: &Asking, reply: Reply) {
-        match (self.conns.get(asking.key), self.waiting.back()) {
-            (Some(Conn::Requester(requester)), Some(last)) if requester.pending > 0 => {
-                let batch = last.batch;
-                self.wait_for(asking, batch, reply);
-            }
-            _ => self.reply(asking.key, &asking.origin, &reply),
-        }
-    }
-
-    fn wait_for(&mut self, asking: &Asking, batch: u64, reply: Reply) {
-        if let Some(Conn::Requester(requester)) = self.conns.get_mut(asking.key) {
-            requester.pending += 1;
-        }
-        self.waiting.push_back(Waiting {
-            batch,
-            key: asking.key,
-            reply,
-            origin: asking.origin.clone(),
-        });
-    }
-
-    /// The disk has a batch, or never will: the answers that waited for it go out.
-    pub(super) fn synced(&mut self, batch: u64, result: &Result<(), StoreError>) {
-        let mut keys = VecDeque::new();
-        while self.waiting.front().is_some_and(|waiting| waiting.batch <= batch) {
-            let Some(waiting) = self.waiting.pop_front() else {
-                break;
-            };
-            if let Some(Conn::Requester(requester)) = self.conns.get_mut(waiting.key) {
-                requester.pending -= 1;
-            }
-            let refused = waiting.reply.status >= 400;
-            let reply = match result {
-                Err(error) if !refused => Reply::from(ApiError::from(error.clone())),
-                _ => waiting.reply,
-            };
-            self.reply(waiting.key, &waiting.origin, &reply);
-            keys.push_back(waiting.key);
-        }
-        for key in keys {
-            self.flush(key);
-            self.take_up(key);
-        }
-    }
-
-    pub(super) fn answer_error(&mut self, key: Key, head: &Head<'_>, error: ApiError) {
-        self.app.refused(Some(head), &error, self.peer(key));
-        let origin = cors::allowed(&self.app, head);
-        self.reply(key, &origin, &Reply::from(error));
-        self.flush(key);
-    }
-
-    /// Puts an answer into the connection's output.
-    pub(super) fn reply(&mut self, key: Key, origin: &Option<String>, reply: &Reply) {
-        let now_ms = self.now_ms;
-        let Some(Conn::Requester(requester)) = self.conns.get_mut(key) else {
-            return;
-        };
-        self.dates.reply(reply, origin.as_deref(), now_ms, &mut requester.output);
-    }
-
-    /// Writes a connection's output.
-    pub(super) fn flush(&mut self, key: Key) {
-        let now_ms = self.now_ms;
-        let Some(Conn::Requester(requester)) = self.conns.get_mut(key) else {
-            return;
-        };
-        let before = requester.output.len();
-        let written = write_output(requester);
-        if requester.output.len() < before && requester.input.is_empty() {
-            // It takes its answers, if slowly.
-            requester.since_ms = now_ms;
-        }
-        if !requester.hold() {
-            return self.close(key);
-        }
-        match written {
-            // What it has sent and is not looked at yet may be a request.
-            Ok(true) if requester.closing && requester.input.is_empty() => {
-                self.close_if_answered(key);
-            }
-            Ok(_) => {}
-            Err(()) => self.close(key),
-        }
-    }
-
     /// Ends a connection with a last answer. Where the next request would begin is not known.
     fn end_with(&mut self, key: Key, error: ApiError) {
         tracing::debug!(code = %error.problem.code, "a request was refused");
@@ -613,25 +395,6 @@ impl Shard {
             self.app.metrics.refused();
         }
     }
-}
-
-/// Writes what it can. `Ok(true)` when all is out.
-fn write_output(requester: &mut Requester) -> Result<bool, ()> {
-    let mut sent = 0;
-    while sent < requester.output.len() {
-        match send(&requester.fd, &requester.output[sent..], FLAGS) {
-            Ok(count) => sent += count,
-            Err(Errno::AGAIN) => break,
-            Err(Errno::INTR) => {}
-            Err(_) => return Err(()),
-        }
-    }
-    requester.output.drain(..sent);
-    let all = requester.output.is_empty();
-    if all && requester.output.capacity() > OUTPUT_KEPT_BYTES {
-        requester.output = Vec::new();
-    }
-    Ok(all)
 }
 
 /// Reads a subscription that came through the fast door.

@@ -13,11 +13,12 @@ use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use tidings_hub::{Hub, Live};
 
+use super::answers::Waiting;
 use super::conn::{Requester, Subscriber};
 use super::deliver::Many;
 use super::follow::FollowTable;
 use super::mail::{Listed, Mail, Mailbox};
-use super::requests::{Intake, Waiting};
+use super::requests::Intake;
 use super::slots::{Key, Slots};
 use crate::app::App;
 use crate::dates::Dates;

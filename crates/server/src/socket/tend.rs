@@ -47,6 +47,7 @@ impl Shard {
         if self.app.access.has_issuers() && self.now_ms >= self.next_judged_ms {
             self.next_judged_ms = self.now_ms + JUDGED_EVERY_MS;
             self.end_those_whose_token_is_over();
+            self.tell_those_whose_token_ends_soon();
         }
         if self.app.is_draining() {
             self.drain();
@@ -113,6 +114,24 @@ impl Shard {
             self.conns.iter().filter(|(_, conn)| over(conn)).map(|(key, _)| key).collect();
         for key in leaving {
             self.close(key);
+        }
+    }
+
+    fn tell_those_whose_token_ends_soon(&mut self) {
+        let now_ms = self.now_ms;
+        let expects = |conn: &Conn| match conn {
+            Conn::Seat(seat) => !seat.blocked && seat.subscriber.expects_telling(now_ms),
+            Conn::Requester(_) => false,
+        };
+        let told: Vec<Key> =
+            self.conns.iter().filter(|(_, conn)| expects(conn)).map(|(key, _)| key).collect();
+        for key in told {
+            if let Some(Conn::Seat(seat)) = self.conns.get_mut(key) {
+                match seat.subscriber.tell_expiring(now_ms) {
+                    Wrote::Gone => self.close(key),
+                    wrote => seat.blocked = wrote == Wrote::Part,
+                }
+            }
         }
     }
 

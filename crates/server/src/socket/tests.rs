@@ -136,6 +136,7 @@ fn asks(topics: &[&str], patterns: &[&str]) -> Subscribe {
         view: View { framing: Framing::Plain, private: false, conflate: false },
         origin: None,
         caller: None,
+        expiring: crate::access::expiring::Expiring::default(),
         opening: None,
         admission: crate::limits::Admission::default(),
     }
@@ -218,4 +219,28 @@ fn nothing_slips_through_between_a_position_and_its_seat() {
         let selection = &asked.selection;
         assert!(came.contains("in between") || will_come, "{way:?}, {selection:?}: {came}");
     }
+}
+
+/// What has to wait for an answer is not all read meanwhile.
+#[test]
+fn behind_a_publish_of_the_same_turn_no_more_is_read_than_there_is_room_for() {
+    const READ_BYTES: usize = 64 << 10;
+    let mut led = Led::new();
+    let mut theirs = led.requester();
+    let publish = "POST /topics/a HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n1";
+    theirs.write_all(publish.as_bytes()).unwrap();
+    // Not for this door, so it waits until the publish is answered.
+    let other = "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n".repeat(100);
+    let mut written = 0;
+    while let Ok(count) = theirs.write(other.as_bytes()) {
+        written += count;
+    }
+    assert!(written > 2 * READ_BYTES, "{written} bytes are too few to tell");
+    led.take();
+    let held = led.shard.conns.iter().find_map(|(_, conn)| match conn {
+        super::shard::Conn::Requester(requester) => Some(requester.input.len()),
+        super::shard::Conn::Seat(_) => None,
+    });
+    assert!(held.unwrap() <= 2 * READ_BYTES, "it holds {held:?} of {written}");
+    assert!(has_come(&mut theirs).starts_with("HTTP/1.1 200 "));
 }

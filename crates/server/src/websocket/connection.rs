@@ -25,6 +25,7 @@ use super::subscription::Subscription;
 use super::wire::Wire;
 use super::{CONTROLS_MAX, Control, message};
 use crate::access::Who;
+use crate::access::expiring::Expiring;
 use crate::app::App;
 use crate::follower::News;
 use crate::hook::Verdict;
@@ -56,6 +57,8 @@ pub(super) struct Connection {
     pub(super) peer: Peer,
     /// Who asks.
     pub(super) who: Who,
+    /// Whether it is told before its token ends.
+    pub(super) expiring: Expiring,
     stream: Wire,
     protocol: Protocol,
     pub(super) output: Output,
@@ -107,6 +110,7 @@ pub(crate) async fn serve(app: &Arc<App>, taken: Taken) {
         app: app.clone(),
         peer,
         who: upgrade.who.clone(),
+        expiring: upgrade.expiring,
         stream,
         protocol: Protocol::new(app.config.limits.body_bytes),
         output: Output::default(),
@@ -147,6 +151,8 @@ enum Event {
     Decided(Verdict),
     /// Its token does not count any more.
     Over,
+    /// Its token ends soon.
+    Expiring,
 }
 
 impl Connection {
@@ -172,6 +178,7 @@ impl Connection {
             Event::Time => self.on_time()?,
             Event::Decided(verdict) => self.go_on(verdict),
             Event::Over => self.end_what_is_over(),
+            Event::Expiring => self.tell_expiring(),
             Event::Drains => {
                 let jitter = self.app.config.drain.jitter;
                 let number = u64::from(self.peer.address.port());
@@ -194,6 +201,7 @@ impl Connection {
         let deadline = self.deadline();
         let gives = self.output.is_empty() && self.closing.is_none();
         let callers = self.callers();
+        let expires = self.expiring.at_ms(self.who.caller().map(|caller| &**caller));
         let (app, stream) = (&self.app, &mut self.stream);
         let (subscriptions, turn) = (&mut self.subscriptions, &mut self.turn);
         let asking = &mut self.asking;
@@ -218,6 +226,7 @@ impl Connection {
             verdict = asking.answer() => Event::Decided(verdict),
             () = app.drained(), if drains => Event::Drains,
             () = app.access.over(&app.hub, callers), if stands => Event::Over,
+            () = app.access.until(&app.hub, expires), if stands => Event::Expiring,
         }
     }
 

@@ -9,6 +9,7 @@ use ring::digest;
 use tidings_access::Action;
 use tidings_frame::ErrorCode;
 
+use crate::access::expiring::Expiring;
 use crate::access::{self, Who};
 use crate::app::App;
 use crate::dates::EVERY_ANSWER;
@@ -43,6 +44,8 @@ pub(crate) struct Upgrade {
     pub(super) admission: Admission,
     /// Who comes in.
     pub(super) who: Who,
+    /// Whether it is told before its token ends.
+    pub(super) expiring: Expiring,
 }
 
 /// A connection of which HTTP has let go.
@@ -88,6 +91,7 @@ pub(crate) fn upgrade(app: &Arc<App>, head: &Head<'_>) -> Result<Upgrade, Reply>
         let detail = "pages of this origin may not use the server; see the setting cors_origins";
         return refuse(ErrorCode::Forbidden, detail);
     }
+    let expiring = Expiring::of(head)?;
     let who = app.who(head)?;
     who.may_somewhere(Action::Subscribe).or_else(|error| {
         // To publish is reason enough to come in.
@@ -99,7 +103,8 @@ pub(crate) fn upgrade(app: &Arc<App>, head: &Head<'_>) -> Result<Upgrade, Reply>
     let party = app.limits.of(head.party, who.caller());
     let admission =
         app.limits.websocket(party).map_err(|refused| Reply::from(ApiError::from(refused)))?;
-    Ok(Upgrade { accept: accept(key), named, who, party: head.party, admission })
+    let party = head.party;
+    Ok(Upgrade { accept: accept(key), named, who, expiring, party, admission })
 }
 
 /// Whether a header that is a list of words holds this one. Protocols are compared exactly, the

@@ -55,6 +55,8 @@ impl Connection {
             };
             if let Err(error) = done {
                 app.refused(None, &error, Some(self.peer));
+                let who = self.who.told();
+                self.app.audit.message_refused(&self.app, &who, self.peer.address, &error);
                 if error.problem.status == 429 {
                     self.paused = Some(Instant::now() + PAUSE);
                 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use tidings_access::Caller;
 
 use super::connection::Connection;
+use super::message;
 use super::protocol::Fault;
+use crate::access::expiring;
 use crate::error::ApiError;
 use crate::http::subscribe::{may_follow, sees_private};
 
@@ -35,6 +37,15 @@ impl Connection {
         }
         self.who = who;
         Ok(())
+    }
+
+    /// Its token ends soon.
+    pub(super) fn tell_expiring(&mut self) {
+        let now_ms = self.app.hub.now_ms();
+        let caller = self.who.caller().cloned();
+        if let Some(told) = self.expiring.tell(caller.as_deref(), now_ms) {
+            self.output.text(&message::message(expiring::NAME, None, &told));
+        }
     }
 
     /// A token does not count any more: what stands on it ends.

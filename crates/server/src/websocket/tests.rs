@@ -51,6 +51,7 @@ fn subscription(app: &Arc<App>, name: &str, start: Start) -> Subscription {
         view: View { framing: Framing::Objects, private: false, conflate: false },
         origin: None,
         caller: None,
+        expiring: crate::access::expiring::Expiring::default(),
         opening: None,
         admission: crate::limits::Admission::default(),
     };

@@ -108,3 +108,16 @@ fn a_restart_of_the_application_is_not_noticed() {
     assert_eq!(server.request("POST", "/topics/b", "", b"x").status, 200);
     assert_eq!(receiver.came().len(), 1);
 }
+
+/// One that breaks under a question neither, once.
+#[test]
+fn a_kept_connection_that_breaks_is_tried_anew() {
+    let receiver =
+        Receiver::start(|_, before| if before == 1 { Answer::Close } else { says(true) });
+    let server = open(&receiver, "");
+    for topic in ["a", "b"] {
+        assert_eq!(server.request("POST", &format!("/topics/{topic}"), "", b"x").status, 200);
+    }
+    let connections: Vec<usize> = receiver.came().iter().map(|came| came.connection).collect();
+    assert_eq!(connections, [0, 0, 1]);
+}

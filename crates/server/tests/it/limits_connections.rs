@@ -201,6 +201,8 @@ fn who_takes_no_answers_is_asked_nothing_more() {
         conn.socket().write_all(&many).is_err()
     });
     assert!(ended, "{sent} bytes of requests were taken, and no answer");
+    // It is not what all requests together may hold that has ended it.
+    assert_eq!(count(&server, "requests.memory"), 0.0);
 }
 
 #[test]
@@ -240,4 +242,22 @@ fn requests_hold_so_much_together() {
         }
         assert_eq!(server.request("POST", "/topics/a", "", part(0).as_bytes()).status, 200);
     }
+}
+
+#[test]
+fn a_flood_is_left_where_it_comes_from() {
+    let server =
+        limited("[limits]\nrequest_memory = '8MiB'\n[limits.address]\npublish_rate = '1/d'");
+    let mut conn = server.connect();
+    let many = crate::support::request("POST", "/topics/a", "", b"1").repeat(10_000);
+    conn.socket().set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    // Until the kernel takes nothing more either.
+    let blocked = (0..200).any(|_| conn.socket().write_all(&many).is_err());
+    assert!(blocked, "everything was taken");
+    assert_eq!(conn.reply().status, 200);
+    refused(&conn.reply(), 429, "rate-limited", "publish.address.rate");
+    let near = "tidings_limit_nearest_ratio{limit=\"requests.memory\"}";
+    let held = server.metric(near);
+    assert!(held < 0.05, "it holds {held}");
+    assert_eq!(count(&server, "requests.memory"), 0.0);
 }

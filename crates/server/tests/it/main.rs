@@ -6,6 +6,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod access;
+mod access_audit;
+mod access_cors;
+mod access_keys;
 mod access_relay;
 mod access_ws;
 mod bad_input;

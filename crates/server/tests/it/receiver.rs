@@ -214,7 +214,11 @@ fn serve(shared: &Shared, mut stream: TcpStream, connection: usize) {
                 while stream.read(&mut rest).is_ok_and(|count| count > 0) {}
                 return;
             }
-            Answer::Close => return,
+            Answer::Close => {
+                // Another handle of it is kept.
+                let _ = stream.shutdown(std::net::Shutdown::Both);
+                return;
+            }
         }
     }
 }

@@ -335,3 +335,36 @@ fn the_queue_is_nobodys_to_read() {
         assert_eq!(server.request("POST", &format!("/topics/{topic}"), "", b"x").status, 403);
     }
 }
+
+/// While the first is not answered, nothing else of its topic is sent, not even the same again.
+#[test]
+fn of_one_topic_there_is_one_request_at_a_time() {
+    let gate = crate::hook::Gate::default();
+    let passes = gate.clone();
+    let receiver = Receiver::start(move |posted, before| {
+        if before == 0 {
+            assert_eq!(posted.told(), "topic.occupied held");
+            passes.pass();
+        }
+        Answer::status(200)
+    });
+    let other = accepts();
+    let both = [("app", &receiver), ("other", &other)];
+    let text: String = both.map(|(name, to)| webhook(name, &to.url(), "")).concat();
+    let server = server(&text);
+    for count in 1..=3 {
+        drop(server.subscribe("/topics/held"));
+        // All of it is stored, and the other webhook does not wait.
+        other.wait_for(2 * count);
+    }
+    let _subscribed = server.subscribe("/topics/free");
+    receiver.wait_for(2);
+    until("all is taken in", || server.metric("tidings_webhook_waiting{webhook=\"app\"}") == 6.0);
+    assert_eq!(receiver.told(), ["topic.occupied held", "topic.occupied free"]);
+    gate.open();
+    receiver.wait_for(7);
+    let held: Vec<String> =
+        receiver.told().into_iter().filter(|told| told.ends_with(" held")).collect();
+    let pair = ["topic.occupied held", "topic.vacated held"];
+    assert_eq!(held, [pair, pair, pair].concat());
+}

@@ -35,7 +35,7 @@ export const overviewTexts = texts(
     bytes: 'Bytes per second',
     delivery: 'Delivery time',
     p50: 'p50',
-    interruptions: 'Interruptions per second',
+    interruptions: 'Interruptions',
     resumes: 'resumes',
     gaps: 'gaps',
     refused: 'refused',

@@ -11,7 +11,8 @@ export function AlsoWhenClosed({ closed }: { closed: Closed }) {
   const say = useText(documentTexts);
   const { language } = useLanguage();
   const state = useSignal(closed.state);
-  const hint = state.is === 'asking' ? say.closedAsking : state.is === 'on' ? say.closedOn : say.closedHint;
+  const hints = { asking: say.closedAsking, on: say.closedOn, off: say.closedHint };
+  const hint = hints[state.is === 'refused' ? 'off' : state.is];
   return (
     <div className="mt-3 border-t border-line pt-3" data-closed={state.is}>
       <Switch
@@ -21,7 +22,11 @@ export function AlsoWhenClosed({ closed }: { closed: Closed }) {
         onChange={(on) => void closed.set(on, REMINDERS, language)}
       />
       {state.is === 'refused' && (
-        <p role="status" data-why={state.why} className="mt-2 rounded-lg bg-raised px-3 py-2 text-[0.8125rem]">
+        <p
+          role="status"
+          data-why={state.why}
+          className="mt-2 rounded-lg bg-raised px-3 py-2 text-[0.8125rem]"
+        >
           {state.why === 'failed' ? say.closedFailed(state.detail) : say.closedWhy[state.why]}
         </p>
       )}

@@ -43,7 +43,7 @@ export default function Document() {
   });
   return (
     session && (
-      <TidingsProvider client={session.own.client}>
+      <TidingsProvider client={session.own.desk.client}>
         <Loaded session={session} />
       </TidingsProvider>
     )

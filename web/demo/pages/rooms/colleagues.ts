@@ -67,12 +67,13 @@ export function colleagues(): () => void {
     if (!person || !name) return;
     const key = `${name}/${person.id}`;
     const number = (numbers.get(key) ?? 0) + 1;
-    numbers.set(key, number);
     const text = lines[turn % lines.length] ?? '';
     turn += 1;
     const next = people[turn % people.length];
     const data = { ...body(cast[0], text, number), ...pick(person) };
-    client.publish(PREFIX + name, data).catch(() => undefined);
+    // A message that was not taken leaves no hole in its author's numbers.
+    const sent = () => numbers.set(key, number);
+    client.publish(PREFIX + name, data).then(sent, () => undefined);
     if (next) {
       const word = { data: meOf(next).data, ttl: TYPING_MS };
       const options = { key: next.id, ttl: TYPING_MS };

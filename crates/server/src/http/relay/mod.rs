@@ -17,6 +17,7 @@ pub(crate) mod shared;
 
 use super::subscribe::{Opening, Subscribe};
 use super::{Outcome, cors, params};
+use crate::access::expiring::Expiring;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::head::{Head, Headers};
@@ -110,6 +111,7 @@ fn subscribe(
         view,
         origin: cors::allowed(app, head),
         caller: None,
+        expiring: Expiring::default(),
         opening: Some(Box::new(opening)),
         admission: Admission::default(),
     })
