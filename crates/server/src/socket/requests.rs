@@ -232,9 +232,7 @@ impl Shard {
             let Some(Conn::Requester(requester)) = self.conns.get(key) else {
                 return (data.len(), false);
             };
-            if let Some(head) = &mut head {
-                head.party = self.party(requester, head);
-            }
+            head.iter_mut().for_each(|head| head.party = self.party(requester, head));
             if requester.entry == Entry::Reserved
                 && verdict != Verdict::More
                 && !head.as_ref().is_some_and(asked_of_a_full_server)
