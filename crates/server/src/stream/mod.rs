@@ -26,6 +26,7 @@ use tokio::time::{Instant, Sleep};
 pub(crate) use registry::Streams;
 use registry::{Control, Place};
 
+use crate::access::expiring::{self, Expiring};
 use crate::app::{App, scatter};
 use crate::dashboard::standing::Standing;
 use crate::dashboard::trace::{Of, Record};
@@ -104,6 +105,8 @@ pub(crate) struct Stream {
     caller: Option<Arc<Caller>>,
     /// Ready when that token does not count any more.
     over: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// When it is told that this is near.
+    expiring: Expiring,
     /// Counts it among the subscribers of its topics.
     attending: Option<Box<Attending>>,
     _admission: Admission,
@@ -143,24 +146,12 @@ impl Stream {
             app.told_gap(&selection, gap, Some(peer), Some(number));
             encode_gap(&notice(gap), &mut first);
         }
-        let place = app.streams.insert(Listed {
-            id: number,
-            peer,
-            transport: Transport::Sse,
-            opened_ms: app.hub.now_ms(),
-            selection,
-            after: follower.after(),
-            blocked: false,
-            catching_up: follower.is_catching_up(),
-            events: 0,
-            bytes: 0,
-            subject: asked.caller.as_ref().and_then(|caller| caller.subject.clone()),
-        });
+        let place = app.streams.insert(listed(app, number, peer, asked, &follower));
         let standing = Standing::new(&app.dashboard.counts, true);
         standing.catching_up(follower.is_catching_up());
         let position = Position { epoch: app.hub.epoch(), sequence: follower.after() };
         let (now, silent) = (Instant::now(), silent(app));
-        let stream = Self {
+        let mut stream = Self {
             app: app.clone(),
             number,
             place,
@@ -178,10 +169,12 @@ impl Stream {
             peer,
             over: ended(app, asked.caller.as_ref()),
             caller: asked.caller.clone(),
+            expiring: asked.expiring,
             attending,
             _admission: asked.admission.clone(),
             _lease: opening.and_then(|opening| opening.lease.clone()),
         };
+        stream.look_again_at(now + silent);
         stream.tell(kind);
         Opened::Stream(Box::new(stream), position)
     }
@@ -241,6 +234,11 @@ impl Stream {
             }
             if self.closing {
                 return Poll::Ready(Ended::Done);
+            }
+            let now_ms = self.app.hub.now_ms();
+            if let Some(told) = self.expiring.tell(self.caller.as_deref(), now_ms) {
+                self.write(expiring::frame(&told));
+                continue;
             }
             match self.follower.poll_next(context) {
                 Poll::Ready(news) => {
@@ -352,6 +350,7 @@ impl Stream {
         let mut view = self.follower.view();
         let next = change.make(self.follower.selection(), &mut view, &mut self.caller)?;
         self.over = ended(&self.app, self.caller.as_ref());
+        self.look_again_at(self.timer.deadline());
         self.follower.show_private(view.private);
         let after = self.follower.change(next.clone());
         Attending::changed(&mut self.attending, &next);
@@ -364,6 +363,16 @@ impl Stream {
         Ended::Left { whole: self.rest.is_empty() && !self.framing.is_answer() }
     }
 
+    /// Looks at the clock then, or before, if there is something to be done before.
+    fn look_again_at(&mut self, next: Instant) {
+        let next = self.leaves.map_or(next, |leaves| leaves.min(next));
+        let now_ms = self.app.hub.now_ms();
+        // What is due already waits for its turn to be written, not for the clock.
+        let told = self.expiring.at_ms(self.caller.as_deref()).filter(|at_ms| *at_ms > now_ms);
+        let told = told.map(|at_ms| Instant::now() + Duration::from_millis(at_ms - now_ms));
+        self.timer.as_mut().reset(told.map_or(next, |told| told.min(next)));
+    }
+
     /// Looks at the clock: whether it is time for a heartbeat, and whether it is time to go. An
     /// API's own clients cannot come back in the middle of an answer: they may have the rest,
     /// within the grace time.
@@ -371,8 +380,7 @@ impl Stream {
         if self.leaves.is_none() && self.app.is_draining() && !self.framing.is_answer() {
             let leaves = Instant::now() + leaves_after(&self.app, self.number);
             self.leaves = Some(leaves);
-            let next = self.timer.deadline().min(leaves);
-            self.timer.as_mut().reset(next);
+            self.look_again_at(self.timer.deadline());
         }
         while self.timer.as_mut().poll(context).is_ready() {
             let now = Instant::now();
@@ -383,7 +391,7 @@ impl Stream {
             let due = self.last_write + silent;
             self.beats = due <= now;
             let next = if self.beats { now + silent } else { due };
-            self.timer.as_mut().reset(self.leaves.map_or(next, |leaves| leaves.min(next)));
+            self.look_again_at(next);
         }
         false
     }
@@ -403,6 +411,23 @@ fn ended(
 ) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
     let (app, caller) = (app.clone(), caller?.clone());
     Some(Box::pin(async move { app.access.over(&app.hub, vec![caller]).await }))
+}
+
+/// How a stream that begins is listed.
+fn listed(app: &App, id: u64, peer: Peer, asked: &Subscribe, follower: &Follower) -> Listed {
+    Listed {
+        id,
+        peer,
+        transport: Transport::Sse,
+        opened_ms: app.hub.now_ms(),
+        selection: asked.selection.clone(),
+        after: follower.after(),
+        blocked: false,
+        catching_up: follower.is_catching_up(),
+        events: 0,
+        bytes: 0,
+        subject: asked.caller.as_ref().and_then(|caller| caller.subject.clone()),
+    }
 }
 
 /// How long a stream is silent before its heartbeat.
