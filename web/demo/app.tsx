@@ -11,6 +11,8 @@ const words = texts(
   {
     home: 'What it is',
     nav: 'Scenarios',
+    behind: 'Behind it',
+    dashboard: 'Dashboard',
     nothing: 'There is no such page.',
     back: 'To the beginning',
     loading: 'Loading',
@@ -19,6 +21,8 @@ const words = texts(
   {
     home: '這是什麼',
     nav: '情境',
+    behind: '幕後',
+    dashboard: '儀表板',
     nothing: '沒有這一頁。',
     back: '回到開頭',
     loading: '載入中',
@@ -47,6 +51,10 @@ export function App() {
       groups={[
         { entries: [{ href: '/', icon: 'home', label: say.home, chosen: path === '/' }] },
         { heading: say.nav, entries: scenarios },
+        {
+          heading: say.behind,
+          entries: [{ href: '/_/', icon: 'gauge', label: say.dashboard, chosen: false }],
+        },
       ]}
       foot={say.foot}
     >

@@ -94,11 +94,8 @@ fn what_a_kill_interrupts_is_told_in_order_and_nothing_is_missing() {
     let came: Came = Arc::default();
     let taking = came.clone();
     std::thread::spawn(move || {
-        let mut number = 0_u64;
-        for stream in listener.incoming() {
+        for (mut number, stream) in (1_u64..).zip(listener.incoming()) {
             let (mut stream, taking) = (stream.unwrap(), taking.clone());
-            number += 1;
-            let mut number = number;
             std::thread::spawn(move || {
                 loop {
                     let refused: Came = Arc::default();
