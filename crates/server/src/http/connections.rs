@@ -97,7 +97,6 @@ fn object(app: &App, listed: &Listed, visible: u64) -> Value {
         "transport": listed.transport.as_str(),
         "protocol": if listed.http2 { "h2" } else { "http/1.1" },
         "tls": listed.tls,
-        // Until there is access control nobody is anybody.
         "subject": listed.subject,
     })
 }
