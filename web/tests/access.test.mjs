@@ -120,6 +120,9 @@ story('an operator sees figures, connections with their subject, and a trace of 
   assert.doesNotMatch(text, /of\/bob|of\/ops/);
   await button(page, 'End').click();
   await page.getByText('Follow what happens').waitFor();
+  // An operator's token need not read topics to list them.
+  await page.getByRole('link', { name: /^Topics/ }).click();
+  await page.getByRole('link', { name: 'of/ada' }).waitFor();
   reader.leave();
   ended.leave();
 });
