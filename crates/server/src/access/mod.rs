@@ -285,8 +285,8 @@ impl Who {
         }
     }
 
-    /// How the names begin of topics that the caller may know of: sorted, none of them the beginning
-    /// of another.
+    /// How the names begin of topics that the caller may know of: sorted, none of them the
+    /// beginning of another.
     pub(crate) fn beginnings(&self) -> Vec<String> {
         let token = self.token.as_ref().map(|caller| &caller.grants);
         let all = std::iter::once(&*self.doors).chain(token);

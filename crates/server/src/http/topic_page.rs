@@ -1,8 +1,8 @@
 //! A page of the list of topics, for whoever may know of few of them.
 //!
 //! Only names that begin as one of the caller's patterns does are looked at, and of these a bounded
-//! number. Where it stopped may be a topic that the caller may not know of: so the place to go on is
-//! sealed, and tells neither a name nor how long that is.
+//! number. Where it stopped may be a topic that the caller may not know of: so the place to go on
+//! is sealed, and tells neither a name nor how long that is.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
