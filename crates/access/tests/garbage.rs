@@ -43,10 +43,16 @@ proptest! {
 
     #[test]
     fn what_is_signed_is_read_or_refused(
-        claims in r#"\{("(sub|exp|nbf|iat|aud|iss|jti|tidings)":([0-9]{1,22}|-?[0-9]\.[0-9]e[0-9]{1,3}|"[a-z*/{}]{0,9}"|\[\]|\{\}|null),?){0,5}\}"#,
+        members in prop::collection::vec(
+            (
+                "sub|exp|nbf|iat|aud|iss|jti|tidings",
+                r#"[0-9]{1,22}|-?[0-9]\.[0-9]e[0-9]{1,3}|"[a-z*/{}]{0,9}"|\[\]|\{\}|null"#,
+            ),
+            0..5,
+        ),
     ) {
-        let mut input = vec![0];
-        input.extend_from_slice(claims.as_bytes());
-        harness::check(&input);
+        let members: Vec<_> =
+            members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        harness::check(format!("\0{{{}}}", members.join(",")).as_bytes());
     }
 }
