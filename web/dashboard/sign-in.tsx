@@ -21,7 +21,8 @@ const words = texts(
     enter: 'Sign in',
     busy: 'Checking',
     empty: 'Paste the token first.',
-    refused: 'The server does not accept this token. Is it whole, not expired, and has it the grant admin?',
+    refused: 'The server does not accept this token. Is it whole, and not expired?',
+    lacks: 'This token counts, but it is not an operator’s: it needs the grant admin for **, which is every topic.',
     network: 'The server does not answer. Is it running? Try again in a moment.',
     expired: 'The token that was used is not accepted any more. Give a newer one.',
     said: (text: string) => `The server says: ${text}`,
@@ -35,13 +36,17 @@ const words = texts(
     enter: '登入',
     busy: '檢查中',
     empty: '請先貼上權杖。',
-    refused: '伺服器不接受這個權杖。它是否完整、未過期，而且帶有 admin 授權？',
+    refused: '伺服器不接受這個權杖。它是否完整，而且尚未過期？',
+    lacks: '這個權杖有效，但不是營運者的：它需要對 **（也就是所有主題）的 admin 授權。',
     network: '伺服器沒有回應。它在執行嗎？請稍後再試。',
     expired: '先前使用的權杖已不被接受，請提供新的。',
     said: (text: string) => `伺服器說：${text}`,
     check: '在終端機裡問同樣的問題：',
   },
 );
+
+/** Why it did not open. */
+type Fault = 'empty' | 'refused' | 'lacks' | 'network';
 
 /** The page. */
 export function SignIn({ session, locked }: { session: Session; locked: Locked }) {
@@ -50,7 +55,7 @@ export function SignIn({ session, locked }: { session: Session; locked: Locked }
   const field = useRef<HTMLInputElement>(null);
   const [token, setToken] = useState('');
   const [busy, setBusy] = useState(false);
-  const [fault, setFault] = useState<'empty' | 'refused' | 'network' | null>(null);
+  const [fault, setFault] = useState<Fault | null>(null);
   const expired = session.token.get() !== '';
   useEffect(() => {
     document.title = `${say.title} · Tidings`;
@@ -70,7 +75,8 @@ export function SignIn({ session, locked }: { session: Session; locked: Locked }
       await session.signIn(given);
     } catch (thrown) {
       const error: TidingsError = asTidingsError(thrown);
-      setFault(error.code === 'network' ? 'network' : 'refused');
+      const lacks = error.status === 403 ? 'lacks' : 'refused';
+      setFault(error.code === 'network' ? 'network' : lacks);
       setBusy(false);
       field.current?.select();
     }

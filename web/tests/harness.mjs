@@ -1,11 +1,12 @@
 // The real program and a real browser, for tests and pictures: starts `tidings dev` on a free port
-// with a folder of its own, opens Chromium, and ends both.
+// with a folder of its own, or `tidings serve` with a key of its own, opens Chromium, and ends both.
 //
 //   WEB_BINARY    the program (target/release/tidings or target/debug/tidings unless given)
 //   WEB_CHROMIUM the browser (/usr/bin/chromium unless given)
 //   WEB_LIVE=1   pages from web/dist instead of from the binary, for work on the pages alone
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createHmac, randomBytes } from 'node:crypto';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -26,14 +27,29 @@ function binary() {
   return found;
 }
 
-/** Starts the server; `kill` ends it the hard way, `start` starts it again on its port. */
-export async function startServer() {
+/**
+ * Starts the server; `kill` ends it the hard way, `start` starts it again on its port. With a
+ * `config` (TOML, which begins with the keys of the top level and may go on with sections other
+ * than `[[issuer]]`) it is `tidings serve`, which knows one secret, made for it; `token` makes the
+ * tokens.
+ */
+export async function startServer({ config } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'tidings-web-'));
   const server = { url: '', child: undefined };
+  const closed = config === undefined ? undefined : join(folder, 'tidings.toml');
+  if (closed) {
+    const secret = randomBytes(48).toString('base64url');
+    const file = join(folder, 'secret');
+    writeFileSync(file, secret, { mode: 0o600 });
+    const issuer = `[[issuer]]\nalgorithms = ["HS256"]\nsecret_file = ${JSON.stringify(file)}\n`;
+    writeFileSync(closed, `${config}\n${issuer}`);
+    server.token = (claims) => signed(secret, claims);
+  }
   server.start = () =>
     new Promise((resolve, reject) => {
       const listen = server.url ? server.url.replace('http://', '') : '127.0.0.1:0';
-      const args = ['dev', '--listen', listen, '--data-dir', join(folder, 'data')];
+      const mode = closed ? ['serve', '--config', closed] : ['dev'];
+      const args = [...mode, '--listen', listen, '--data-dir', join(folder, 'data')];
       // What is said to the tests is not the server's: it refuses settings that it does not know.
       const own = Object.entries(process.env).filter(([name]) => !name.startsWith('TIDINGS_'));
       const env = Object.fromEntries(own);
@@ -43,7 +59,7 @@ export async function startServer() {
       const timer = setTimeout(() => reject(new Error(`it does not start: ${said}`)), PATIENCE_MS);
       const hear = (bytes) => {
         said += bytes;
-        const found = /ready on\s+(http:\/\/[\d.:]+)/.exec(said);
+        const found = / on\s+(http:\/\/[\d.:]+)/.exec(said);
         if (!found) return;
         clearTimeout(timer);
         server.url = found[1];
@@ -63,6 +79,14 @@ export async function startServer() {
     rmSync(folder, { recursive: true, force: true });
   };
   return server.start();
+}
+
+/** A token (RFC 7519) with these claims, an hour long unless they say otherwise. */
+function signed(secret, claims) {
+  const now = Math.floor(Date.now() / 1_000);
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const text = `${part({ alg: 'HS256', typ: 'JWT' })}.${part({ iat: now, exp: now + 3_600, ...claims })}`;
+  return `${text}.${createHmac('sha256', secret).update(text).digest('base64url')}`;
 }
 
 /** Opens the browser. */

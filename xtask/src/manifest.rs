@@ -35,7 +35,7 @@ pub const MAY_KNOW: [(&str, &[&str]); 12] = [
     ),
     // Plays the part of somebody else's program, so it knows nothing of ours.
     ("tidings-scripted", &[]),
-    ("tidings-fuzz", &["tidings-frame", "tidings-log", "tidings-relay"]),
+    ("tidings-fuzz", &["tidings-access", "tidings-frame", "tidings-log", "tidings-relay"]),
     ("xtask", &[]),
 ];
 

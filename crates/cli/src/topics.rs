@@ -150,21 +150,20 @@ async fn list(list: &List) -> anyhow::Result<()> {
             rows.add(&topic)?;
         }
     }
-    let mut after = Some(list.prefix.clone()).filter(|prefix| !prefix.is_empty());
+    let after = Some(&*list.prefix).filter(|prefix| !prefix.is_empty());
+    let mut page = client.topics(after, None).await;
     loop {
-        let page = client.topics(after.as_deref(), None).await;
-        let page = page.map_err(|error| list.target.request(&error))?;
-        let within = page.topics.iter().take_while(|topic| topic.name.starts_with(&list.prefix));
+        let read = page.map_err(|error| list.target.request(&error))?;
+        let within = read.topics.iter().take_while(|topic| topic.name.starts_with(&list.prefix));
         let mut count = 0;
         for topic in within {
             rows.add(topic)?;
             count += 1;
         }
-        let last = page.topics.last().map(|topic| topic.name.clone());
-        if !page.more || count < page.topics.len() || last.is_none() {
-            return rows.finish();
-        }
-        after = last;
+        let next = read.next.filter(|_| read.more && count == read.topics.len());
+        let Some(next) = next else { return rows.finish() };
+        // A page may be empty and yet not the last.
+        page = client.topics_at(&next).await;
     }
 }
 

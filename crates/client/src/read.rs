@@ -112,6 +112,17 @@ impl Client {
         self.topic_page(&query).await
     }
 
+    /// The page of the list of topics where another has said that it goes on ([`TopicPage::next`]).
+    ///
+    /// # Errors
+    ///
+    /// The server refuses, cannot be reached, or answers with something else than a list.
+    pub async fn topics_at(&self, next: &str) -> Result<TopicPage, RequestError> {
+        let mut query = Query::default();
+        query.add("next", next);
+        self.topic_page(&query).await
+    }
+
     /// Describes a topic; none if there is no such topic.
     ///
     /// # Errors

@@ -272,11 +272,15 @@ pub struct ForkedFrom {
 /// A page of the list of topics, in the order of their names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TopicPage {
-    /// To go on, ask for `after` the name of the last.
+    /// Those that the caller may know of; a page may hold few or none, and yet there are more.
     pub topics: Vec<TopicObject>,
-    /// Whether there are more.
+    /// Whether there may be more.
     #[serde(default)]
     pub more: bool,
+    /// Where to go on, if there may be more: to be sent as `next`. It says nothing to the caller,
+    /// because the last topic looked at may be one that the caller may not know of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 #[cfg(test)]

@@ -71,6 +71,10 @@ pub const TOPIC_PAGE_DEFAULT: usize = 100;
 /// Most topics in a page of the list of topics.
 pub const TOPIC_PAGE_MAX: usize = 1_000;
 
+/// Topics that are looked at for a page of the list of topics, shown or not: whoever may know of
+/// few gets a page with fewer entries, and where to go on.
+pub const TOPICS_LOOKED_AT_MAX: usize = 4_000;
+
 /// Most events that `last=N` may ask for at the start of a subscription. A reader who wants more
 /// wants `earliest` or a position.
 pub const START_LAST_EVENTS_MAX: u64 = 10_000;

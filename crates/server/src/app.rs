@@ -21,6 +21,7 @@ use crate::head::Head;
 use crate::hook::Hook;
 use crate::http::long_polls::LongPolls;
 use crate::http::subscribe::Subscribe;
+use crate::http::topic_page::Places;
 use crate::limits::{Entry, Limits, Refused};
 use crate::metrics::Metrics;
 use crate::peer::Peer;
@@ -70,6 +71,8 @@ pub(crate) struct App {
     pub(crate) streams: Streams,
     /// What connections are called.
     pub(crate) names: ConnectionNames,
+    /// Where lists of topics go on.
+    pub(crate) places: Places,
     /// The next subscription's number.
     pub(crate) next_connection: AtomicU64,
     connections: AtomicUsize,
@@ -89,6 +92,10 @@ pub(crate) struct Handed {
     pub(crate) initial: Vec<u8>,
     /// An answer to write before it ends; nothing is read from it then.
     pub(crate) last_answer: Option<Vec<u8>>,
+}
+
+fn no_randomness(_: ring::error::Unspecified) -> std::io::Error {
+    std::io::Error::other("the system has no randomness")
 }
 
 impl App {
@@ -125,8 +132,8 @@ impl App {
             shared,
             push,
             dashboard: Dashboard::new(hub.now_ms()),
-            names: ConnectionNames::new()
-                .map_err(|_| std::io::Error::other("the system has no randomness"))?,
+            names: ConnectionNames::new().map_err(no_randomness)?,
+            places: Places::new().map_err(no_randomness)?,
             next_connection: AtomicU64::new(1),
             connections: AtomicUsize::new(0),
             hyper,

@@ -220,6 +220,12 @@ function Peer({ row }: { row: Connection }) {
             {state}
           </b>
         )}
+        {row.subject && (
+          <span className="xl:hidden">
+            {' · '}
+            {row.subject}
+          </span>
+        )}
         <span className="md:hidden">
           {' · '}
           {transport(row)}

@@ -36,6 +36,8 @@ export function Link({
   const follow = (event: MouseEvent<HTMLAnchorElement>) => {
     onClick?.(event);
     const plain = !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
+    // The dashboard is a page of its own.
+    if (href.startsWith('/_/')) return;
     if (event.defaultPrevented || event.button !== 0 || !plain) return;
     event.preventDefault();
     go(href);

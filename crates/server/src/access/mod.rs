@@ -285,6 +285,23 @@ impl Who {
         }
     }
 
+    /// How the names begin of topics that the caller may know of: sorted, none of them the
+    /// beginning of another.
+    pub(crate) fn beginnings(&self) -> Vec<String> {
+        let token = self.token.as_ref().map(|caller| &caller.grants);
+        let all = std::iter::once(&*self.doors).chain(token);
+        let patterns = all.flat_map(|grants| {
+            [Action::Subscribe, Action::Admin]
+                .into_iter()
+                .flat_map(|action| grants.patterns(action))
+        });
+        let plain = |pattern: &Pattern| pattern.as_str().split('*').next().map(str::to_owned);
+        let mut beginnings: Vec<String> = patterns.filter_map(plain).collect();
+        beginnings.sort_unstable();
+        beginnings.dedup_by(|next, before| next.starts_with(&**before));
+        beginnings
+    }
+
     /// Refuses unless the caller is an operator.
     pub(crate) fn may_operate(&self) -> Result<(), ApiError> {
         if self.is_operator() { Ok(()) } else { Err(self.refused(Action::Admin, "the server")) }

@@ -107,6 +107,8 @@ pub(crate) fn is_own_page(head: &Head<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::head::Headers;
 
@@ -144,6 +146,85 @@ mod tests {
             assert_eq!(shown(fields, Some("tidings")), wanted, "{fields:?}");
         }
         assert_eq!(shown(&[cookie], None), "nothing");
+    }
+
+    /// What fields are made of, so that chance makes something like one.
+    fn piece() -> impl Strategy<Value = Vec<u8>> {
+        let words = [
+            "Bearer ",
+            "bearer",
+            "Basic ",
+            "tidings",
+            "tidings=",
+            "=",
+            ";",
+            "; ",
+            " ",
+            "\"",
+            ",",
+            "a",
+            "t.t.t",
+            "xtidings=b",
+            "tidingsx=c",
+        ];
+        prop_oneof![
+            9 => prop::sample::select(words.to_vec()).prop_map(|word| word.as_bytes().to_vec()),
+            1 => prop::collection::vec(any::<u8>(), 1..4),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+        /// Whatever comes: a token that is found was written there, by itself, in one field.
+        #[test]
+        fn no_fields_are_misread(
+            fields in prop::collection::vec(
+                (
+                    prop::sample::select(vec!["authorization", "Cookie", "TIDINGS-TOKEN", "host"]),
+                    prop::collection::vec(piece(), 0..6).prop_map(|pieces| pieces.concat()),
+                ),
+                0..5,
+            ),
+            ours in any::<bool>(),
+        ) {
+            let raw: Vec<_> =
+                fields.iter().map(|(name, value)| httparse::Header { name, value }).collect();
+            let head = Head::new("GET", "/", Headers::Raw(&raw));
+            let whose = if ours { Authorization::Ours } else { Authorization::Theirs };
+            let Ok(found) = presented(&head, whose, Some("tidings")) else { return Ok(()) };
+            let of = |name: &str| {
+                let same = fields.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
+                same.map(|(_, value)| value.as_slice()).collect::<Vec<_>>()
+            };
+            let (own, authorization) = (of(OWN_HEADER), of("authorization"));
+            let headers = if own.is_empty() && ours { authorization } else { own };
+            match found {
+                Some(Presented::Header(token)) => {
+                    // More than one would be a choice, and not the server's.
+                    prop_assert_eq!(headers.len(), 1);
+                    prop_assert!(headers[0].trim_ascii_end().ends_with(token.as_bytes()));
+                }
+                cookie_or_nothing => {
+                    prop_assert!(headers.is_empty());
+                    // RFC 6265, section 4.2.1, followed without a thought for speed.
+                    let named: Vec<String> = of("cookie")
+                        .into_iter()
+                        .filter_map(|value| String::from_utf8(value.to_vec()).ok())
+                        .flat_map(|value| value.split(';').map(str::to_owned).collect::<Vec<_>>())
+                        .filter_map(|pair| pair.trim().strip_prefix("tidings=").map(str::to_owned))
+                        .collect();
+                    match cookie_or_nothing {
+                        None => prop_assert!(named.is_empty()),
+                        Some(Presented::Cookie(token)) => {
+                            prop_assert_eq!(named.len(), 1);
+                            prop_assert_eq!(named[0].trim_matches('"'), token);
+                        }
+                        Some(Presented::Header(_)) => unreachable!("matched above"),
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -32,10 +32,11 @@ pub(super) fn ready(app: &App) -> Result<Reply, ApiError> {
     }
 }
 
-/// `GET /metrics`.
-pub(super) fn metrics(app: &App) -> Reply {
+/// `GET /metrics`: the operator's, because figures tell who is busy with what.
+pub(super) fn metrics(app: &App, who: &Who) -> Result<Reply, ApiError> {
+    who.may_operate()?;
     let media = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    Reply::new(200, media, app.metrics.text(app))
+    Ok(Reply::new(200, media, app.metrics.text(app)))
 }
 
 /// `DELETE /schedules/{id}`.

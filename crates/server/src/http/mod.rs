@@ -21,6 +21,7 @@ mod push;
 pub(crate) mod relay;
 pub(crate) mod routes;
 pub(crate) mod subscribe;
+pub(crate) mod topic_page;
 mod topics;
 mod web;
 
@@ -179,7 +180,7 @@ async fn act(
         Action::PushUnsubscribe => push::unsubscribe(app, rest).await?,
         Action::Health => meta::health(),
         Action::Ready => meta::ready(app)?,
-        Action::Metrics => meta::metrics(app),
+        Action::Metrics => meta::metrics(app, &app.who(head)?)?,
         Action::OpenApi => openapi::document(app.config.mode == Mode::Dev),
         Action::ListAnswers => dashboard::answers::list(app, &app.who(head)?)?,
         Action::BeginTrace => dashboard::trace::begin(app, &app.who(head)?, body)?,

@@ -38,6 +38,7 @@ const PARAMETERS: &[(&str, &str, &str)] = &[
     ("after", "string", "The page begins after this id (or, in lists, this name)"),
     ("before", "string", "The page ends before this id"),
     ("name", "string", "Only the topic of this name"),
+    ("next", "string", "Where a page of the list said that it goes on"),
 ];
 
 /// `GET /openapi.json`.
@@ -242,7 +243,10 @@ fn of_clients() -> Value {
             ("newest", "string"), ("events", "integer"), ("bytes", "integer"),
             ("forked_from", "object"),
         ]),
-        "TopicPage": object(&["topics", "more"], &[("topics", "[Topic]"), ("more", "boolean")]),
+        "TopicPage": object(
+            &["topics", "more"],
+            &[("topics", "[Topic]"), ("more", "boolean"), ("next", "string")],
+        ),
         "Answer": object(&["answer", "topic", "dialect", "state"], &[
             ("answer", "string"), ("topic", "string"), ("dialect", "string"), ("state", "string"),
             ("response", "string"), ("model", "string"), ("readers", "integer"),

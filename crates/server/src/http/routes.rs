@@ -146,7 +146,7 @@ pub(crate) const ROUTES: &[Route] = &[
         ..route("GET", "/ws", Action::WebSocket, "WebSocket, subprotocol tidings.v1.json")
     },
     Route {
-        query: &["after", "limit", "name"],
+        query: &["after", "limit", "name", "next"],
         answers: &[(200, JSON, "TopicPage")],
         ..route("GET", "/topics", Action::ListTopics, "List the topics by name")
     },

@@ -9,7 +9,7 @@ use tidings_frame::time::Time;
 use tidings_frame::{ErrorCode, Position, TopicName, is_internal};
 use tidings_hub::{ForkOf, TopicDescription, TopicPolicy};
 
-use super::params;
+use super::{params, topic_page};
 use crate::access::Who;
 use crate::app::App;
 use crate::config::Asks;
@@ -47,17 +47,20 @@ fn json(status: u16, value: &impl serde::Serialize) -> Result<Reply, ApiError> {
 /// `GET /topics`.
 pub(super) fn list(app: &App, head: &Head<'_>) -> Result<Reply, ApiError> {
     let who = app.who(head)?;
-    who.may_somewhere(Action::Subscribe)?;
+    // Whoever administrates topics may know of them, also without reading them.
+    who.may_somewhere(Action::Subscribe)
+        .or_else(|error| who.may_somewhere(Action::Admin).map_err(|_| error))?;
     let (mut after, mut name, mut limit) = (None, None, TOPIC_PAGE_DEFAULT);
     for (parameter, value) in head.query()? {
         match &*parameter {
-            "after" => after = Some(value),
+            "after" => after = Some(value.to_string()),
+            "next" => after = Some(app.places.open(&value).ok_or_else(not_a_place)?),
             "name" => name = Some(value),
             "limit" => {
                 let wanted = params::number("limit", &value, (1, TOPIC_PAGE_MAX as u64))?;
                 limit = usize::try_from(wanted).unwrap_or(TOPIC_PAGE_MAX);
             }
-            _ => return Err(params::unknown(&parameter, &["after", "limit", "name"])),
+            _ => return Err(params::unknown(&parameter, &["after", "limit", "name", "next"])),
         }
     }
     if let Some(name) = name {
@@ -65,37 +68,25 @@ pub(super) fn list(app: &App, head: &Head<'_>) -> Result<Reply, ApiError> {
             .map_err(|error| ApiError::new(ErrorCode::InvalidTopic, error.to_string()))?;
         let shown = Some(&name).filter(|name| is_shown(&who, name.as_str()));
         let topics = shown.and_then(|name| app.hub.describe(name)).map(|topic| object(app, topic));
-        return json(200, &TopicPage { topics: topics.into_iter().collect(), more: false });
+        let topics = topics.into_iter().collect();
+        return json(200, &TopicPage { topics, more: false, next: None });
     }
-    let mut topics = listed(app, &who, after.as_deref(), limit + 1);
-    let more = topics.len() > limit;
-    topics.truncate(limit);
+    let (topics, last) = topic_page::gather(app, &who, after, limit);
     let topics = topics.into_iter().map(|topic| object(app, topic)).collect();
-    json(200, &TopicPage { topics, more })
+    let failed = |_| ApiError::new(ErrorCode::Internal, "the system has no randomness");
+    let next = last.map(|last| app.places.seal(&last).map_err(failed)).transpose()?;
+    json(200, &TopicPage { topics, more: next.is_some(), next })
+}
+
+fn not_a_place() -> ApiError {
+    let detail = "`next` is not of this server, or of before it was started; begin again";
+    ApiError::new(ErrorCode::InvalidRequest, detail)
 }
 
 /// Whether the caller may know that there is a topic of this name.
-fn is_shown(who: &Who, name: &str) -> bool {
+pub(super) fn is_shown(who: &Who, name: &str) -> bool {
     let known = who.can(Action::Subscribe, name) || who.can(Action::Admin, name);
     known && !is_internal(name)
-}
-
-/// A page of the topics that the caller may know of, in the order of their names. It may have to
-/// look at every topic there is, a page at a time.
-fn listed(app: &App, who: &Who, after: Option<&str>, limit: usize) -> Vec<TopicDescription> {
-    let mut shown = Vec::new();
-    let mut after: Option<Box<str>> = after.map(Into::into);
-    loop {
-        let page = app.hub.topics(after.as_deref(), TOPIC_PAGE_MAX);
-        let last = page.last().map(|topic| topic.name.as_ref().into());
-        let whole = page.len() == TOPIC_PAGE_MAX;
-        shown.extend(page.into_iter().filter(|topic| is_shown(who, &topic.name)));
-        if shown.len() >= limit || !whole {
-            shown.truncate(limit);
-            return shown;
-        }
-        after = last;
-    }
 }
 
 /// `HEAD /topics/{topic}`.

@@ -169,6 +169,7 @@ const TABLE: &[Asks] = &[
     asks("GET", "/answers/none", "", [404; 5]),
     asks("GET", "/ws", "", [426; 5]),
     asks("GET", "/healthz", "", [200; 5]),
+    asks("GET", "/metrics", "", [401, 403, 403, 200, 403]),
     asks("GET", "/readyz", "", [200; 5]),
     asks("GET", "/openapi.json", "", [200; 5]),
     asks("GET", "/nothing", "", [404; 5]),
