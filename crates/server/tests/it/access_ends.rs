@@ -73,3 +73,75 @@ fn the_application_is_asked_about_the_source_of_a_fork() {
     assert_eq!(fork(&server, all, "plain/a").0, 201);
     assert_eq!(receiver.came().len(), 3);
 }
+
+struct Relay {
+    _upstream: Upstream,
+    server: Closed,
+}
+
+/// A relay whose answers take long, and the name of one that `ada` has asked for.
+fn relay() -> (Relay, String) {
+    let upstream = Upstream::start().unwrap();
+    let mut llm = LlmConfig::new("llm", "/v1", upstream.url().parse().unwrap());
+    llm.upstreams[0].api_key = Some(Secret("sk-the-operators-own-key".to_owned()));
+    let server = closed(|config| {
+        config.drain.grace = Duration::from_millis(500);
+        config.llm_relays.push(llm);
+    });
+    upstream.play(|_| Script::text("one two three").pace(Duration::from_secs(600)));
+    let fields = format!("Content-Type: application/json\r\n{}", of_ada("first"));
+    let mut conn = server.connect();
+    conn.ask("POST", "/v1/chat/completions", &fields, chat("hello").to_string().as_bytes());
+    let head = conn.head().expect("an answer");
+    let name = head.split("$answers/").nth(1).unwrap();
+    let name = name.split(['\r', '?', '>']).next().unwrap().to_owned();
+    (Relay { _upstream: upstream, server }, name)
+}
+
+/// A token of hers that is not the one with another name.
+fn of_ada(id: &str) -> String {
+    let mut claims = claims("ada", json!({"publish": ["relay/llm"]}));
+    claims["jti"] = json!(id);
+    shows(&token(&claims))
+}
+
+#[test]
+fn an_answer_that_its_owner_reads_again_ends_with_the_token_that_reads() {
+    let (relay, name) = relay();
+    let target = format!("/topics/$answers/{name}");
+    for (fields, body) in [
+        (of_ada("second"), json!({"token_id": "second", "expires": now() + 3_600})),
+        (operator(), json!({"token_id": "token of operator", "expires": now() + 3_600})),
+    ] {
+        let mut stream = relay.server.subscribe_with(&target, &fields);
+        assert_eq!(stream.next().kind, "snapshot");
+        revoke(&relay.server, &body);
+        stream.until_end();
+    }
+}
+
+#[test]
+fn a_ticket_opens_an_answer_of_its_owners() {
+    let (relay, name) = relay();
+    let ticket = relay.server.request("POST", "/tickets", &of_ada("second"), b"").json();
+    let ticket = ticket["ticket"].as_str().unwrap();
+    let target = format!("/topics/$answers/{name}?ticket={ticket}");
+    assert_eq!(relay.server.subscribe(&target).next().kind, "snapshot");
+}
+
+#[test]
+fn a_capability_that_is_shown_as_a_bearers_is_enough() {
+    let (relay, name) = relay();
+    let reply = relay.server.request("GET", &format!("/answers/{name}"), &of_ada("second"), b"");
+    assert_eq!(reply.status, 200);
+    let mut conn = relay.server.connect();
+    let fields = format!("Content-Type: application/json\r\n{}", of_ada("first"));
+    conn.ask("POST", "/v1/chat/completions", &fields, chat("hello").to_string().as_bytes());
+    let head = conn.head().expect("an answer");
+    let link = head.split("</topics/").nth(1).unwrap().split('>').next().unwrap();
+    let (topic, capability) = link.split_once("?token=").unwrap();
+    let mut conn = relay.server.connect();
+    let fields = format!("Authorization: Bearer {capability}\r\n");
+    conn.ask("GET", &format!("/topics/{topic}"), &fields, b"");
+    assert_eq!(Stream::open(conn).next().kind, "snapshot");
+}
