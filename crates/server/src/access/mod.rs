@@ -188,6 +188,17 @@ impl Access {
         ends_ms(caller).is_some_and(|until| until <= now_ms) || self.revoked.read().covers(caller)
     }
 
+    /// Refuses when the token of this caller does not count any more.
+    pub(crate) fn still(&self, caller: Option<&Caller>, now_ms: u64) -> Result<(), ApiError> {
+        match caller {
+            Some(caller) if self.revoked.read().covers(caller) => {
+                Err(unauthorized(TokenError::Revoked))
+            }
+            Some(caller) if self.is_over(caller, now_ms) => Err(unauthorized(TokenError::Expired)),
+            _ => Ok(()),
+        }
+    }
+
     /// Returns at this time, in milliseconds since 1970.
     pub(crate) async fn until(&self, hub: &Hub, at_ms: Option<u64>) {
         let Some(at_ms) = at_ms else { return std::future::pending().await };

@@ -145,3 +145,29 @@ fn a_capability_that_is_shown_as_a_bearers_is_enough() {
     conn.ask("GET", &format!("/topics/{topic}"), &fields, b"");
     assert_eq!(Stream::open(conn).next().kind, "snapshot");
 }
+
+#[test]
+fn a_long_poll_ends_with_its_token() {
+    let server = closed(|_| {});
+    let [_, reader, ..] = people().map(Option::unwrap_or_default);
+    let waiting = || {
+        let listed = server.request("GET", "/connections", &operator(), b"").json();
+        listed["connections"].as_array().unwrap().len()
+    };
+    let mut short = claims("bob", json!({"subscribe": ["chat/*"]}));
+    // The clocks' leeway is part of a token's time.
+    short["exp"] = json!(now() - 28);
+    let mut conns: Vec<_> = [reader, token(&short)]
+        .iter()
+        .map(|token| {
+            let mut conn = server.connect();
+            let fields = format!("{}{}", shows(token), DOORS[1].headers());
+            conn.ask("GET", "/topics/chat/7?poll=60", &fields, b"");
+            conn
+        })
+        .collect();
+    until("both wait", || waiting() == 2);
+    conns.pop().unwrap().reply().problem(401, "unauthorized");
+    revoke(&server, &json!({"subject": "reader"}));
+    conns.pop().unwrap().reply().problem(401, "unauthorized");
+}
