@@ -46,9 +46,13 @@ pub enum KeySource {
 const KEYS_HINT: &str = "an issuer has its keys in exactly one place: secret_env, secret_file, \
     public_keys, jwks_file or jwks_url; `tidings token keys` makes some";
 
+/// What to write where one of several issuers has no name.
+const NAME_HINT: &str = "of several issuers each has a name, which is what the claim `iss` of its \
+    tokens says: without it one could speak for the subjects of another";
+
 /// Checks the sections.
 pub(super) fn check(raw: Vec<Issuer>, layers: &mut Layers) -> Vec<IssuerConfig> {
-    let mut checked = Vec::new();
+    let (mut checked, several) = (Vec::new(), raw.len() > 1);
     for (index, issuer) in raw.into_iter().enumerate() {
         let mut problem = |name: &str, message: String| {
             complain(layers, &format!("issuer[{index}].{name}"), message);
@@ -62,6 +66,9 @@ pub(super) fn check(raw: Vec<Issuer>, layers: &mut Layers) -> Vec<IssuerConfig> 
         if algorithms.is_empty() {
             let message = "it must be given: what the issuer signs with, such as [\"EdDSA\"]";
             problem("algorithms", message.to_owned());
+        }
+        if several && issuer.name.is_none() {
+            problem("name", NAME_HINT.to_owned());
         }
         let mut grants = GrantTemplate::default();
         for (action, patterns) in [

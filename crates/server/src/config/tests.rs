@@ -83,6 +83,17 @@ fn serve_does_not_start_without_being_told_who_may_do_what() {
 }
 
 #[test]
+fn of_several_issuers_each_has_a_name() {
+    let issuer = "[[issuer]]\nalgorithms = [\"HS256\"]\nsecret_env = \"SECRET\"\n";
+    let named = |name: &str| format!("{issuer}name = {name:?}\n");
+    serve(issuer).expect("one needs none");
+    serve(&(named("a") + &named("b"))).expect("both have one");
+    let error = problems(&(named("a") + issuer));
+    let (place, why) = ("issuer[1].name: ", "of several issuers each has a name");
+    assert!(error.contains(place) && error.contains(why), "{error}");
+}
+
+#[test]
 fn dev_listens_only_on_this_machine() {
     let error = with_environment(&[("TIDINGS_SERVER__LISTEN", "0.0.0.0:80")]).expect_err("open");
     let error = error.to_string();
