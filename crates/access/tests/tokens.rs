@@ -305,3 +305,23 @@ fn an_identity_is_of_the_issuer_that_has_verified_it() {
     later["jti"] = json!("9");
     assert_eq!(judge.verify(&named.token(&later), NOW).unwrap().identity, first);
 }
+
+#[test]
+fn sets_are_the_same_only_with_the_same_keys_under_the_same_names() {
+    let (one, two) = (Pair::new(Algorithm::EdDsa), Pair::new(Algorithm::Es256));
+    let named = |pair: &Pair, name: &str| pair.verifies().named(Some(name.to_owned()));
+    let set = |keys: Vec<Key>| KeySet::new(keys).unwrap();
+    let both = || set(vec![named(&one, "a"), named(&two, "b")]);
+    assert!(both().is_same(&both()));
+    for other in [
+        set(vec![named(&one, "a")]),
+        set(vec![named(&one, "a"), named(&two, "c")]),
+        set(vec![named(&one, "a"), named(&Pair::new(Algorithm::Es256), "b")]),
+        set(vec![named(&two, "a"), named(&one, "b")]),
+        set(Vec::new()),
+    ] {
+        assert!(!both().is_same(&other) && !other.is_same(&both()), "{other:?}");
+    }
+    let secret = || set(vec![Pair::new(Algorithm::Hs256).verifies()]);
+    assert!(!secret().is_same(&secret()));
+}
