@@ -171,3 +171,16 @@ fn a_long_poll_ends_with_its_token() {
     revoke(&server, &json!({"subject": "reader"}));
     conns.pop().unwrap().reply().problem(401, "unauthorized");
 }
+
+#[test]
+fn tickets_of_one_subject_are_counted() {
+    let server = closed(|_| {});
+    let [_, reader, writer, ..] = people().map(Option::unwrap_or_default);
+    let ask = |token: &str| server.request("POST", "/tickets", &shows(token), b"");
+    let made: Vec<_> = (0..20).map(|_| ask(&reader).json()["ticket"].clone()).collect();
+    ask(&reader).problem(429, "rate-limited");
+    assert_eq!(ask(&writer).status, 200, "another's");
+    let target = format!("/topics/chat/7?ticket={}", made[0].as_str().unwrap());
+    drop(server.subscribe(&target));
+    assert_eq!(ask(&reader).status, 200, "one was used");
+}
