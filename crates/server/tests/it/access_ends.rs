@@ -10,10 +10,11 @@ use tidings_scripted::{Script, Upstream};
 
 use crate::access::{Closed, claims, closed, now, people, token};
 use crate::hook::{hook, says};
-use crate::receiver::Receiver;
+use crate::receiver::{Posted, Receiver};
 use crate::relay::chat;
 use crate::stream::Stream;
 use crate::support::{DOORS, until};
+use crate::websocket::{PROTOCOL, Ws, asking};
 
 fn shows(token: &str) -> String {
     format!("Tidings-Token: {token}\r\n")
@@ -183,4 +184,58 @@ fn tickets_of_one_subject_are_counted() {
     let target = format!("/topics/chat/7?ticket={}", made[0].as_str().unwrap());
     drop(server.subscribe(&target));
     assert_eq!(ask(&reader).status, 200, "one was used");
+}
+
+/// Refuses whatever bob asks for.
+fn not_bob() -> (Receiver, Closed) {
+    let receiver = Receiver::start(|posted, _| says(posted.json()["subject"] != "bob"));
+    let asks = hook(&receiver.url(), "for = [\"subscribe\"]");
+    let server = closed(|config| config.hook = Some(asks));
+    (receiver, server)
+}
+
+fn follower(subject: &str) -> String {
+    token(&claims(subject, json!({"subscribe": ["**"]})))
+}
+
+#[test]
+fn the_application_is_asked_about_what_goes_on_with_anothers_token() {
+    let (receiver, server) = not_bob();
+    for door in DOORS {
+        let fields = format!("{}{}", shows(&follower("ada")), door.headers());
+        let stream = server.subscribe_with("/events?topic=a&pattern=b/*", &fields);
+        let renew = |who: &str, body: Value| {
+            let target = format!("/connections/{}", stream.own_name());
+            let body = body.to_string();
+            server.request("PATCH", &target, &shows(&follower(who)), body.as_bytes())
+        };
+        renew("bob", json!({"add": {}})).problem(403, "forbidden");
+        renew("bob", json!({"remove": {"topics": ["a"]}})).problem(403, "forbidden");
+        let renewed = renew("carol", json!({"add": {}}));
+        assert_eq!(renewed.status, 200, "{}", renewed.text());
+        assert_eq!(renewed.json()["patterns"], json!(["b/*"]));
+    }
+    let of_carol: Vec<Value> = receiver.came().iter().map(Posted::json).collect();
+    let of_carol: Vec<&Value> = of_carol.iter().filter(|it| it["subject"] == "carol").collect();
+    // What was answered for one door is known for the other.
+    assert_eq!(of_carol.len(), 1);
+    assert_eq!(of_carol[0]["topics"], json!(["a"]));
+    assert_eq!(of_carol[0]["patterns"], json!(["b/*"]));
+}
+
+#[test]
+fn the_application_is_asked_about_a_sockets_other_token() {
+    let (receiver, server) = not_bob();
+    let mut conn = server.connect();
+    let fields = format!("{PROTOCOL}{}", shows(&follower("ada")));
+    conn.ask("GET", "/ws", &asking(&fields), b"");
+    let mut ws = Ws::answered(conn);
+    ws.subscribe("s", json!({"topics": ["a"], "patterns": ["b/*"]}));
+    let answer = ws.ask(json!({"op": "token", "token": follower("bob")}));
+    assert_eq!(answer["problem"]["code"], "forbidden", "{answer}");
+    let answer = ws.ask(json!({"op": "token", "token": follower("carol")}));
+    assert_eq!(answer["op"], "accepted", "{answer}");
+    let subjects: Vec<Value> =
+        receiver.came().iter().map(|posted| posted.json()["subject"].clone()).collect();
+    assert_eq!(subjects, ["ada", "bob", "carol"]);
 }
