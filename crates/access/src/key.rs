@@ -154,6 +154,19 @@ impl Key {
         self.id.as_deref()
     }
 
+    fn is_same(&self, other: &Self) -> bool {
+        let material = match (&self.material, &other.material) {
+            (Material::Rsa { n, e }, Material::Rsa { n: other_n, e: other_e }) => {
+                n == other_n && e == other_e
+            }
+            (Material::RsaDer(one), Material::RsaDer(other))
+            | (Material::P256(one), Material::P256(other))
+            | (Material::Ed25519(one), Material::Ed25519(other)) => one == other,
+            _ => false,
+        };
+        material && self.id == other.id && self.only == other.only
+    }
+
     /// Whether the key can have made a signature of this kind.
     #[must_use]
     pub fn is_for(&self, algorithm: Algorithm) -> bool {
@@ -323,6 +336,14 @@ impl KeySet {
             };
             name && key.is_for(algorithm)
         })
+    }
+
+    /// Whether both hold the same public keys under the same names, in the same order. A set with a
+    /// secret is not the same as any: secrets are not compared.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let pairs = || self.0.iter().zip(&other.0);
+        self.len() == other.len() && pairs().all(|(one, other)| one.is_same(other))
     }
 
     /// How many there are.

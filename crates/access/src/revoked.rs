@@ -2,13 +2,14 @@
 //!
 //! A revoked token is remembered until it would have expired anyway. A revoked subject is one whose
 //! tokens count only if they were issued after the revocation, so that somebody can be thrown out
-//! and let in again.
+//! and let in again: by the clock of the issuer, which may be ahead by [`LEEWAY_SECONDS`], so that
+//! what is issued within that time counts as issued before.
 
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::verifier::Caller;
+use crate::verifier::{Caller, LEEWAY_SECONDS};
 
 /// Entries of each kind; a further one is refused rather than another forgotten.
 pub const REVOKED_MAX: usize = 100_000;
@@ -79,7 +80,8 @@ impl Revoked {
     pub fn covers(&self, caller: &Caller) -> bool {
         let token = caller.token_id.as_ref().is_some_and(|id| self.tokens.contains_key(id));
         let subject = caller.subject.as_ref().and_then(|subject| self.subjects.get(subject));
-        token || subject.is_some_and(|through| caller.issued.unwrap_or(0) <= *through)
+        let through = subject.map(|through| through.saturating_add(LEEWAY_SECONDS));
+        token || through.is_some_and(|through| caller.issued.unwrap_or(0) <= through)
     }
 
     /// Whether nothing is revoked.

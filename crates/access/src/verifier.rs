@@ -129,8 +129,9 @@ impl Issuer {
 /// Who asks, after the token was believed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// Who that is, as text that two callers share only if they are the same: the issuer's name
-    /// with the subject; else with the token's own name; else the token itself, as a hash.
+    /// Who that is, as text that two callers share only if they are the same: the issuer that has
+    /// verified the token (its name, else its number and the token's `iss`) with the subject; else
+    /// with the token's own name; else the token itself, as a hash.
     pub identity: String,
     /// Whom the token is about.
     pub subject: Option<String>,
@@ -181,10 +182,10 @@ impl Verifier {
         let Object(claims): Object<Claims> = serde_json::from_slice(&token.payload)
             .map_err(|error| TokenError::Claims(error.to_string()))?;
         let mut verdict = Err(TokenError::UnknownIssuer);
-        for issuer in self.issuers.iter().filter(|issuer| {
+        for (number, issuer) in self.issuers.iter().enumerate().filter(|(_, issuer)| {
             issuer.name.as_ref().is_none_or(|name| claims.iss.as_ref() == Some(name))
         }) {
-            let judged = issuer.check_signature(&token).map(|()| issuer);
+            let judged = issuer.check_signature(&token).map(|()| (number, issuer));
             let was_unknown = matches!(verdict, Err(TokenError::UnknownKey));
             // Of the reasons this one matters: there may be a newer key.
             if judged.is_ok() || !was_unknown {
@@ -194,7 +195,7 @@ impl Verifier {
                 break;
             }
         }
-        let issuer = verdict?;
+        let (number, issuer) = verdict?;
         issuer.check_claims(&claims, now)?;
         let grants = match claims.tidings {
             Some(grants) if grants.is_too_long() => {
@@ -203,12 +204,18 @@ impl Verifier {
             Some(grants) => grants,
             None => issuer.grants.fill(claims.sub.as_deref()),
         };
+        // Who has verified it, not who it says that it is from: of an issuer without a name that is
+        // the token's choice.
+        let by = match &issuer.name {
+            Some(name) => serde_json::json!(name),
+            None => serde_json::json!([number, claims.iss]),
+        };
         let identity = match (&claims.sub, &claims.jti) {
-            (Some(subject), _) => serde_json::json!([claims.iss, subject]),
-            (None, Some(id)) => serde_json::json!([claims.iss, null, id]),
+            (Some(subject), _) => serde_json::json!([by, subject]),
+            (None, Some(id)) => serde_json::json!([by, null, id]),
             (None, None) => {
                 let hash = ring::digest::digest(&ring::digest::SHA256, token.signed);
-                serde_json::json!([claims.iss, null, null, encode(hash.as_ref())])
+                serde_json::json!([by, null, null, encode(hash.as_ref())])
             }
         };
         Ok(Caller {

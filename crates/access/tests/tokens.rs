@@ -270,3 +270,58 @@ fn only_public_keys_of_known_kinds_are_taken_from_pem() {
     let cut = [&lines[..2], &lines[3..]].concat().join("\n");
     assert!(Key::from_pem(cut.as_bytes()).is_err());
 }
+
+/// The issuer without a name could sign any `iss`: that of another makes nobody another's subject.
+#[test]
+fn an_identity_is_of_the_issuer_that_has_verified_it() {
+    let (named, other, third) =
+        (Pair::new(Algorithm::EdDsa), Pair::new(Algorithm::Es256), Pair::new(Algorithm::Hs256));
+    let of = |pair: &Pair, name: Option<&str>| {
+        let mut issuer = issuer(vec![pair.verifies()], &Algorithm::ALL);
+        issuer.name = name.map(str::to_owned);
+        issuer
+    };
+    let judge = verifier(vec![of(&other, None), of(&named, Some("id")), of(&third, None)]);
+    let mut identities = Vec::new();
+    for claims in [json!({"sub": "ada"}), json!({"jti": "7"}), json!({"sub": "ada", "iss": "x"})] {
+        for (pair, iss) in [(&named, "id"), (&other, "id"), (&third, "id")] {
+            let mut claims = claims.clone();
+            claims["exp"] = json!(NOW + 60);
+            if claims["iss"] == Value::Null {
+                claims["iss"] = json!(iss);
+            }
+            if let Ok(caller) = judge.verify(&pair.token(&claims), NOW) {
+                identities.push(caller.identity);
+            }
+        }
+    }
+    assert_eq!(identities.len(), 8, "the named issuer says no other name");
+    let count = identities.len();
+    identities.sort();
+    identities.dedup();
+    assert_eq!(identities.len(), count, "{identities:?}");
+    let mut later = json!({"sub": "ada", "iss": "id", "jti": "8", "exp": NOW + 90});
+    let first = judge.verify(&named.token(&later), NOW).unwrap().identity;
+    later["jti"] = json!("9");
+    assert_eq!(judge.verify(&named.token(&later), NOW).unwrap().identity, first);
+}
+
+#[test]
+fn sets_are_the_same_only_with_the_same_keys_under_the_same_names() {
+    let (one, two) = (Pair::new(Algorithm::EdDsa), Pair::new(Algorithm::Es256));
+    let named = |pair: &Pair, name: &str| pair.verifies().named(Some(name.to_owned()));
+    let set = |keys: Vec<Key>| KeySet::new(keys).unwrap();
+    let both = || set(vec![named(&one, "a"), named(&two, "b")]);
+    assert!(both().is_same(&both()));
+    for other in [
+        set(vec![named(&one, "a")]),
+        set(vec![named(&one, "a"), named(&two, "c")]),
+        set(vec![named(&one, "a"), named(&Pair::new(Algorithm::Es256), "b")]),
+        set(vec![named(&two, "a"), named(&one, "b")]),
+        set(Vec::new()),
+    ] {
+        assert!(!both().is_same(&other) && !other.is_same(&both()), "{other:?}");
+    }
+    let secret = || set(vec![Pair::new(Algorithm::Hs256).verifies()]);
+    assert!(!secret().is_same(&secret()));
+}

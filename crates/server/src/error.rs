@@ -35,6 +35,15 @@ impl ApiError {
         Self::new(ErrorCode::InvalidParameter, format!("{name}: {why}")).with("parameter", name)
     }
 
+    /// Whether whoever is told this has to wait before it is heard again: to refuse costs something
+    /// too, and a token that does not count the verification of its signature.
+    pub(crate) fn makes_wait(&self) -> bool {
+        let invalid = |(name, value): &(&str, String)| {
+            *name == "www-authenticate" && value.contains("invalid_token")
+        };
+        self.problem.status == 429 || self.header.as_ref().is_some_and(invalid)
+    }
+
     pub(crate) fn draining() -> Self {
         Self::new(
             ErrorCode::Draining,

@@ -133,8 +133,8 @@ impl Access {
         // Not in the match itself, which would hold the lock while it verifies.
         let known = self.believed.lock().get(token, now);
         let caller = match known {
-            Some(caller) => caller,
-            None => {
+            Ok(caller) => caller,
+            Err(since) => {
                 let caller = self.verifier.verify(token, now).map_err(|error| {
                     if error == TokenError::UnknownKey {
                         self.wanted.notify_waiters();
@@ -142,7 +142,7 @@ impl Access {
                     unauthorized(error)
                 })?;
                 let caller = Arc::new(caller);
-                self.believed.lock().put(token, caller.clone());
+                self.believed.lock().put(token, caller.clone(), since);
                 caller
             }
         };
@@ -188,6 +188,17 @@ impl Access {
         ends_ms(caller).is_some_and(|until| until <= now_ms) || self.revoked.read().covers(caller)
     }
 
+    /// Refuses when the token of this caller does not count any more.
+    pub(crate) fn still(&self, caller: Option<&Caller>, now_ms: u64) -> Result<(), ApiError> {
+        match caller {
+            Some(caller) if self.revoked.read().covers(caller) => {
+                Err(unauthorized(TokenError::Revoked))
+            }
+            Some(caller) if self.is_over(caller, now_ms) => Err(unauthorized(TokenError::Expired)),
+            _ => Ok(()),
+        }
+    }
+
     /// Returns at this time, in milliseconds since 1970.
     pub(crate) async fn until(&self, hub: &Hub, at_ms: Option<u64>) {
         let Some(at_ms) = at_ms else { return std::future::pending().await };
@@ -200,11 +211,16 @@ impl Access {
         }
     }
 
-    /// This issuer has other keys from now on. What was believed with the old ones is judged again.
+    /// This issuer has these keys from now on. If they are others than before, what was believed
+    /// with the old ones is judged again.
     fn rotate(&self, issuer: usize, keys: KeySet) {
         if let Some(issuer) = self.verifier.issuers().get(issuer) {
+            let other = !issuer.keys().is_same(&keys);
+            // Before it is forgotten what they have verified: nothing is believed by them later.
             issuer.rotate(keys);
-            *self.believed.lock() = Believed::default();
+            if other {
+                self.believed.lock().forget();
+            }
         }
     }
 

@@ -23,8 +23,8 @@ use crate::reply::Reply;
 /// Where they are kept.
 const TOPIC: &str = "$access/revoked";
 
-/// How long a revoked subject is remembered, in seconds: 400 days, and no token should count for
-/// longer.
+/// How long what is revoked is remembered, in seconds, where nothing says when it ends: 400 days,
+/// and no token should count for longer. Where tokens may count for ever, so does a revocation.
 const SUBJECT_SECONDS: u64 = 400 * 86_400;
 
 /// Entries read from the log at a time.
@@ -55,32 +55,40 @@ pub(crate) async fn revoke(app: &App, who: &Who, body: &[u8]) -> Result<Reply, A
     who.may_operate()?;
     let now_ms = app.hub.now_ms();
     let asked: Asked = params::object(body)?;
+    let for_ever = app.config.issuers.iter().any(|issuer| issuer.without_expiry);
+    let longest = longest(now_ms / 1_000, for_ever);
     let (revocation, until) = match (asked.token_id, asked.expires, asked.subject) {
         (Some(id), expires, None) => {
-            let until = expires.unwrap_or(now_ms / 1_000 + SUBJECT_SECONDS) + LEEWAY_SECONDS;
-            (Revocation::Token { id, until }, until)
+            let until = expires.map(|at| at.saturating_add(LEEWAY_SECONDS)).or(longest);
+            (Revocation::Token { id, until: until.unwrap_or(u64::MAX) }, until)
         }
         (None, None, Some(subject)) => {
             let issued_through = now_ms / 1_000;
-            let until = issued_through + SUBJECT_SECONDS;
-            (Revocation::Subject { subject, issued_through }, until)
+            (Revocation::Subject { subject, issued_through }, longest)
         }
         _ => {
             let why = "give token_id (and expires, the token's exp), or subject";
             return Err(ApiError::new(ErrorCode::InvalidRequest, why));
         }
     };
-    keep(app, &revocation, until.saturating_mul(1_000).saturating_sub(now_ms)).await?;
+    let ttl_ms = until.map(|until| until.saturating_mul(1_000).saturating_sub(now_ms));
+    keep(app, &revocation, ttl_ms).await?;
     app.access.revoke(&revocation, now_ms)?;
     Ok(Reply::json(200, &json!({"revoked": revocation})))
 }
 
-async fn keep(app: &App, revocation: &Revocation, ttl_ms: u64) -> Result<(), ApiError> {
+/// Until when a revocation is remembered that does not say so itself, in seconds since 1970;
+/// `None` is for ever.
+fn longest(now: u64, for_ever: bool) -> Option<u64> {
+    (!for_ever).then(|| now.saturating_add(SUBJECT_SECONDS).saturating_add(LEEWAY_SECONDS))
+}
+
+async fn keep(app: &App, revocation: &Revocation, ttl_ms: Option<u64>) -> Result<(), ApiError> {
     let data = serde_json::to_vec(revocation).expect("text and numbers can be written as JSON");
     let event = NewEvent {
         topic: Cow::Borrowed(TOPIC),
         data: Cow::Owned(data),
-        ttl_ms: Some(ttl_ms.max(1)),
+        ttl_ms: ttl_ms.map(|ttl_ms| ttl_ms.max(1)),
         ..NewEvent::default()
     };
     let accepted = {
@@ -114,5 +122,17 @@ pub(crate) fn load(hub: &Hub, access: &Access) -> Result<(), StoreError> {
             return Ok(());
         }
         after = read_to;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_count_for_ever_stays_revoked_for_ever() {
+        assert_eq!(longest(1_000, true), None);
+        assert_eq!(longest(1_000, false), Some(1_000 + SUBJECT_SECONDS + LEEWAY_SECONDS));
+        assert_eq!(longest(u64::MAX, false), Some(u64::MAX));
     }
 }

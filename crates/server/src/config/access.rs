@@ -46,9 +46,21 @@ pub enum KeySource {
 const KEYS_HINT: &str = "an issuer has its keys in exactly one place: secret_env, secret_file, \
     public_keys, jwks_file or jwks_url; `tidings token keys` makes some";
 
+/// The audience that says that none is looked at.
+const ANY_AUDIENCE: &str = "*";
+
+/// What to write where an issuer that serves others too does not say what its tokens are for.
+const AUDIENCE_HINT: &str = "with jwks_url it must be given: whoever publishes keys signs tokens for \
+    other services too, and those would count here. Give what `aud` says in tokens for this \
+    server, such as [\"tidings\"], or [\"*\"] for any";
+
+/// What to write where one of several issuers has no name.
+const NAME_HINT: &str = "of several issuers each has a name, which is what the claim `iss` of its \
+    tokens says: without it one could speak for the subjects of another";
+
 /// Checks the sections.
 pub(super) fn check(raw: Vec<Issuer>, layers: &mut Layers) -> Vec<IssuerConfig> {
-    let mut checked = Vec::new();
+    let (mut checked, several) = (Vec::new(), raw.len() > 1);
     for (index, issuer) in raw.into_iter().enumerate() {
         let mut problem = |name: &str, message: String| {
             complain(layers, &format!("issuer[{index}].{name}"), message);
@@ -63,6 +75,9 @@ pub(super) fn check(raw: Vec<Issuer>, layers: &mut Layers) -> Vec<IssuerConfig> 
             let message = "it must be given: what the issuer signs with, such as [\"EdDSA\"]";
             problem("algorithms", message.to_owned());
         }
+        if several && issuer.name.is_none() {
+            problem("name", NAME_HINT.to_owned());
+        }
         let mut grants = GrantTemplate::default();
         for (action, patterns) in [
             (Action::Publish, issuer.publish),
@@ -73,6 +88,16 @@ pub(super) fn check(raw: Vec<Issuer>, layers: &mut Layers) -> Vec<IssuerConfig> 
             if let Err(message) = grants.set(action, patterns.unwrap_or_default()) {
                 problem(action.name(), message);
             }
+        }
+        let mut audience = issuer.audience.unwrap_or_default();
+        if audience.is_empty() && issuer.jwks_url.is_some() {
+            problem("audience", AUDIENCE_HINT.to_owned());
+        }
+        if audience.iter().any(|name| name == ANY_AUDIENCE) {
+            if audience.len() > 1 {
+                problem("audience", "`*` is any audience, so it stands alone".to_owned());
+            }
+            audience.clear();
         }
         let url = issuer.jwks_url.map(|text| {
             let uri = text.parse::<Uri>().ok().filter(|uri| {
@@ -104,7 +129,7 @@ pub(super) fn check(raw: Vec<Issuer>, layers: &mut Layers) -> Vec<IssuerConfig> 
         };
         checked.push(IssuerConfig {
             name: issuer.name,
-            audience: issuer.audience.unwrap_or_default(),
+            audience,
             algorithms,
             without_expiry: issuer.without_expiry.unwrap_or_default(),
             grants,

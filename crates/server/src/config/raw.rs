@@ -154,9 +154,10 @@ section! {
 section! {
     /// Somebody whose tokens (JWT, RFC 7519) count. Its keys are in exactly one place.
     Issuer {
-        /// What the claim `iss` must be; not looked at if not given.
+        /// What the claim `iss` must be; not looked at if not given, which only a single issuer may.
         name: Option<String> = Kind::Text, Preset::None;
-        /// One of these must be in the claim `aud`; not looked at if not given.
+        /// One of these must be in the claim `aud`; not looked at if not given, or `["*"]`. With
+        /// `jwks_url` it must be given.
         audience: Option<Vec<String>> = Kind::Texts, Preset::None;
         /// What tokens are signed with; any other is refused.
         algorithms: Option<Vec<String>> =

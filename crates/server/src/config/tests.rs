@@ -73,13 +73,40 @@ fn serve_does_not_start_without_being_told_who_may_do_what() {
     for enough in [
         "[public]\nsubscribe = [\"news/*\"]",
         "[[issuer]]\nalgorithms = [\"HS256\"]\nsecret_env = \"SECRET\"",
-        "[[issuer]]\nalgorithms = [\"EdDSA\"]\njwks_url = \"https://id.example/keys\"",
+        "[[issuer]]\nalgorithms = [\"EdDSA\"]\njwks_url = \"https://id.example/keys\"\naudience = [\"hub\"]",
     ] {
         let config = serve(enough).expect("somebody may come in").config;
         assert!(!config.anonymous.is_operator());
     }
     let config = serve("anonymous = []").expect("nothing is an answer too").config;
     assert_eq!(config.anonymous, Grants::default());
+}
+
+#[test]
+fn fetched_keys_need_an_audience() {
+    let issuer = "[[issuer]]\nalgorithms = [\"EdDSA\"]\njwks_url = \"https://id.example/k\"\n";
+    let of = |audience: &str| serve(&format!("{issuer}audience = {audience}\n"));
+    for none in [issuer.to_owned(), format!("{issuer}audience = []\n")] {
+        let error = problems(&none);
+        let (place, way) =
+            ("issuer[0].audience: with jwks_url it must be given", "[\"*\"] for any");
+        assert!(error.contains(place) && error.contains(way), "{error}");
+    }
+    let audience = |loaded: Loaded| loaded.config.issuers[0].audience.clone();
+    assert_eq!(audience(of("[\"a\", \"b\"]").expect("given")), ["a", "b"]);
+    assert_eq!(audience(of("[\"*\"]").expect("any")), [""; 0]);
+    assert!(of("[\"a\", \"*\"]").is_err());
+}
+
+#[test]
+fn of_several_issuers_each_has_a_name() {
+    let issuer = "[[issuer]]\nalgorithms = [\"HS256\"]\nsecret_env = \"SECRET\"\n";
+    let named = |name: &str| format!("{issuer}name = {name:?}\n");
+    serve(issuer).expect("one needs none");
+    serve(&(named("a") + &named("b"))).expect("both have one");
+    let error = problems(&(named("a") + issuer));
+    let (place, why) = ("issuer[1].name: ", "of several issuers each has a name");
+    assert!(error.contains(place) && error.contains(why), "{error}");
 }
 
 #[test]

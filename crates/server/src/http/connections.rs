@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tidings_frame::api::{ConnectionChange, SubscribeRequest};
 use tidings_frame::time::Time;
@@ -134,42 +135,67 @@ pub(super) async fn change(
     let (number, shows_key) = may_change(app, who, id)?;
     let next = Next::read(app, who, params::object(body)?)?;
     let by = By { caller: who.caller(), peer: head.peer };
-    app.ask(Asks::Subscribe, by, next.names()).await?;
-    let answer = |changed: &Changed| {
-        let mut answer = object_of(app, changed);
-        answer["id"] = connection_name(number).into();
-        Reply::json(200, &answer)
-    };
-    let asked = || asked(app, who, shows_key, &next);
+    // What is followed already is asked about too where somebody else may follow it from now on.
+    let renews = shows_key && by.caller.is_some() && app.hook.is_some();
+    let present = if renews { present(app, number).await? } else { None };
+    let kept = present.iter().flat_map(|present| next.kept(present));
+    app.ask(Asks::Subscribe, by, next.names().chain(kept)).await?;
+    let asked = || asked(app, who, shows_key, &next, present.as_ref());
+    let changed = changed(app, number, asked).await?.ok_or_else(not_found)?;
+    let mut answer = object_of(app, &changed);
+    answer["id"] = connection_name(number).into();
+    Ok(Reply::json(200, &answer))
+}
+
+/// Has the change made by whoever holds the connection; `None` if nobody does.
+async fn changed(
+    app: &Arc<App>,
+    number: u64,
+    asked: impl Fn() -> (Change, oneshot::Receiver<ApiError>),
+) -> Result<Option<Changed>, ApiError> {
     let (change, refused) = asked();
-    let changed = app.websockets.change(number, change).await;
+    let mut changed = app.websockets.change(number, change).await;
     if let Ok(error) = refused.await {
         return Err(error);
     }
-    if let Some(changed) = changed {
-        return Ok(answer(&changed));
-    }
-    let (change, refused) = asked();
-    let changed = app.streams.change(number, change).await;
-    if let Ok(error) = refused.await {
-        return Err(error);
-    }
-    if let Some(changed) = changed {
-        return Ok(answer(&changed));
-    }
-    for mailbox in holders(app) {
-        let (done, changed) = oneshot::channel();
+    if changed.is_none() {
         let (change, refused) = asked();
-        mailbox.send(Mail::Change { id: number, change, done });
-        let changed = changed.await.map_err(|_| ApiError::draining())?;
+        changed = app.streams.change(number, change).await;
         if let Ok(error) = refused.await {
             return Err(error);
         }
-        if let Some(changed) = changed {
-            return Ok(answer(&changed));
+    }
+    for mailbox in holders(app) {
+        if changed.is_some() {
+            break;
+        }
+        let (done, told) = oneshot::channel();
+        let (change, refused) = asked();
+        mailbox.send(Mail::Change { id: number, change, done });
+        changed = told.await.map_err(|_| ApiError::draining())?;
+        if let Ok(error) = refused.await {
+            return Err(error);
         }
     }
-    Err(not_found())
+    Ok(changed)
+}
+
+/// What a connection follows now: a change that is never made looks at it.
+async fn present(app: &Arc<App>, number: u64) -> Result<Option<Names>, ApiError> {
+    let seen = Arc::new(Mutex::new(None));
+    let look = || {
+        let (refuse, refused) = oneshot::channel();
+        let seen = seen.clone();
+        let next = move |present: &Selection| {
+            *seen.lock() = Some(Names::present(present));
+            drop(refuse);
+            None
+        };
+        (Change { next: Box::new(next), renewed: None }, refused)
+    };
+    changed(app, number, look).await?;
+    let seen = seen.lock().take();
+    Ok(seen)
 }
 
 /// The change as whoever holds the subscription is asked to do it, and why it cannot be done.
@@ -178,16 +204,21 @@ fn asked(
     who: &Who,
     shows_key: bool,
     next: &Next,
+    known: Option<&Names>,
 ) -> (Change, oneshot::Receiver<ApiError>) {
     let (refuse, refused) = oneshot::channel();
     let (next, judge, judged) = (next.clone(), app.clone(), who.clone());
-    let next = move |present: &Selection| match next.of(&judge, &judged, present) {
-        Ok(next) => Some(next),
-        Err(error) => {
-            // Whoever asked may have gone.
-            let _ = refuse.send(error);
-            None
-        }
+    let known = known.cloned();
+    let next = move |present: &Selection| {
+        let judged = match known {
+            Some(known) if known != Names::present(present) => {
+                let detail = "the connection was changed at the same time; try again";
+                Err(ApiError::new(ErrorCode::Overloaded, detail))
+            }
+            _ => next.of(&judge, &judged, present),
+        };
+        // Whoever asked may have gone.
+        judged.map_err(|error| refuse.send(error)).ok()
     };
     // An operator's change leaves the connection to its own client's token.
     let renewed = who.caller().filter(|_| shows_key).cloned();
@@ -219,13 +250,18 @@ impl Next {
 }
 
 /// Topics and patterns, owned.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Names {
     topics: Vec<String>,
     patterns: Vec<String>,
 }
 
 impl Names {
+    fn present(selection: &Selection) -> Self {
+        let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+        Self { topics: owned(topics(selection)), patterns: owned(patterns(selection)) }
+    }
+
     fn of(body: Option<SubscribeRequest<'_>>) -> Self {
         let owned = |names: Vec<Cow<'_, str>>| names.into_iter().map(Cow::into_owned).collect();
         body.map_or_else(Self::default, |body| Self {
@@ -254,6 +290,21 @@ impl Next {
             topics.chain(add.patterns.iter().map(|text| What::Pattern(text)))
         });
         whole.into_iter().flatten().chain(added)
+    }
+
+    /// What stays of what is followed now.
+    fn kept<'a>(&'a self, present: &'a Names) -> impl Iterator<Item = What<'a>> + Clone {
+        let Names { topics, patterns } = present;
+        let part = match self {
+            Self::Whole(_) => None,
+            Self::Part { remove, .. } => Some(remove),
+        };
+        part.into_iter().flat_map(move |remove| {
+            let topics = topics.iter().filter(|name| !remove.topics.contains(name));
+            let patterns = patterns.iter().filter(|text| !remove.patterns.contains(text));
+            let topics = topics.map(|name| What::Topic(name));
+            topics.chain(patterns.map(|text| What::Pattern(text)))
+        })
     }
 
     /// The next selection, and what of it is shown.

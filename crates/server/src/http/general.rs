@@ -252,7 +252,7 @@ async fn respond(
         Err(error) => {
             tracing::debug!(%peer, code = %error.problem.code, "a request was refused");
             app.refused(Some(&head), &error, Some(peer));
-            if error.problem.status == 429 {
+            if error.makes_wait() {
                 // Refusing costs something too.
                 tokio::time::sleep(PAUSE).await;
             }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use tidings_access::Caller;
 use tidings_frame::limits::{HISTORY_PAGE_BYTES_MAX, HISTORY_PAGE_EVENTS_DEFAULT};
 use tidings_frame::{ErrorCode, EventObject, GapNotice, Position};
 use tidings_hub::{Backlog, Bell, Gap, ReadLimit, Selection, Start, Started};
@@ -117,7 +118,7 @@ pub(crate) async fn read(
     match waits {
         None => page(app, &mut backlog, started, through, limit, form).map(|page| page.reply),
         Some(waits) => {
-            poll(app, (peer, asked.who.subject()), backlog, started, (limit, form), waits).await
+            poll(app, (peer, asked.who.caller()), backlog, started, (limit, form), waits).await
         }
     }
 }
@@ -207,7 +208,7 @@ const FRAMING: tidings_hub::Framing = tidings_hub::Framing::Plain;
 
 async fn poll(
     app: &App,
-    asker: (Option<Peer>, Option<&str>),
+    (peer, caller): (Option<Peer>, Option<&Arc<Caller>>),
     mut backlog: Backlog,
     mut started: Started,
     (limit, form): (ReadLimit, Form),
@@ -224,12 +225,16 @@ async fn poll(
     for pattern in following.selection.patterns() {
         app.hub.attach_pattern(&bell, pattern.clone(), FRAMING);
     }
-    let waiting = Waiting::new(app, asker, &following.selection, started.after);
+    let subject = caller.and_then(|caller| caller.subject.as_deref());
+    let waiting = Waiting::new(app, (peer, subject), &following.selection, started.after);
+    let mut over = std::pin::pin!(app.access.over(&app.hub, caller.cloned().into_iter().collect()));
     let mut ended = false;
     loop {
+        // It may have ended while nothing was published.
+        app.access.still(caller.map(|caller| &**caller), app.hub.now_ms())?;
         let read = page(app, &mut backlog, started, u64::MAX, limit, form)?;
-        let over = tokio::time::Instant::now() >= deadline || app.is_draining() || ended;
-        if read.tells || over {
+        ended |= tokio::time::Instant::now() >= deadline || app.is_draining();
+        if read.tells || ended {
             return Ok(read.reply);
         }
         // What was looked at and is not for this client need not be looked at again.
@@ -240,6 +245,8 @@ async fn poll(
                 () = tokio::time::sleep_until(deadline) => {}
                 () = app.drained() => {}
                 () = waiting.ended() => ended = true,
+                // Told at the beginning of the loop.
+                () = &mut over => {}
             }
             bell.awake();
         }

@@ -105,7 +105,12 @@ impl<'a> Asked<'a> {
     /// clients add against caches. So is `datastar`, in which Datastar sends a page's state along
     /// with every `GET`.
     pub(crate) fn read(app: &App, head: &Head<'a>) -> Result<Self, ApiError> {
-        let mut asked = Self::nothing(app.who(head)?);
+        Self::read_as(app, head, app.who(head)?)
+    }
+
+    /// Reads the query of somebody who is known already: a ticket is good for one look.
+    pub(crate) fn read_as(app: &App, head: &Head<'a>, who: Who) -> Result<Self, ApiError> {
+        let mut asked = Self::nothing(who);
         asked.origin = cors::allowed(app, head);
         asked.peer = head.peer;
         asked.party = head.party;

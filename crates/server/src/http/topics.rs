@@ -138,7 +138,13 @@ struct ForkBody {
 }
 
 /// `PUT /topics/{topic}`.
-pub(super) fn set(app: &App, who: &Who, name: &TopicName, body: &[u8]) -> Result<Reply, ApiError> {
+pub(super) async fn set(
+    app: &App,
+    head: &Head<'_>,
+    name: &TopicName,
+    body: &[u8],
+) -> Result<Reply, ApiError> {
+    let who = &app.who(head)?;
     who.may(Action::Admin, name.as_str())?;
     let invalid =
         |error: serde_json::Error| ApiError::new(ErrorCode::InvalidJson, error.to_string());
@@ -153,6 +159,9 @@ pub(super) fn set(app: &App, who: &Who, name: &TopicName, body: &[u8]) -> Result
     }
     let policy: TopicPolicy = super::json::read_value(whole).map_err(invalid)?;
     let fork = body.fork.map(|fork| fork_of(app, &fork)).transpose()?;
+    if let Some(fork) = &fork {
+        may_fork(app, By { caller: who.caller(), peer: head.peer }, who, &fork.source).await?;
+    }
     let made = app.hub.set_topic(name, &policy, fork.as_ref())?;
     let topic = app.hub.describe(name).ok_or_else(not_found)?;
     json(if made { 201 } else { 200 }, &object(app, topic))
@@ -168,6 +177,17 @@ fn fork_of(app: &App, fork: &ForkBody) -> Result<ForkOf, ApiError> {
     let through = fork.through.as_deref();
     let through = through.map(|id| params::sequence("fork.through", id, app.hub.epoch()));
     Ok(ForkOf { source, through: through.transpose()? })
+}
+
+/// Refuses unless the caller may read all of the source: whoever reads the fork reads it too, its
+/// private events included.
+async fn may_fork(app: &App, by: By<'_>, who: &Who, source: &TopicName) -> Result<(), ApiError> {
+    let source = source.as_str();
+    who.may(Action::Subscribe, source)?;
+    if !tidings_frame::Pattern::new(source).is_ok_and(|source| who.sees_private(&source)) {
+        return Err(app.access.refusal(by.caller, Action::Subscribe, source));
+    }
+    app.ask(Asks::Subscribe, by, std::iter::once(What::Topic(source))).await
 }
 
 /// `DELETE /topics/{topic}`.

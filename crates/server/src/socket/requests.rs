@@ -245,7 +245,7 @@ impl Shard {
                         // Answers go out in the order of the requests.
                         Err(_) if self.is_asking(key) => break,
                         Err(error) => {
-                            let pause = error.problem.status == 429;
+                            let pause = error.makes_wait();
                             self.answer_error(key, &head, error);
                             if pause {
                                 self.pause(key);
@@ -273,7 +273,14 @@ impl Shard {
                             intake.subscribing.push((key, asked));
                             return (data.len(), false);
                         }
-                        Err(error) => self.answer_error(key, &head, error),
+                        Err(error) => {
+                            let pause = error.makes_wait();
+                            self.answer_error(key, &head, error);
+                            if pause {
+                                self.pause(key);
+                                return (used, true);
+                            }
+                        }
                     }
                 }
                 (Verdict::Refuse { code, why }, _) => {

@@ -3,6 +3,10 @@
 
 use tungstenite::protocol::frame::Utf8Bytes;
 
+use std::sync::Arc;
+
+use tidings_hub::Selection;
+
 use super::connection::Connection;
 use super::request::Operation;
 use crate::config::Asks;
@@ -58,11 +62,17 @@ impl Connection {
         if self.app.hook.is_none() {
             return Ok(true);
         }
-        let (action, what): (Asks, Vec<What<'_>>) = match operation {
+        let (app, mut who) = (self.app.clone(), self.who.clone());
+        let mut present: Vec<Arc<Selection>> = Vec::new();
+        let (action, mut what): (Asks, Vec<What<'_>>) = match operation {
             Operation::Subscribe { asked, .. } => {
                 (Asks::Subscribe, all_of(&asked.selection).collect())
             }
-            Operation::Change { change, .. } => {
+            Operation::Change { sub, change } => {
+                // One that stands on another token stands on the connection's from now on.
+                let changed = self.find(sub).ok().map(|at| &self.subscriptions[at]);
+                let changed = changed.filter(|one| one.caller.is_some());
+                present.extend(changed.map(|one| one.follower.selection().clone()));
                 let topics = change.add.iter().flat_map(|add| &add.topics);
                 let patterns = change.add.iter().flat_map(|add| &add.patterns);
                 let topics = topics.chain(change.topics.iter().flatten());
@@ -74,9 +84,16 @@ impl Connection {
             Operation::Publish(request) => {
                 (Asks::Publish, request.topics().map(What::Topic).collect())
             }
+            // Somebody else may follow all of it from now on.
+            Operation::Token { token } if app.access.has_issuers() => {
+                who = app.access.bearer(token, app.hub.now_ms())?;
+                let all = self.subscriptions.iter();
+                present.extend(all.map(|one| one.follower.selection().clone()));
+                (Asks::Subscribe, Vec::new())
+            }
             _ => return Ok(true),
         };
-        let (app, who) = (self.app.clone(), self.who.clone());
+        what.extend(present.iter().flat_map(|selection| all_of(selection)));
         let by = By { caller: who.caller(), peer: Some(self.peer) };
         match self.asking.verdict.take() {
             Some(Verdict::Allowed) => return Ok(true),

@@ -57,7 +57,7 @@ impl Connection {
                 app.refused(None, &error, Some(self.peer));
                 let who = self.who.told();
                 self.app.audit.message_refused(&self.app, &who, self.peer.address, &error);
-                if error.problem.status == 429 {
+                if error.makes_wait() {
                     self.paused = Some(Instant::now() + PAUSE);
                 }
                 self.output.text(&message::error(reference.as_ref(), &error));
@@ -105,7 +105,7 @@ impl Connection {
         self.app.limits.of(self.party, self.who.caller())
     }
 
-    fn find(&self, sub: &str) -> Result<usize, ApiError> {
+    pub(super) fn find(&self, sub: &str) -> Result<usize, ApiError> {
         let at = self.subscriptions.iter().position(|one| one.name == sub);
         at.ok_or_else(|| {
             let detail = format!("there is no subscription {sub:?} on this connection");

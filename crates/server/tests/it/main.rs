@@ -8,6 +8,7 @@
 mod access;
 mod access_audit;
 mod access_cors;
+mod access_ends;
 mod access_keys;
 mod access_relay;
 mod access_topics;

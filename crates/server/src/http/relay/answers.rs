@@ -12,6 +12,7 @@ use tidings_relay::{Answer, Phase, Relays, Right};
 
 use super::llm;
 use super::{Opening, after, subscribe};
+use crate::access::Who;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::head::Head;
@@ -30,8 +31,10 @@ pub(crate) fn name_of(topic: &str) -> Option<&str> {
 /// `GET /topics/$answers/{name}`: without a start, a snapshot and then what comes; with one, the
 /// events as they are.
 pub(crate) async fn read(app: &Arc<App>, head: &Head<'_>, name: &str) -> Result<Outcome, ApiError> {
-    let relays = allowed(app, head, name, Right::Read)?;
-    let asked = Asked::read(app, head)?;
+    let Allowed { relays, who, by_capability } = allowed(app, head, name, Right::Read)?;
+    // A capability outlives the token of whoever shows both.
+    let caller = who.caller().filter(|_| !by_capability).cloned();
+    let asked = Asked::read_as(app, head, who)?;
     let view = View { framing: Framing::Plain, private: true, conflate: false };
     let answer = relays.answer(name);
     let merge = answer.as_ref().map(|answer| super::merge(head, answer)).transpose()?;
@@ -59,19 +62,21 @@ pub(crate) async fn read(app: &Arc<App>, head: &Head<'_>, name: &str) -> Result<
         (None, _) => Start::Earliest,
     };
     let topic = format!("{}{name}", tidings_relay::answer::ANSWERS);
-    crate::http::stream(app, head, subscribe(app, head, &topic, start, view, opening)?)
+    let mut asked = subscribe(app, head, &topic, start, view, opening)?;
+    asked.caller = caller;
+    crate::http::stream(app, head, asked)
 }
 
 /// `GET /answers/{id}`.
 pub(crate) fn describe(app: &App, head: &Head<'_>, name: &str) -> Result<Reply, ApiError> {
-    let relays = allowed(app, head, name, Right::Read)?;
+    let relays = allowed(app, head, name, Right::Read)?.relays;
     let answer = relays.answer(name).ok_or_else(not_found)?;
     Ok(Reply::json(200, &object(relays, &answer)?).with("cache-control", "no-store"))
 }
 
 /// `POST /answers/{id}/stop`: safe to repeat.
 pub(crate) async fn stop(app: &App, head: &Head<'_>, name: &str) -> Result<Reply, ApiError> {
-    let relays = allowed(app, head, name, Right::Stop)?;
+    let relays = allowed(app, head, name, Right::Stop)?.relays;
     let answer = relays.answer(name).ok_or_else(not_found)?;
     llm::stop(&answer).await;
     Ok(Reply::json(200, &object(relays, &answer)?))
@@ -111,6 +116,14 @@ fn snapshot(relays: &Relays, answer: &Answer) -> Result<(Value, u64), ApiError> 
     Ok((digest.snapshot(), position))
 }
 
+/// Somebody who was let in.
+struct Allowed<'a> {
+    relays: &'a Arc<Relays>,
+    who: Who,
+    /// Whether it is a capability that lets them in, rather than who they are.
+    by_capability: bool,
+}
+
 /// The relays, for somebody who has a capability; for the one who asked, where a token says who
 /// that is; and for an operator. Whoever else asks learns nothing, not even whether there is such
 /// an answer.
@@ -119,37 +132,40 @@ fn allowed<'a>(
     head: &Head<'_>,
     name: &str,
     right: Right,
-) -> Result<&'a Arc<Relays>, ApiError> {
+) -> Result<Allowed<'a>, ApiError> {
     let relays = app.relays.as_ref().ok_or_else(not_found)?;
     let query = head.query()?;
     let token = query.iter().find(|(name, _)| name == params::TOKEN).map(|(_, token)| &**token);
     let bearer = head.text("authorization")?.and_then(|value| value.strip_prefix("Bearer "));
-    match token.or(bearer) {
-        Some(token) if relays.allows(token, name, right) => Ok(relays),
-        // What is no capability may be a token.
-        _ if app.access.has_issuers() && may_without(app, relays, head, name)? => Ok(relays),
-        Some(_) => {
-            let detail = "the token is not one for this, or its time is over";
-            Err(ApiError::new(ErrorCode::Forbidden, detail))
-        }
-        // What runs on the server is its operator's to end; what it says is not theirs to read.
-        None if right == Right::Stop && app.who(head)?.is_operator() => Ok(relays),
-        None => {
-            let detail = "an answer is read and stopped with the tokens that came with it \
-                (the headers Link and Tidings-Stop): ?token=… or Authorization: Bearer …";
-            Err(ApiError::new(ErrorCode::Unauthorized, detail))
-        }
+    let shown = token.or(bearer);
+    if shown.is_some_and(|shown| relays.allows(shown, name, right)) {
+        // As the bearer's, the capability is no token of anybody.
+        let who = if token.is_some() { app.who(head)? } else { app.who_besides(head)? };
+        return Ok(Allowed { relays, who, by_capability: true });
     }
+    // What is no capability may be a token.
+    let who = app.who(head)?;
+    let may_without = app.access.has_issuers() && may_without(relays, &who, name);
+    // What runs on the server is its operator's to end; what it says is not theirs to read.
+    let may_end = shown.is_none() && right == Right::Stop && who.is_operator();
+    if may_without || may_end {
+        return Ok(Allowed { relays, who, by_capability: false });
+    }
+    if shown.is_some() {
+        let detail = "the token is not one for this, or its time is over";
+        return Err(ApiError::new(ErrorCode::Forbidden, detail));
+    }
+    let detail = "an answer is read and stopped with the tokens that came with it (the headers \
+        Link and Tidings-Stop): ?token=… or Authorization: Bearer …";
+    Err(ApiError::new(ErrorCode::Unauthorized, detail))
 }
 
 /// Whether the caller needs no capability for the answer of this name.
-fn may_without(app: &App, relays: &Relays, head: &Head<'_>, name: &str) -> Result<bool, ApiError> {
-    let who = app.who(head)?;
-    let answer = relays.answer(name);
-    let owner = answer.zip(who.identity()).is_some_and(|(answer, identity)| {
+fn may_without(relays: &Relays, who: &Who, name: &str) -> bool {
+    let owner = relays.answer(name).zip(who.identity()).is_some_and(|(answer, identity)| {
         answer.owner == relays.owner(answer.relay, Some(identity), &HeaderMap::new())
     });
-    Ok(owner || who.is_named_operator())
+    owner || who.is_named_operator()
 }
 
 fn not_found() -> ApiError {
