@@ -97,12 +97,16 @@ pub(super) fn check_origin(head: &Head<'_>, origins: &[String]) -> Result<(), Ap
 }
 
 /// Whether the page that a browser asks for is this server's own: what `Origin` says after the
-/// scheme, which a proxy that ends TLS changes, is what `Host` says.
+/// scheme is what `Host` says. The scheme is compared where TLS is known to be spoken: anybody on
+/// the way can write a page of `http://`. Where it is not, a proxy may have ended it.
 pub(crate) fn is_own_page(head: &Head<'_>) -> bool {
     let host = head.bytes("host").unwrap_or_default();
     let origin = head.bytes("origin").and_then(|origin| std::str::from_utf8(origin).ok());
     let after = origin.and_then(|origin| origin.split_once("://"));
-    after.is_some_and(|(_, after)| after.as_bytes().eq_ignore_ascii_case(host))
+    let tls = head.peer.is_some_and(|peer| peer.tls);
+    after.is_some_and(|(scheme, after)| {
+        after.as_bytes().eq_ignore_ascii_case(host) && (!tls || scheme == "https")
+    })
 }
 
 #[cfg(test)]

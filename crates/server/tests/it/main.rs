@@ -25,6 +25,7 @@ mod hook;
 mod hook_down;
 mod http2;
 mod http2_abuse;
+mod http2_access;
 mod json_bodies;
 mod limits;
 mod limits_connections;
