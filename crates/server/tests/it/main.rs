@@ -23,6 +23,7 @@ mod h2_frames;
 mod history;
 mod hook;
 mod hook_down;
+mod hook_limits;
 mod http2;
 mod http2_abuse;
 mod http2_access;
