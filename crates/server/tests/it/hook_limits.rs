@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use crate::hook::{hook, says};
-use crate::limits::limits;
+use crate::limits::{limits, refused};
 use crate::receiver::Receiver;
 use crate::support::{DOORS, Server};
 use crate::websocket::Ws;
@@ -47,6 +47,21 @@ fn an_answer_is_not_kept_for_what_follows() {
     assert_eq!(said["problem"]["code"], "rate-limited", "{said}");
     let said = ws.ask(json!({"op": "publish", "topic": "no", "data": "x"}));
     assert_eq!(said["problem"]["code"], "forbidden", "{said}");
+}
+
+#[test]
+fn a_stream_that_is_one_too_many_is_not_asked_about() {
+    for door in DOORS {
+        let receiver = Receiver::start(|_, _| says(true));
+        let server = limited(&receiver, "", "[limits.address]\nsubscriptions = 1");
+        let _stream = server.subscribe_with("/topics/a", door.headers());
+        let accept = format!("Accept: text/event-stream\r\n{}", door.headers());
+        for number in 0..3 {
+            let reply = server.request("GET", &format!("/topics/b/{number}"), &accept, b"");
+            refused(&reply, 429, "rate-limited", "subscriptions.address");
+        }
+        assert_eq!(receiver.came().len(), 1, "{door:?}");
+    }
 }
 
 /// Who has shown no token is known by an address.
