@@ -164,7 +164,7 @@ async fn act(
         }
         Action::ListTopics => topics::list(app, head)?,
         Action::DescribeTopic => topics::describe(app, head, &topic_name(rest)?).await?,
-        Action::SetTopic => topics::set(app, &app.who(head)?, &topic_name(rest)?, body)?,
+        Action::SetTopic => topics::set(app, head, &topic_name(rest)?, body)?,
         Action::RemoveTopic => topics::remove(app, &app.who(head)?, &topic_name(rest)?)?,
         Action::ListConnections => connections::list(app, &app.who(head)?, head).await?,
         Action::ChangeConnection => connections::change(app, head, rest, body).await?,

@@ -147,7 +147,13 @@ struct ForkBody {
 }
 
 /// `PUT /topics/{topic}`.
-pub(super) fn set(app: &App, who: &Who, name: &TopicName, body: &[u8]) -> Result<Reply, ApiError> {
+pub(super) fn set(
+    app: &App,
+    head: &Head<'_>,
+    name: &TopicName,
+    body: &[u8],
+) -> Result<Reply, ApiError> {
+    let who = app.who(head)?;
     who.may(Action::Admin, name.as_str())?;
     let invalid =
         |error: serde_json::Error| ApiError::new(ErrorCode::InvalidJson, error.to_string());
@@ -162,6 +168,11 @@ pub(super) fn set(app: &App, who: &Who, name: &TopicName, body: &[u8]) -> Result
     }
     let policy: TopicPolicy = super::json::read_value(whole).map_err(invalid)?;
     let fork = body.fork.map(|fork| fork_of(app, &fork)).transpose()?;
+    // Of the operator's topics nobody is the maker.
+    if !who.is_named_operator() {
+        let party = app.limits.of(head.party, who.caller());
+        app.limits.set_topic(&app.hub, party, name.as_str())?;
+    }
     let made = app.hub.set_topic(name, &policy, fork.as_ref())?;
     let topic = app.hub.describe(name).ok_or_else(not_found)?;
     json(if made { 201 } else { 200 }, &object(app, topic))
