@@ -188,6 +188,11 @@ impl Access {
         ends_ms(caller).is_some_and(|until| until <= now_ms) || self.revoked.read().covers(caller)
     }
 
+    /// Whether this caller's token, or its subject, was revoked.
+    pub(crate) fn is_revoked(&self, caller: &Caller) -> bool {
+        self.revoked.read().covers(caller)
+    }
+
     /// Returns at this time, in milliseconds since 1970.
     pub(crate) async fn until(&self, hub: &Hub, at_ms: Option<u64>) {
         let Some(at_ms) = at_ms else { return std::future::pending().await };

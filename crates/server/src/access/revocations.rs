@@ -72,6 +72,9 @@ pub(crate) async fn revoke(app: &App, who: &Who, body: &[u8]) -> Result<Reply, A
     };
     keep(app, &revocation, until.saturating_mul(1_000).saturating_sub(now_ms)).await?;
     app.access.revoke(&revocation, now_ms)?;
+    if let Some(push) = &app.push {
+        push.end_revoked(&app.access);
+    }
     Ok(Reply::json(200, &json!({"revoked": revocation})))
 }
 

@@ -38,6 +38,7 @@ mod policies;
 mod proxies;
 mod publish;
 mod push;
+mod push_access;
 mod receiver;
 mod relay;
 mod relay_answers;
