@@ -115,7 +115,7 @@ pub(super) struct Entry {
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Stored {
-    Entry(Entry),
+    Entry(Box<Entry>),
     Removed { id: String },
 }
 
@@ -143,7 +143,7 @@ pub(super) fn read(hub: &Hub) -> Result<Vec<Entry>, StoreError> {
     let mut entries: HashMap<String, Entry> = HashMap::new();
     each(hub, SUBSCRIPTIONS, &mut |event| match serde_json::from_slice(&event.data) {
         Ok(Stored::Entry(entry)) => {
-            entries.insert(entry.id.clone(), entry);
+            entries.insert(entry.id.clone(), *entry);
         }
         Ok(Stored::Removed { id }) => {
             entries.remove(&id);
@@ -177,7 +177,7 @@ fn each(hub: &Hub, topic: &str, each: &mut dyn FnMut(&EventObject<'_>)) -> Resul
 /// Writes a subscription. Returns the batch that must be on disk before anybody is told so, if
 /// there is one.
 pub(super) fn write(hub: &Hub, entry: &Entry) -> Result<Option<u64>, StoreError> {
-    let data = Stored::Entry(entry.clone());
+    let data = Stored::Entry(Box::new(entry.clone()));
     publish(hub, &[event(SUBSCRIPTIONS, &entry.id, &data)])
 }
 

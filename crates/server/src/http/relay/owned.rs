@@ -1,5 +1,5 @@
-//! Whose responses a request names, where all callers share the operator's key: to the API everything
-//! that was asked with it belongs to one account.
+//! Whose responses a request names, where all callers share the operator's key: to the API
+//! everything that was asked with it belongs to one account.
 //!
 //! So a caller may name only what this server knows to be its own. What cannot be read in one way
 //! alone is refused, because the API might read it in another.
