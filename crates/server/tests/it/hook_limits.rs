@@ -34,21 +34,6 @@ fn an_answer_is_for_the_operation_that_was_asked_about() {
     assert_eq!(receiver.came().len(), 2);
 }
 
-/// The topic that was asked about is gone from what counts as new meanwhile, or its limit is taken
-/// by another connection: the answer is not kept for what comes next.
-#[test]
-fn an_answer_is_not_kept_for_what_follows() {
-    let receiver =
-        Receiver::start(|posted, _| says(!posted.json()["topics"].to_string().contains("no")));
-    let server = limited(&receiver, "", "[limits.address]\nsubscriptions = 1");
-    let mut ws = Ws::open(&server);
-    ws.subscribe("s", json!({"topics": ["a"]}));
-    let said = ws.ask(json!({"op": "subscribe", "sub": "t", "topics": ["b"]}));
-    assert_eq!(said["problem"]["code"], "rate-limited", "{said}");
-    let said = ws.ask(json!({"op": "publish", "topic": "no", "data": "x"}));
-    assert_eq!(said["problem"]["code"], "forbidden", "{said}");
-}
-
 #[test]
 fn a_stream_that_is_one_too_many_is_not_asked_about() {
     for door in DOORS {
