@@ -157,7 +157,7 @@ impl From<push::SubscribeError> for ApiError {
             E::Endpoint(tidings_push::EndpointError::NotAService(_)) => ErrorCode::Forbidden,
             E::Endpoint(_) | E::Receiver(_) => ErrorCode::InvalidParameter,
             E::Topics => ErrorCode::TooManyTopics,
-            E::Full(_) | E::TopicFull { .. } => ErrorCode::RateLimited,
+            E::Full(_) | E::PartyFull(_) | E::TopicFull { .. } => ErrorCode::RateLimited,
         };
         Self::new(code, error.to_string())
     }

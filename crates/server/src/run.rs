@@ -145,6 +145,8 @@ pub(crate) fn run_until(
     app.tells_and_asks(webhooks, hook);
     let app = Arc::new(app);
     revocations::load(&hub, &app.access)?;
+    // Before anything is sent: the last process may have ended between a revocation and this.
+    app.push.iter().for_each(|push| push.end_revoked(&app.access));
     let outgoing = outgoing.start()?;
     let threads = start_threads(&app, listeners.plain.map(Arc::new))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

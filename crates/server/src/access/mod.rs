@@ -199,6 +199,11 @@ impl Access {
         }
     }
 
+    /// Whether this caller's token, or its subject, was revoked.
+    pub(crate) fn is_revoked(&self, caller: &Caller) -> bool {
+        self.revoked.read().covers(caller)
+    }
+
     /// Returns at this time, in milliseconds since 1970.
     pub(crate) async fn until(&self, hub: &Hub, at_ms: Option<u64>) {
         let Some(at_ms) = at_ms else { return std::future::pending().await };

@@ -35,16 +35,16 @@ pub(super) fn presented<'a>(
     cookie: Option<&str>,
 ) -> Result<Option<Presented<'a>>, ApiError> {
     if let Some(token) = only(head, OWN_HEADER)? {
-        return Ok(Some(Presented::Header(token.trim())));
+        return Ok(Some(Presented::Header(token.trim_ascii())));
     }
     let ours = authorization == Authorization::Ours;
     if let Some(credentials) = ours.then(|| only(head, "authorization")).transpose()?.flatten() {
-        let (scheme, token) = credentials.trim().split_once(' ').unwrap_or((credentials, ""));
+        let (scheme, token) = credentials.trim_ascii().split_once(' ').unwrap_or((credentials, ""));
         if !scheme.eq_ignore_ascii_case("bearer") {
             let detail = "the server takes tokens: Authorization: Bearer …";
             return Err(ApiError::new(ErrorCode::Unauthorized, detail));
         }
-        return Ok(Some(Presented::Header(token.trim())));
+        return Ok(Some(Presented::Header(token.trim_ascii())));
     }
     let Some(name) = cookie else { return Ok(None) };
     let mut found = None;
@@ -53,7 +53,7 @@ pub(super) fn presented<'a>(
             continue;
         }
         let value = std::str::from_utf8(value).unwrap_or_default();
-        let pairs = value.split(';').filter_map(|pair| pair.trim().split_once('='));
+        let pairs = value.split(';').filter_map(|pair| pair.trim_ascii().split_once('='));
         for (_, token) in pairs.filter(|(known, _)| *known == name) {
             // Whoever can set a cookie for a neighbouring host could add a second one.
             if found.replace(token.trim_matches('"')).is_some() {
@@ -97,12 +97,16 @@ pub(super) fn check_origin(head: &Head<'_>, origins: &[String]) -> Result<(), Ap
 }
 
 /// Whether the page that a browser asks for is this server's own: what `Origin` says after the
-/// scheme, which a proxy that ends TLS changes, is what `Host` says.
+/// scheme is what `Host` says. The scheme is compared where TLS is known to be spoken: anybody on
+/// the way can write a page of `http://`. Where it is not, a proxy may have ended it.
 pub(crate) fn is_own_page(head: &Head<'_>) -> bool {
     let host = head.bytes("host").unwrap_or_default();
     let origin = head.bytes("origin").and_then(|origin| std::str::from_utf8(origin).ok());
     let after = origin.and_then(|origin| origin.split_once("://"));
-    after.is_some_and(|(_, after)| after.as_bytes().eq_ignore_ascii_case(host))
+    let tls = head.peer.is_some_and(|peer| peer.tls);
+    after.is_some_and(|(scheme, after)| {
+        after.as_bytes().eq_ignore_ascii_case(host) && (!tls || scheme == "https")
+    })
 }
 
 #[cfg(test)]
@@ -212,7 +216,7 @@ mod tests {
                         .into_iter()
                         .filter_map(|value| String::from_utf8(value.to_vec()).ok())
                         .flat_map(|value| value.split(';').map(str::to_owned).collect::<Vec<_>>())
-                        .filter_map(|pair| pair.trim().strip_prefix("tidings=").map(str::to_owned))
+                        .filter_map(|pair| pair.trim_ascii().strip_prefix("tidings=").map(str::to_owned))
                         .collect();
                     match cookie_or_nothing {
                         None => prop_assert!(named.is_empty()),

@@ -74,6 +74,9 @@ pub(crate) async fn revoke(app: &App, who: &Who, body: &[u8]) -> Result<Reply, A
     let ttl_ms = until.map(|until| until.saturating_mul(1_000).saturating_sub(now_ms));
     keep(app, &revocation, ttl_ms).await?;
     app.access.revoke(&revocation, now_ms)?;
+    if let Some(push) = &app.push {
+        push.end_revoked(&app.access);
+    }
     Ok(Reply::json(200, &json!({"revoked": revocation})))
 }
 

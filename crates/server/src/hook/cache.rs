@@ -5,6 +5,7 @@
 //! costs a question.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use ring::digest::{Context, SHA256};
@@ -18,6 +19,15 @@ pub(super) const ENTRIES_MAX: usize = 20_000;
 /// How often what counts no more is looked for at most.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
+/// For whom an answer counts: for everybody of whom all of this is the same. An address tells those
+/// apart who have shown no token; those who have are who they are wherever they are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ForWhom<'a> {
+    pub(super) identity: Option<&'a str>,
+    pub(super) tenant: Option<&'a str>,
+    pub(super) address: Option<IpAddr>,
+}
+
 /// What was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key([u8; 32]);
@@ -25,7 +35,8 @@ pub(super) struct Key([u8; 32]);
 impl Key {
     /// Of a question about all of these at once. Topics and patterns are told apart, and what is
     /// asked of nobody from what is asked of somebody without a name.
-    pub(super) fn of(action: Asks, identity: Option<&str>, what: &[What<'_>]) -> Self {
+    pub(super) fn of(action: Asks, for_whom: ForWhom<'_>, what: &[What<'_>]) -> Self {
+        let ForWhom { identity, tenant, address } = for_whom;
         let mut context = Context::new(&SHA256);
         let mut part = |kind: u8, text: &str| {
             context.update(&[kind]);
@@ -34,6 +45,11 @@ impl Key {
         };
         part(if action == Asks::Publish { b'p' } else { b's' }, "");
         part(if identity.is_some() { b'+' } else { b'-' }, identity.unwrap_or_default());
+        part(if tenant.is_some() { b'+' } else { b'-' }, tenant.unwrap_or_default());
+        match address.filter(|_| identity.is_none()) {
+            Some(address) => part(b'@', &address.to_canonical().to_string()),
+            None => part(b'-', ""),
+        }
         for what in what {
             match what {
                 What::Topic(name) => part(b't', name),
@@ -126,7 +142,13 @@ mod tests {
     #[test]
     fn keys_tell_apart_what_is_not_the_same() {
         use What::{Pattern, Topic};
-        let of = |action, subject, what: &[What<'_>]| Key::of(action, subject, what);
+        let of = |action, identity, what: &[What<'_>]| {
+            Key::of(action, ForWhom { identity, ..ForWhom::default() }, what)
+        };
+        let at = |identity, tenant, address: &str| {
+            let for_whom = ForWhom { identity, tenant, address: address.parse().ok() };
+            Key::of(Asks::Subscribe, for_whom, &[Topic("a")])
+        };
         let (publish, subscribe) = (Asks::Publish, Asks::Subscribe);
         let keys = [
             of(publish, None, &[Topic("a")]),
@@ -137,18 +159,26 @@ mod tests {
             of(subscribe, Some("a"), &[Topic("a"), Topic("b")]),
             of(subscribe, Some("a"), &[Topic("ab")]),
             of(subscribe, Some("aa"), &[]),
+            at(Some("a"), Some("t"), ""),
+            at(Some("a"), Some("u"), ""),
+            at(None, None, "192.0.2.1"),
+            at(None, None, "192.0.2.2"),
         ];
         for (at, key) in keys.iter().enumerate() {
             assert!(!keys[..at].contains(key), "{at}");
         }
         assert_eq!(of(publish, None, &[Topic("a")]), keys[0]);
+        let somewhere = |address| at(Some("a"), Some("t"), address);
+        assert_eq!(somewhere("192.0.2.1"), somewhere("192.0.2.2"), "a token's address is nothing");
     }
 
     #[test]
     fn decisions_count_for_their_time_and_there_are_only_so_many() {
         let now = Instant::now();
         let (second, mut cache) = (Duration::from_secs(1), Cache::default());
-        let key = |number: usize| Key::of(Asks::Publish, None, &[What::Topic(&number.to_string())]);
+        let nobody = ForWhom::default();
+        let key =
+            |number: usize| Key::of(Asks::Publish, nobody, &[What::Topic(&number.to_string())]);
         cache.put(key(0), true, second, now);
         cache.put(key(1), false, second * 2, now);
         assert_eq!((cache.get(&key(0), now), cache.get(&key(1), now)), (Some(true), Some(false)));

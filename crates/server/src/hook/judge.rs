@@ -11,7 +11,7 @@ use tidings_access::{Action, Caller};
 use tidings_frame::ErrorCode;
 use tidings_hub::Selection;
 
-use super::{Asker, Hook, Known, Verdict, What};
+use super::{Asker, ForWhom, Hook, Known, Verdict, What};
 use crate::app::App;
 use crate::config::Asks;
 use crate::error::ApiError;
@@ -26,8 +26,12 @@ pub(crate) struct By<'a> {
 }
 
 impl By<'_> {
-    fn identity(&self) -> Option<&str> {
-        self.caller.map(|caller| &*caller.identity)
+    fn for_whom(&self) -> ForWhom<'_> {
+        ForWhom {
+            identity: self.caller.map(|caller| &*caller.identity),
+            tenant: self.caller.and_then(|caller| caller.tenant.as_deref()),
+            address: self.peer.map(|peer| peer.address.ip()),
+        }
     }
 
     fn asker(&self) -> Asker {
@@ -43,7 +47,8 @@ impl By<'_> {
             },
         );
         Asker {
-            identity: self.identity().map(str::to_owned),
+            identity: self.caller.map(|caller| caller.identity.clone()),
+            tenant: self.caller.and_then(|caller| caller.tenant.clone()),
             subject: self.caller.and_then(|caller| caller.subject.clone()),
             peer: self.peer.map(|peer| peer.address.ip()),
             claims,
@@ -74,7 +79,7 @@ impl App {
         what: impl Iterator<Item = What<'a>> + Clone,
     ) -> Result<Open<'a>, ApiError> {
         let Some(hook) = &self.hook else { return Ok(None) };
-        match hook.known(action, by.identity(), what.clone()) {
+        match hook.known(action, by.for_whom(), what.clone()) {
             Known::Allowed => Ok(None),
             Known::Refused => Err(self.told(action, by, what, Verdict::Refused)),
             Known::Ask(what) => Ok(Some((hook, what))),

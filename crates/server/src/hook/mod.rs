@@ -29,8 +29,8 @@ use tokio::time::Instant;
 
 use crate::config::{Asks, HookConfig, OnError};
 use crate::outgoing::{Outgoing, post};
-pub(crate) use cache::What;
 use cache::{Cache, Key, Owned};
+pub(crate) use cache::{ForWhom, What};
 use circuit::Circuit;
 pub(crate) use metrics::Metrics;
 pub(crate) use wire::Asker;
@@ -38,6 +38,15 @@ use wire::Decision;
 
 /// Questions under way.
 const QUESTIONS_MAX: usize = 256;
+
+/// Questions under way of one caller, so that nobody takes all of them.
+const QUESTIONS_PER_CALLER_MAX: usize = 64;
+
+/// Names in one question; more of them are asked about in several, one after the other.
+const QUESTION_NAMES_MAX: usize = 64;
+
+/// Bytes of the names in one question, unless it is about one name alone.
+const QUESTION_NAMES_BYTES_MAX: usize = 16 << 10;
 
 /// Requests that wait for an answer.
 const WAITING_MAX: usize = 4_096;
@@ -63,6 +72,25 @@ pub(crate) enum Known<'a> {
     Ask(Vec<What<'a>>),
 }
 
+/// Why a question was not asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NotAsked {
+    /// There are too many, which callers can cause.
+    NoRoom,
+    /// The application is down.
+    LeftAlone,
+}
+
+/// What came of a question.
+#[derive(Debug)]
+enum Said {
+    Decided(Decision),
+    /// It could not be asked that (a status from 400 to 499): that is no word in favour, and no
+    /// failure of the application either. Callers, who choose the names, could cause it.
+    Rejected(String),
+    Failed(String),
+}
+
 /// Asks the application.
 pub(crate) struct Hook {
     config: HookConfig,
@@ -81,6 +109,8 @@ struct State {
     cache: Cache,
     circuit: Circuit,
     under_way: HashMap<Key, watch::Receiver<Option<Verdict>>>,
+    /// How many of those each caller has.
+    callers: HashMap<Key, usize>,
 }
 
 impl Hook {
@@ -127,7 +157,7 @@ impl Hook {
     pub(crate) fn known<'a>(
         &self,
         action: Asks,
-        identity: Option<&str>,
+        for_whom: ForWhom<'_>,
         what: impl Iterator<Item = What<'a>>,
     ) -> Known<'a> {
         if !self.asks_about(action) {
@@ -142,7 +172,7 @@ impl Hook {
         let (now, state) = (Instant::now(), self.state.lock());
         let mut refused = false;
         unknown.retain(|what| {
-            match state.cache.get(&Key::of(action, identity, std::slice::from_ref(what)), now) {
+            match state.cache.get(&Key::of(action, for_whom, std::slice::from_ref(what)), now) {
                 Some(allow) => {
                     refused |= !allow;
                     false
@@ -150,9 +180,10 @@ impl Hook {
                 None => true,
             }
         });
-        // Of several it has said something about the whole list, if it has refused it.
-        refused |= unknown.len() > 1
-            && state.cache.get(&Key::of(action, identity, &unknown), now) == Some(false);
+        // Of several it has said something about the whole question, if it has refused it.
+        refused |= questions(&unknown).any(|some| {
+            some.len() > 1 && state.cache.get(&Key::of(action, for_whom, some), now) == Some(false)
+        });
         drop(state);
         if refused {
             self.metrics.known.inc();
@@ -173,74 +204,103 @@ impl Hook {
         asker: &Asker,
         what: &[What<'_>],
     ) -> Verdict {
+        for some in questions(what) {
+            let verdict = self.ask_once(action, asker, some).await;
+            if verdict != Verdict::Allowed {
+                return verdict;
+            }
+        }
+        Verdict::Allowed
+    }
+
+    async fn ask_once(self: &Arc<Self>, action: Asks, asker: &Asker, what: &[What<'_>]) -> Verdict {
         let verdict = match self.begin(action, asker, what) {
-            Some(answer) => self.wait(answer).await,
-            None => None,
+            Ok(answer) => self.wait(answer).await,
+            Err(not_asked) => Err(not_asked),
         };
-        match verdict.unwrap_or(Verdict::Unanswered) {
-            Verdict::Unanswered => {
+        match verdict {
+            Ok(Verdict::Allowed) => Verdict::Allowed,
+            Ok(Verdict::Refused) => {
+                self.metrics.refused.inc();
+                Verdict::Refused
+            }
+            Err(NotAsked::NoRoom) => {
+                self.metrics.unanswered.inc();
+                Verdict::Unanswered
+            }
+            Ok(Verdict::Unanswered) | Err(NotAsked::LeftAlone) => {
                 self.metrics.unanswered.inc();
                 match self.config.on_error {
                     OnError::Deny => Verdict::Unanswered,
                     OnError::Allow => Verdict::Allowed,
                 }
             }
-            Verdict::Refused => {
-                self.metrics.refused.inc();
-                Verdict::Refused
-            }
-            Verdict::Allowed => Verdict::Allowed,
         }
     }
 
-    async fn wait(&self, mut answer: watch::Receiver<Option<Verdict>>) -> Option<Verdict> {
+    async fn wait(
+        &self,
+        mut answer: watch::Receiver<Option<Verdict>>,
+    ) -> Result<Verdict, NotAsked> {
         let waiting = Waiting(&self.waiting);
         if waiting.0.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
-            return None;
+            return Err(NotAsked::NoRoom);
         }
         // Without its task there is no answer.
-        answer.wait_for(Option::is_some).await.ok().and_then(|verdict| *verdict)
+        let verdict = answer.wait_for(Option::is_some).await.ok().and_then(|verdict| *verdict);
+        Ok(verdict.unwrap_or(Verdict::Unanswered))
     }
 
-    /// Finds the question, or asks it. `None` if it is not to be asked now.
+    /// Finds the question, or asks it.
     fn begin(
         self: &Arc<Self>,
         action: Asks,
         asker: &Asker,
         what: &[What<'_>],
-    ) -> Option<watch::Receiver<Option<Verdict>>> {
-        let key = Key::of(action, asker.identity.as_deref(), what);
+    ) -> Result<watch::Receiver<Option<Verdict>>, NotAsked> {
+        let key = Key::of(action, asker.for_whom(), what);
         let mut state = self.state.lock();
         if let Some(answer) = state.under_way.get(&key) {
-            return Some(answer.clone());
+            return Ok(answer.clone());
         }
-        let room = state.under_way.len() < QUESTIONS_MAX;
-        if !room || !state.circuit.may_ask(Instant::now(), self.config.timeout) {
-            return None;
+        let caller = Key::of(action, asker.for_whom(), &[]);
+        let of_caller = state.callers.get(&caller).copied().unwrap_or(0);
+        if state.under_way.len() >= QUESTIONS_MAX || of_caller >= QUESTIONS_PER_CALLER_MAX {
+            return Err(NotAsked::NoRoom);
+        }
+        if !state.circuit.may_ask(Instant::now(), self.config.timeout) {
+            return Err(NotAsked::LeftAlone);
         }
         let (tell, answer) = watch::channel(None);
         state.under_way.insert(key, answer.clone());
+        state.callers.insert(caller, of_caller + 1);
         drop(state);
-        let identity = asker.identity.as_deref();
-        let one = |what: &What<'_>| Key::of(action, identity, std::slice::from_ref(what));
+        let for_whom = asker.for_whom();
+        let one = |what: &What<'_>| Key::of(action, for_whom, std::slice::from_ref(what));
         let each: Vec<Key> = what.iter().map(one).collect();
         let (hook, body) = (self.clone(), wire::question(action, what, asker).into());
         // A task of its own: whoever asked may go, and others wait with them.
         self.runtime.spawn(async move {
             let decided = hook.question(body).await;
-            let verdict = hook.note(key, &each, decided);
+            let verdict = hook.note((key, caller), &each, decided);
             tell.send_replace(Some(verdict));
         });
-        Some(answer)
+        Ok(answer)
     }
 
     /// Keeps what was decided.
-    fn note(&self, key: Key, each: &[Key], decided: Result<Decision, String>) -> Verdict {
+    fn note(&self, (key, caller): (Key, Key), each: &[Key], said: Said) -> Verdict {
         let now = Instant::now();
         let mut state = self.state.lock();
         state.under_way.remove(&key);
-        match decided {
-            Ok(Decision { allow, ttl, reason }) => {
+        if let Some(count) = state.callers.get_mut(&caller) {
+            *count -= 1;
+            if *count == 0 {
+                state.callers.remove(&caller);
+            }
+        }
+        match said {
+            Said::Decided(Decision { allow, ttl, reason }) => {
                 state.circuit.answered();
                 let ttl = ttl.unwrap_or(self.config.cache);
                 state.cache.put(key, allow, ttl, now);
@@ -255,7 +315,14 @@ impl Hook {
                 tracing::info!(?reason, "the application has refused a request");
                 Verdict::Refused
             }
-            Err(why) => {
+            // It is asked again by the next request: this is no decision to be kept.
+            Said::Rejected(why) => {
+                drop(state);
+                self.metrics.failed.inc();
+                tracing::warn!(%why, "the application takes a question for none");
+                Verdict::Refused
+            }
+            Said::Failed(why) => {
                 state.circuit.failed(now);
                 drop(state);
                 self.metrics.failed.inc();
@@ -267,7 +334,7 @@ impl Hook {
 
     /// One question and its answer. A kept connection that turns out to be closed is no answer, and
     /// to ask again does no harm.
-    async fn question(&self, body: Bytes) -> Result<Decision, String> {
+    async fn question(&self, body: Bytes) -> Said {
         let (began, place) = (Instant::now(), self.config.target.place());
         let send = || {
             let deadline = self.config.timeout.saturating_sub(began.elapsed());
@@ -277,12 +344,24 @@ impl Hook {
             Err(FetchError::Broken(_)) => send().await,
             answer => answer,
         };
-        let answer = answer.map_err(|error| format!("{place}: {error}"))?;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return Said::Failed(format!("{place}: {error}")),
+        };
         self.metrics.duration.observe(began.elapsed().as_secs_f64());
-        if !answer.status().is_success() {
-            return Err(format!("{place} answered {}", answer.status()));
+        let status = answer.status();
+        // Of these two it says itself that it could not answer in time.
+        let busy = matches!(status.as_u16(), 408 | 429);
+        if status.is_client_error() && !busy {
+            return Said::Rejected(format!("{place} answered {status}"));
         }
-        wire::decision(answer.body()).ok_or_else(|| format!("{place} answered nothing clear"))
+        if !status.is_success() {
+            return Said::Failed(format!("{place} answered {status}"));
+        }
+        match wire::decision(answer.body()) {
+            Some(decision) => Said::Decided(decision),
+            None => Said::Failed(format!("{place} answered nothing clear")),
+        }
     }
 
     async fn send(&self, body: Bytes, bounds: Bounds) -> Result<http::Response<Bytes>, FetchError> {
@@ -294,6 +373,22 @@ impl Hook {
         let fields = self.config.secrets.sign(&id, seconds, &body);
         post(&self.client, &self.config.target, &fields, body, bounds).await
     }
+}
+
+/// What is asked about at once. Once the first part is known, the others are cut where they were.
+fn questions<'w, 'a>(mut what: &'w [What<'a>]) -> impl Iterator<Item = &'w [What<'a>]> {
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = what.iter().take(QUESTION_NAMES_MAX).take_while(|what| {
+            let (What::Topic(text) | What::Pattern(text)) = what;
+            bytes += text.len();
+            bytes <= QUESTION_NAMES_BYTES_MAX
+        });
+        let count = fits.count().max(1).min(what.len());
+        let (some, rest) = what.split_at(count);
+        what = rest;
+        (!some.is_empty()).then_some(some)
+    })
 }
 
 /// Counts one that waits.
@@ -322,6 +417,19 @@ fn overlap(one: &str, other: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_question_has_so_many_names_and_bytes() {
+        let names: Vec<String> = (0..QUESTION_NAMES_MAX * 2 + 1).map(|n| n.to_string()).collect();
+        let what: Vec<What<'_>> = names.iter().map(|name| What::Topic(name)).collect();
+        let lengths = |what: &[What<'_>]| questions(what).map(<[_]>::len).collect::<Vec<_>>();
+        assert_eq!(lengths(&what), [QUESTION_NAMES_MAX, QUESTION_NAMES_MAX, 1]);
+        assert_eq!(lengths(&what[..1]), [1]);
+        assert_eq!(lengths(&[]), [0; 0]);
+        let (half, long) = ("x".repeat(QUESTION_NAMES_BYTES_MAX / 2), "x".repeat(1 << 20));
+        let (half, long) = (What::Topic(&half), What::Pattern(&long));
+        assert_eq!(lengths(&[half, half, half, long, half]), [2, 1, 1, 1]);
+    }
 
     #[test]
     fn patterns_overlap_where_a_topic_can_be_meant_by_both() {

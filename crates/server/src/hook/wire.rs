@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::cache::What;
+use super::cache::{ForWhom, What};
 use crate::config::Asks;
 
 /// The longest time that an answer may say that it counts.
@@ -15,14 +15,27 @@ pub(super) const TTL_MAX: Duration = Duration::from_secs(86_400);
 /// Who asks, as the application is told.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Asker {
-    /// Tells callers apart; answers count for everybody who has the same.
+    /// Tells callers apart ([`ForWhom`]).
     pub(crate) identity: Option<String>,
+    /// The customer whom the token names.
+    pub(crate) tenant: Option<String>,
     /// The token's subject.
     pub(crate) subject: Option<String>,
     /// The address that the request came from.
     pub(crate) peer: Option<IpAddr>,
     /// What else of the token it is told.
     pub(crate) claims: Value,
+}
+
+impl Asker {
+    /// For whom an answer counts.
+    pub(super) fn for_whom(&self) -> ForWhom<'_> {
+        ForWhom {
+            identity: self.identity.as_deref(),
+            tenant: self.tenant.as_deref(),
+            address: self.peer,
+        }
+    }
 }
 
 #[derive(Serialize)]

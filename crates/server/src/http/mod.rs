@@ -193,19 +193,33 @@ async fn act(
     Ok(reply.into())
 }
 
-/// A stream, if the application does not object.
-async fn ask_and_stream(app: &App, head: &Head<'_>, asked: Subscribe) -> Result<Outcome, ApiError> {
+/// A stream, if the application does not object. Its place is taken before the application is
+/// asked: whoever may have no further stream causes no further question.
+async fn ask_and_stream(
+    app: &App,
+    head: &Head<'_>,
+    mut asked: Subscribe,
+) -> Result<Outcome, ApiError> {
+    admit(app, head, &mut asked)?;
     let by = By { caller: asked.caller.as_ref(), peer: head.peer };
     app.ask_to_follow(by, &asked.selection).await?;
-    stream(app, head, asked)
+    if app.is_draining() {
+        return Err(ApiError::draining());
+    }
+    Ok(Outcome::Subscribe(Box::new(asked)))
 }
 
 fn stream(app: &App, head: &Head<'_>, mut asked: Subscribe) -> Result<Outcome, ApiError> {
+    admit(app, head, &mut asked)?;
+    Ok(Outcome::Subscribe(Box::new(asked)))
+}
+
+fn admit(app: &App, head: &Head<'_>, asked: &mut Subscribe) -> Result<(), ApiError> {
     if app.is_draining() {
         return Err(ApiError::draining());
     }
     asked.admission = app.limits.stream(app.limits.of(head.party, asked.caller.as_ref()))?;
-    Ok(Outcome::Subscribe(Box::new(asked)))
+    Ok(())
 }
 
 /// `GET` of events, in the form that is wanted.

@@ -130,7 +130,7 @@ impl<'a> Options<'a> {
 }
 
 /// Integers that every JSON reader keeps exact (RFC 8259, section 6).
-const NUMBERS: (u64, u64) = (0, (1 << 53) - 1);
+pub(crate) const NUMBERS: (u64, u64) = (0, (1 << 53) - 1);
 
 /// Reads `POST /topics/{topic}`.
 pub(crate) fn topic_request<'a>(

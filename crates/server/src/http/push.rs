@@ -61,7 +61,8 @@ pub(super) async fn subscribe(app: &App, head: &Head<'_>, body: &[u8]) -> Result
     let push = on(app)?;
     let body: Body<'_> = params::object(body)?;
     let selection = subscribe::selection(app, &who, &body.topics, &body.patterns)?;
-    app.ask_to_follow(By { caller: who.caller(), peer: head.peer }, &selection).await?;
+    let by = By { caller: who.caller(), peer: head.peer };
+    app.ask_to_follow(by, &selection).await?;
     let made = push.subscribe(Asked {
         endpoint: &body.endpoint,
         p256dh: &body.keys.p256dh,
@@ -69,7 +70,12 @@ pub(super) async fn subscribe(app: &App, head: &Head<'_>, body: &[u8]) -> Result
         selection,
         ttl_s: body.ttl.as_deref().map(ttl).transpose()?,
         urgency: body.urgency,
+        by,
     })?;
+    if who.caller().is_some_and(|caller| app.access.is_revoked(caller)) {
+        // Between the look at the token and now.
+        push.end_revoked(&app.access);
+    }
     durable(app, made.wait).await?;
     let path = format!("/push/subscriptions/{}", made.id);
     let reply = Reply::json(if made.new { 201 } else { 200 }, &json!({"id": made.id}));

@@ -162,6 +162,11 @@ pub(super) async fn set(
     if let Some(fork) = &fork {
         may_fork(app, By { caller: who.caller(), peer: head.peer }, who, &fork.source).await?;
     }
+    // Of the operator's topics nobody is the maker.
+    if !who.is_named_operator() {
+        let party = app.limits.of(head.party, who.caller());
+        app.limits.set_topic(&app.hub, party, name.as_str())?;
+    }
     let made = app.hub.set_topic(name, &policy, fork.as_ref())?;
     let topic = app.hub.describe(name).ok_or_else(not_found)?;
     json(if made { 201 } else { 200 }, &object(app, topic))

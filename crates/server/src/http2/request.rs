@@ -122,6 +122,7 @@ async fn take(shared: Arc<Shared>, request: Request<RecvStream>) -> Answer {
     app.metrics.request();
     let (mut parts, body) = request.into_parts();
     join_cookies(&mut parts.headers);
+    name_host(&mut parts);
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     let head = Head::new(parts.method.as_str(), target, Headers::Map(&parts.headers));
     let peer = proxy::client(&app.config.proxy, peer, &head);
@@ -136,6 +137,7 @@ async fn take(shared: Arc<Shared>, request: Request<RecvStream>) -> Answer {
             Ok(body) => answer_at(app, peer.door, &head, &body).await,
         },
     };
+    app.audit.answered(app, &head, peer.address, &outcome);
     let reply = match outcome {
         Ok(Outcome::Reply(reply)) => reply,
         Ok(Outcome::Subscribe(asked)) => match subscribe(app, peer, asked).await {
@@ -210,6 +212,16 @@ fn join_cookies(headers: &mut HeaderMap) {
         headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
     if let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..])) {
         headers.insert(header::COOKIE, joined);
+    }
+}
+
+/// The host that is asked is `:authority` here (RFC 9113, section 8.3.1), whatever a field says
+/// that HTTP/2 does not need.
+fn name_host(parts: &mut http::request::Parts) {
+    let authority =
+        parts.uri.authority().map(|authority| HeaderValue::from_str(authority.as_str()));
+    if let Some(Ok(authority)) = authority {
+        parts.headers.insert(header::HOST, authority);
     }
 }
 

@@ -386,6 +386,20 @@ impl Limits {
         Ok(())
     }
 
+    /// Whether a topic of this name may be set now: one that is new counts for whoever makes it.
+    pub(crate) fn set_topic(&self, hub: &Hub, party: Party, name: &str) -> Result<(), Refused> {
+        let there = !self.active || party == Party::default() || hub.has_topic(name);
+        if there || self.owners.as_ref().is_some_and(|owners| owners.maker(name).is_some()) {
+            return Ok(());
+        }
+        if let Some(owners) = &self.owners {
+            self.may_have(owners.of(party), party, 1, 0)?;
+        }
+        self.take(party, &[(What::NewTopics, 1)])?;
+        self.owners.iter().for_each(|owners| owners.make(name, party));
+        Ok(())
+    }
+
     /// Whether each may have so many topics and bytes more than it has.
     fn may_have(
         &self,

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tidings_access::{Caller, Grants};
 use tidings_frame::{EventObject, Pattern, TopicName, limits};
 use tidings_hub::{
     Backlog, Durability, Hub, NewEvent, PolicyRule, Publish, ReadLimit, Retain, Selection,
@@ -50,6 +51,46 @@ impl Urgency {
     }
 }
 
+/// Whose token a subscription was made with, as far as revocations ask.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Owner {
+    pub(super) identity: String,
+    #[serde(default)]
+    pub(super) subject: Option<String>,
+    #[serde(default)]
+    pub(super) token_id: Option<String>,
+    /// Seconds since 1970, as the next.
+    #[serde(default)]
+    pub(super) issued: Option<u64>,
+    #[serde(default)]
+    pub(super) expires: Option<u64>,
+}
+
+impl Owner {
+    pub(super) fn of(caller: &Caller) -> Self {
+        Self {
+            identity: caller.identity.clone(),
+            subject: caller.subject.clone(),
+            token_id: caller.token_id.clone(),
+            issued: caller.issued,
+            expires: caller.expires,
+        }
+    }
+
+    /// As revocations know it; with no right to anything.
+    pub(super) fn caller(&self) -> Caller {
+        Caller {
+            identity: self.identity.clone(),
+            subject: self.subject.clone(),
+            token_id: self.token_id.clone(),
+            tenant: None,
+            issued: self.issued,
+            expires: self.expires,
+            grants: Grants::default(),
+        }
+    }
+}
+
 /// A subscription as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
@@ -66,13 +107,15 @@ pub(super) struct Entry {
     pub(super) urgency: Urgency,
     /// It wants what is after this position.
     pub(super) after: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) owner: Option<Owner>,
 }
 
 /// An event of [`SUBSCRIPTIONS`].
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Stored {
-    Entry(Entry),
+    Entry(Box<Entry>),
     Removed { id: String },
 }
 
@@ -100,7 +143,7 @@ pub(super) fn read(hub: &Hub) -> Result<Vec<Entry>, StoreError> {
     let mut entries: HashMap<String, Entry> = HashMap::new();
     each(hub, SUBSCRIPTIONS, &mut |event| match serde_json::from_slice(&event.data) {
         Ok(Stored::Entry(entry)) => {
-            entries.insert(entry.id.clone(), entry);
+            entries.insert(entry.id.clone(), *entry);
         }
         Ok(Stored::Removed { id }) => {
             entries.remove(&id);
@@ -134,7 +177,7 @@ fn each(hub: &Hub, topic: &str, each: &mut dyn FnMut(&EventObject<'_>)) -> Resul
 /// Writes a subscription. Returns the batch that must be on disk before anybody is told so, if
 /// there is one.
 pub(super) fn write(hub: &Hub, entry: &Entry) -> Result<Option<u64>, StoreError> {
-    let data = Stored::Entry(entry.clone());
+    let data = Stored::Entry(Box::new(entry.clone()));
     publish(hub, &[event(SUBSCRIPTIONS, &entry.id, &data)])
 }
 

@@ -1,5 +1,6 @@
 //! Subscriptions while the server runs: made, changed, taken up after a restart, removed.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -12,11 +13,20 @@ use tidings_hub::{Selection, StoreError};
 use tidings_push::{Endpoint, EndpointError, Receiver, ReceiverError};
 use tokio::sync::Notify;
 
-use super::entry::{self, Entry, Urgency};
+use super::entry::{self, Entry, Owner, Urgency};
 use super::{Push, deliver};
+use crate::access::Access;
+use crate::hook::judge::By;
 
 /// Most topics and patterns of one subscription.
 pub(crate) const TOPICS_MAX: usize = 64;
+
+/// Most subscriptions of one subject: browsers of one person.
+pub(crate) const PER_SUBJECT_MAX: usize = 64;
+
+/// Most subscriptions that were made without a token from one address, of IPv6 from one network
+/// of 64 bits, since the server has started. Behind an address there may be a whole office.
+pub(crate) const PER_ADDRESS_MAX: usize = 1_000;
 
 /// Bytes of an id before it is text. It cannot be guessed by who does not know the endpoint, which
 /// is as secret (RFC 8030, section 8.3).
@@ -37,6 +47,11 @@ pub(crate) enum SubscribeError {
     /// As many subscriptions as the server takes.
     #[error("this server has {0} push subscriptions, as many as it takes")]
     Full(usize),
+    /// As many subscriptions as a subject, or an address, may have.
+    #[error(
+        "there are {0} push subscriptions of the same subject or address, as many as it may have"
+    )]
+    PartyFull(usize),
     /// As many subscriptions as a topic or pattern takes.
     #[error("{name} has {limit} push subscriptions, as many as it takes")]
     TopicFull {
@@ -51,7 +66,6 @@ pub(crate) enum SubscribeError {
 }
 
 /// What is asked for.
-#[derive(Debug)]
 pub(crate) struct Asked<'a> {
     pub(crate) endpoint: &'a str,
     pub(crate) p256dh: &'a str,
@@ -60,6 +74,7 @@ pub(crate) struct Asked<'a> {
     /// How long a message is of use, in seconds; as configured if not given.
     pub(crate) ttl_s: Option<u64>,
     pub(crate) urgency: Urgency,
+    pub(crate) by: By<'a>,
 }
 
 /// A subscription that was made or changed.
@@ -78,6 +93,24 @@ pub(super) struct Terms {
     pub(super) selection: Arc<Selection>,
     pub(super) ttl_s: u64,
     pub(super) urgency: Urgency,
+    /// Whose token it was asked for with.
+    pub(super) owner: Option<Owner>,
+    /// Where it was asked for without one. Not stored: addresses are nobody's to keep.
+    pub(super) address: Option<IpAddr>,
+}
+
+impl Terms {
+    /// Whom it counts for, and how many that may have.
+    pub(super) fn party(&self) -> Option<(String, usize)> {
+        match (&self.owner, self.address.map(|address| address.to_canonical())) {
+            (Some(owner), _) => Some((format!("subject {}", owner.identity), PER_SUBJECT_MAX)),
+            (None, Some(IpAddr::V6(address))) => {
+                Some((format!("network {}", u128::from(address) >> 64), PER_ADDRESS_MAX))
+            }
+            (None, Some(address)) => Some((format!("address {address}"), PER_ADDRESS_MAX)),
+            (None, None) => None,
+        }
+    }
 }
 
 /// A subscription.
@@ -127,11 +160,16 @@ impl Subscription {
             ttl_s: terms.ttl_s,
             urgency: terms.urgency,
             after: self.after(),
+            owner: terms.owner.clone(),
         }
     }
 }
 
-fn id_of(endpoint: &str) -> String {
+/// The id of an endpoint, however its URL is written: case of the host and the usual port say
+/// nothing (RFC 3986, section 6.2.3).
+fn id_of(endpoint: &Endpoint) -> String {
+    let path = endpoint.url.path_and_query().map_or("/", |path| path.as_str());
+    let endpoint = format!("{}{path}", endpoint.origin);
     let hash = digest::digest(&digest::SHA256, format!("tidings push {endpoint}").as_bytes());
     URL_SAFE_NO_PAD.encode(&hash.as_ref()[..ID_BYTES])
 }
@@ -147,10 +185,13 @@ impl Push {
             return Err(SubscribeError::Topics);
         }
         let ttl_s = asked.ttl_s.unwrap_or(self.config.ttl.as_secs());
-        let terms = Arc::new(Terms { selection, ttl_s, urgency: asked.urgency });
-        let id = id_of(asked.endpoint);
+        let By { caller, peer } = asked.by;
+        let owner = caller.map(|caller| Owner::of(caller));
+        let address = peer.filter(|_| owner.is_none()).map(|peer| peer.address.ip());
+        let terms = Arc::new(Terms { selection, ttl_s, urgency: asked.urgency, owner, address });
+        let id = id_of(&endpoint);
         let mut table = self.table.lock();
-        table.room_for(&id, &terms.selection, &self.config)?;
+        table.room_for(&id, &terms, &self.config)?;
         let old = table.get(&id).cloned();
         let new = old.is_none();
         let after = old.as_ref().map_or_else(|| self.hub.visible(), |old| old.after());
@@ -169,7 +210,7 @@ impl Push {
             }
         };
         if same_keys.is_some() {
-            table.change(&id, &before.selection, &terms.selection);
+            table.change(&id, &before, &terms);
             subscription.changed.notify_one();
         } else {
             self.seat(&mut table, subscription);
@@ -187,6 +228,20 @@ impl Push {
         table.remove(id);
         self.metrics.subscriptions.set(table.len());
         Ok(Some(wait))
+    }
+
+    /// Ends the subscriptions whose token, or whose subject, was revoked.
+    pub(crate) fn end_revoked(&self, access: &Access) {
+        let mut table = self.table.lock();
+        let is_revoked = |owner: &Owner| access.is_revoked(&owner.caller());
+        for id in table.of_whom(is_revoked) {
+            // If this cannot be written, it is ended again after the next start.
+            if let Err(error) = entry::write_removed(&self.hub, &id) {
+                tracing::warn!(%error, "a push subscription of somebody who was revoked");
+            }
+            table.remove(&id);
+        }
+        self.metrics.subscriptions.set(table.len());
     }
 
     /// The push service does not know it any more.
@@ -224,7 +279,13 @@ impl Push {
         let patterns =
             entry.patterns.iter().map(|text| Pattern::new(text)).collect::<Result<_, _>>();
         let selection = Arc::new(Selection::new(topics.ok()?, patterns.ok()?).ok()?);
-        let terms = Arc::new(Terms { selection, ttl_s: entry.ttl_s, urgency: entry.urgency });
+        let terms = Arc::new(Terms {
+            selection,
+            ttl_s: entry.ttl_s,
+            urgency: entry.urgency,
+            owner: entry.owner.clone(),
+            address: None,
+        });
         Some(self.subscription(&entry.id, endpoint, receiver, terms, entry.after))
     }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use tidings_hub::Selection;
 use tokio::task::AbortHandle;
 
-use super::subscription::{SubscribeError, Subscription};
+use super::entry::Owner;
+use super::subscription::{SubscribeError, Subscription, Terms};
 use crate::config::PushConfig;
 
 struct Seat {
@@ -20,6 +21,8 @@ pub(super) struct Table {
     seats: HashMap<Arc<str>, Seat>,
     /// How many subscriptions name a topic or pattern.
     wanted: HashMap<String, usize>,
+    /// How many subscriptions each party has.
+    parties: HashMap<String, usize>,
     reached: HashSet<Arc<str>>,
 }
 
@@ -27,6 +30,15 @@ pub(super) struct Table {
 fn names(selection: &Selection) -> impl Iterator<Item = &str> {
     let topics = selection.topics().iter().map(|name| name.as_str());
     topics.chain(selection.patterns().iter().map(|text| text.as_str()))
+}
+
+fn one_less(counts: &mut HashMap<String, usize>, name: &str) {
+    if let Some(count) = counts.get_mut(name) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(name);
+        }
+    }
 }
 
 impl Table {
@@ -42,15 +54,22 @@ impl Table {
     pub(super) fn room_for(
         &self,
         id: &str,
-        selection: &Selection,
+        terms: &Terms,
         config: &PushConfig,
     ) -> Result<(), SubscribeError> {
-        let old = self.get(id).map(|old| old.terms().selection.clone());
+        let old_terms = self.get(id).map(|old| old.terms());
+        let old_party = old_terms.as_ref().and_then(|old| old.party());
+        if let Some((party, most)) = terms.party().filter(|new| old_party.as_ref() != Some(new)) {
+            if self.parties.get(&party).is_some_and(|count| *count >= most) {
+                return Err(SubscribeError::PartyFull(most));
+            }
+        }
+        let old = old_terms.map(|old| old.selection.clone());
         if old.is_none() && self.seats.len() >= config.subscriptions {
             return Err(SubscribeError::Full(config.subscriptions));
         }
         let limit = config.topic_subscriptions;
-        for name in names(selection) {
+        for name in names(&terms.selection) {
             let counted = old.as_ref().is_some_and(|old| names(old).any(|known| known == name));
             if !counted && self.wanted.get(name).is_some_and(|count| *count >= limit) {
                 return Err(SubscribeError::TopicFull { name: name.to_owned(), limit });
@@ -62,12 +81,12 @@ impl Table {
     /// Adds one, in the place of what has its id.
     pub(super) fn insert(&mut self, subscription: Arc<Subscription>, task: AbortHandle) {
         self.remove(&subscription.id.clone());
-        self.count(&subscription.terms().selection);
+        self.count(&subscription.terms());
         self.seats.insert(subscription.id.clone(), Seat { subscription, task });
     }
 
     /// Its topics are others now.
-    pub(super) fn change(&mut self, id: &str, before: &Selection, now: &Selection) {
+    pub(super) fn change(&mut self, id: &str, before: &Terms, now: &Terms) {
         if self.seats.contains_key(id) {
             self.discount(before);
             self.count(now);
@@ -78,25 +97,35 @@ impl Table {
     pub(super) fn remove(&mut self, id: &str) {
         self.reached.remove(id);
         if let Some(seat) = self.seats.remove(id) {
-            self.discount(&seat.subscription.terms().selection);
+            self.discount(&seat.subscription.terms());
             seat.task.abort();
         }
     }
 
-    fn count(&mut self, selection: &Selection) {
-        for name in names(selection) {
+    /// The ids of those with such an owner.
+    pub(super) fn of_whom(&self, is_it: impl Fn(&Owner) -> bool) -> Vec<Arc<str>> {
+        let found = self
+            .seats
+            .iter()
+            .filter(|(_, seat)| seat.subscription.terms().owner.as_ref().is_some_and(&is_it));
+        found.map(|(id, _)| id.clone()).collect()
+    }
+
+    fn count(&mut self, terms: &Terms) {
+        for name in names(&terms.selection) {
             *self.wanted.entry(name.to_owned()).or_default() += 1;
+        }
+        if let Some((party, _)) = terms.party() {
+            *self.parties.entry(party).or_default() += 1;
         }
     }
 
-    fn discount(&mut self, selection: &Selection) {
-        for name in names(selection) {
-            if let Some(count) = self.wanted.get_mut(name) {
-                *count -= 1;
-                if *count == 0 {
-                    self.wanted.remove(name);
-                }
-            }
+    fn discount(&mut self, terms: &Terms) {
+        for name in names(&terms.selection) {
+            one_less(&mut self.wanted, name);
+        }
+        if let Some((party, _)) = terms.party() {
+            one_less(&mut self.parties, &party);
         }
     }
 

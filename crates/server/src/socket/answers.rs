@@ -18,6 +18,7 @@ use crate::head::Head;
 use crate::http::cors;
 use crate::http::publish::{status, write_answer};
 use crate::peer::Peer;
+use crate::proxy;
 use crate::reply::Reply;
 
 /// Output kept in memory for a connection between answers.
@@ -210,9 +211,12 @@ impl Shard {
     }
 
     pub(super) fn answer_error(&mut self, key: Key, head: &Head<'_>, error: ApiError) {
-        self.app.refused(Some(head), &error, self.peer(key));
-        if let Some(Conn::Requester(requester)) = self.conns.get(key) {
-            self.app.audit.refused(&self.app, head, requester.peer.address, &error);
+        // Behind a proxy that is trusted, whoever it names.
+        let proxies = &self.app.config.proxy;
+        let client = self.peer(key).map(|peer| proxy::client(proxies, peer, head));
+        self.app.refused(Some(head), &error, client);
+        if let Some(client) = client {
+            self.app.audit.refused(&self.app, head, client.address, &error);
         }
         let origin = cors::allowed(&self.app, head);
         self.reply(key, &origin, &Reply::from(error));

@@ -309,11 +309,11 @@ impl Shard {
         };
         let (peer, proxies) = (requester.peer, &self.app.config.proxy);
         if let Some(head) = &mut head {
-            head.party = if proxy::is_trusted(proxies, peer) {
-                self.app.limits.at(proxy::client(proxies, peer, head).address.ip())
-            } else {
-                requester.party
-            };
+            let trusted = proxy::is_trusted(proxies, peer);
+            let peer = if trusted { proxy::client(proxies, peer, head) } else { peer };
+            head.peer = Some(peer);
+            head.party =
+                if trusted { self.app.limits.at(peer.address.ip()) } else { requester.party };
         }
         let reserved = requester.entry == Entry::Reserved && *verdict != Verdict::More;
         if !reserved || head.is_some_and(|head| asked_of_a_full_server(head)) {
@@ -356,7 +356,7 @@ impl Shard {
         let request = topic_request(&self.app, head, topic, body)?;
         let who = self.app.who(head)?;
         request.judge(&who)?;
-        let by = By { caller: who.caller(), peer: None };
+        let by = By { caller: who.caller(), peer: head.peer };
         if self.app.open(Asks::Publish, by, request.topics().map(What::Topic))?.is_some() {
             return Ok(false);
         }

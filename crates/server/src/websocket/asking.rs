@@ -20,8 +20,6 @@ pub(super) struct Asking {
     /// Messages that are to be done once it has answered; the question is about the first.
     held: Vec<Utf8Bytes>,
     answer: Option<tokio::sync::oneshot::Receiver<Verdict>>,
-    /// What it has said about the next operation.
-    verdict: Option<Verdict>,
 }
 
 impl Asking {
@@ -49,16 +47,20 @@ impl Connection {
     /// Goes on with what has waited for this.
     pub(super) fn go_on(&mut self, verdict: Verdict) {
         self.asking.answer = None;
-        self.asking.verdict = Some(verdict);
         let held = std::mem::take(&mut self.asking.held);
-        self.operate(&held);
+        self.operate_after(Some(verdict), &held);
     }
 
-    /// Whether an operation may be done; `false` if the application is asked about it now.
+    /// Whether an operation may be done; `false` if the application is asked about it now. What it
+    /// has said about this very operation, if it was asked, is `verdict`.
     ///
     /// # Errors
     /// When it may not.
-    pub(super) fn may_do(&mut self, operation: &Operation<'_>) -> Result<bool, ApiError> {
+    pub(super) fn may_do(
+        &mut self,
+        operation: &Operation<'_>,
+        verdict: Option<Verdict>,
+    ) -> Result<bool, ApiError> {
         if self.app.hook.is_none() {
             return Ok(true);
         }
@@ -95,7 +97,7 @@ impl Connection {
         };
         what.extend(present.iter().flat_map(|selection| all_of(selection)));
         let by = By { caller: who.caller(), peer: Some(self.peer) };
-        match self.asking.verdict.take() {
+        match verdict {
             Some(Verdict::Allowed) => return Ok(true),
             Some(verdict) => return Err(app.told(action, by, what.into_iter(), verdict)),
             None => {}

@@ -13,6 +13,7 @@ use super::publishing::{Staged, publish};
 use super::request::{Operation, Reference, Request};
 use super::subscription::Subscription;
 use crate::error::ApiError;
+use crate::hook::Verdict;
 use crate::http::connections::{Next, object_of};
 use crate::http::subscribe::Subscribe;
 use crate::limits::{PAUSE, Party};
@@ -20,20 +21,30 @@ use crate::limits::{PAUSE, Party};
 impl Connection {
     /// Does what is asked for. Publishes that follow each other share a round.
     pub(super) fn operate(&mut self, texts: &[Utf8Bytes]) {
+        self.operate_after(None, texts);
+    }
+
+    /// The same, where the application has said something about the first of them. Its word counts
+    /// for that one alone, whatever comes of it; what it takes of limits was taken before the
+    /// application was asked.
+    pub(super) fn operate_after(&mut self, mut verdict: Option<Verdict>, texts: &[Utf8Bytes]) {
         let app = self.app.clone();
         let mut staged: Vec<Staged<'_>> = Vec::new();
         for (at, text) in texts.iter().enumerate() {
+            let verdict = verdict.take();
             let Request { reference, operation } = Request::read(&app, &self.who, text.as_str());
             let operation = operation.and_then(|operation| match operation {
                 Operation::Publish(request) => {
                     request.judge(&self.who)?;
-                    app.limits.publish(&app.hub, self.party(), &request.events)?;
+                    if verdict.is_none() {
+                        app.limits.publish(&app.hub, self.party(), &request.events)?;
+                    }
                     Ok(Operation::Publish(request))
                 }
                 other => Ok(other),
             });
             let operation = match operation {
-                Ok(operation) => match self.may_do(&operation) {
+                Ok(operation) => match self.may_do(&operation, verdict) {
                     Ok(true) => Ok(operation),
                     Ok(false) => {
                         self.publish(&mut staged);

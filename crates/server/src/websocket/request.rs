@@ -317,6 +317,12 @@ fn to_publish<'a>(app: &App, asked: ToPublish<'a>) -> Result<Operation<'a>, ApiE
     }
     if let (Some(event), Some(producer)) = (request.events.first_mut(), asked.producer) {
         let ToProduce { id, epoch, sequence } = producer;
+        for (name, number) in [("producer.epoch", epoch), ("producer.sequence", sequence)] {
+            if number > publish::NUMBERS.1 {
+                let why = format!("not a whole number from 0 to {}", publish::NUMBERS.1);
+                return Err(ApiError::parameter(name, why));
+            }
+        }
         event.producer = Some(Producer { id, epoch, sequence });
     }
     Ok(Operation::Publish(request))

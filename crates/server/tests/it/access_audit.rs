@@ -100,6 +100,25 @@ fn acts_and_refusals_are_lines() {
     assert_eq!(lines[3]["revoked"]["subject"]["subject"], "eve");
 }
 
+/// Behind a proxy that is trusted, the client is who was refused, at either door.
+#[test]
+fn who_was_refused_is_not_the_proxy() {
+    let log = Log::new();
+    let path = log.path.clone();
+    let server = closed(move |config| {
+        config.audit_log = Some(path);
+        config.proxy.trusted = vec!["127.0.0.0/8".parse().unwrap()];
+    });
+    for door in DOORS {
+        let fields = format!("X-Forwarded-For: 192.0.2.7\r\n{}", door.headers());
+        server.request("POST", "/topics/t", &fields, b"x").problem(401, "unauthorized");
+    }
+    until("both are written", || log.lines().len() >= 2);
+    for line in log.lines() {
+        assert_eq!(line["peer"], "192.0.2.7:0", "{line}");
+    }
+}
+
 #[test]
 fn a_flood_of_refusals_is_counted_not_written() {
     let log = Log::new();

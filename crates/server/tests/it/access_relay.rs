@@ -7,7 +7,7 @@ use tidings_relay::config::{ChatRoutes, LlmConfig, Secret};
 use tidings_scripted::{Script, Upstream};
 
 use crate::access::{Closed, claims, closed, people, token};
-use crate::relay::{Answered, chat};
+use crate::relay::{Answered, chat, responses};
 use crate::support::{Conn, Reply, until};
 
 /// The operator's key for the API.
@@ -140,4 +140,53 @@ fn an_answers_stream_ends_with_the_token_that_asked() {
     let reply = relay.server.request("POST", "/revocations", &fields, body.as_bytes());
     assert_eq!(reply.status, 200);
     until("the stream ends", || !conn.read_more());
+}
+
+/// With the operator's key everything is one account's to the API, so only the relay can tell whose
+/// a response is.
+#[test]
+fn a_response_is_only_its_askers() {
+    let relay = relay(true);
+    relay.upstream.play(|_| Script::text("one two").id("resp_abc"));
+    let ask = |who: &str, more: serde_json::Value| {
+        let mut body = responses("hello");
+        for (name, value) in more.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        let mut conn = relay.server.connect();
+        let fields = format!("Content-Type: application/json\r\nTidings-Token: {}\r\n", asker(who));
+        conn.ask("POST", "/v1/responses", &fields, body.to_string().as_bytes());
+        Answered::read(conn, usize::MAX).status
+    };
+    assert_eq!(ask("ada", json!({})), 200);
+    let (ada, bob) = (asker("ada"), asker("bob"));
+    assert_eq!(relay.request("GET", "/v1/responses/resp_abc", Some(&ada)).status, 200);
+    let asked = relay.upstream.received().len();
+    for (method, target) in [
+        ("GET", "/v1/responses/resp_abc"),
+        ("GET", "/v1/responses/resp%5Fabc"),
+        ("GET", "/v1/responses//resp_abc"),
+        ("GET", "/v1/responses/resp_abc/"),
+        ("GET", "/v1/responses/resp_abc/input_items"),
+        ("GET", "/v1/responses/resp_unknown"),
+        ("DELETE", "/v1/responses/resp_abc"),
+        ("DELETE", "/v1/responses/resp%5Fabc"),
+        ("POST", "/v1/responses/resp%5Fabc/cancel"),
+    ] {
+        assert_eq!(relay.request(method, target, Some(&bob)).status, 404, "{method} {target}");
+    }
+    assert_eq!(ask("bob", json!({"previous_response_id": "resp_abc"})), 404);
+    assert_eq!(ask("bob", json!({"previous_response_id": "resp_unknown"})), 404);
+    assert_eq!(relay.upstream.received().len(), asked, "the API was not asked");
+    assert_eq!(ask("ada", json!({"previous_response_id": "resp_abc"})), 200);
+}
+
+/// What is between the client and this server goes no further, however it is written.
+#[test]
+fn tickets_and_tokens_of_a_query_stay_here() {
+    let relay = relay(true);
+    let target = "/v1/models?a=1&t%6Fken=hidden&ticket=hidden&%74icket=hidden&deltas=raw&b=%20";
+    relay.request("GET", target, Some(&asker("ada")));
+    let received = relay.upstream.received();
+    assert_eq!(received.last().unwrap().query, "a=1&b=%20");
 }

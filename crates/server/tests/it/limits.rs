@@ -246,6 +246,32 @@ fn there_is_a_ceiling_of_topics() {
     refused(&reply, 429, "rate-limited", "topics.max");
 }
 
+/// A topic that is set counts as one that is published to.
+#[test]
+fn topics_that_are_set_are_counted_too() {
+    for (setting, limit) in
+        [("topics = 2", "topics.address"), ("topics_rate = '2/d'", "topics.address.rate")]
+    {
+        let server = limited(&format!("[limits.address]\n{setting}"));
+        let put = |topic: &str| server.request("PUT", &format!("/topics/{topic}"), "", b"{}");
+        for (topic, status) in [("a", 201), ("b", 201), ("a", 200)] {
+            assert_eq!(put(topic).status, status, "{setting} {topic}");
+        }
+        refused(&put("c"), 429, "rate-limited", limit);
+        refused(&server.request("POST", "/topics/c", "", b"1"), 429, "rate-limited", limit);
+        assert_eq!(server.get("/topics").json()["topics"].as_array().unwrap().len(), 2);
+    }
+    // Of the operator's topics nobody is the maker.
+    let limits = limits("[limits.address]\ntopics = 1");
+    let server = crate::access::closed(|config| config.limits = limits);
+    let [_, _, _, operator, _] = crate::access::people().map(Option::unwrap_or_default);
+    let fields = format!("Authorization: Bearer {operator}\r\n");
+    for topic in ["a", "b", "c"] {
+        let reply = server.request("PUT", &format!("/topics/{topic}"), &fields, b"{}");
+        assert_eq!(reply.status, 201, "{}", reply.text());
+    }
+}
+
 #[test]
 fn each_makes_so_many_topics_and_so_fast() {
     for (setting, limit) in
@@ -286,7 +312,9 @@ fn each_makes_so_many_topics_and_so_fast() {
 #[test]
 fn the_topics_of_each_hold_so_much() {
     let server = limited("[limits.address]\nstored_bytes = '100KiB'");
-    server.put("kept", &json!({"retain": {"count": 1}}));
+    let mut another = from(&server, [127, 0, 0, 8]);
+    another.ask("PUT", "/topics/kept", "", br#"{"retain": {"count": 1}}"#);
+    assert_eq!(another.reply().status, 201);
     let mut other = from(&server, [127, 0, 0, 7]);
     other.ask("POST", "/topics/theirs", "", b"1");
     assert_eq!(other.reply().status, 200);
@@ -302,7 +330,7 @@ fn the_topics_of_each_hold_so_much() {
     assert_eq!(post("theirs", &half).status, 200);
     other.ask("POST", "/topics/a", "", half.as_bytes());
     refused(&other.reply(), 429, "rate-limited", "stored.address");
-    // An operator's topic is nobody's.
+    // Also for whoever has set it.
     assert_eq!(post("kept", &half).status, 200);
     assert_eq!(server.request("DELETE", "/topics/a", "", b"").status, 204);
     until("it is given back", || post("b", &half).status == 200);

@@ -25,7 +25,7 @@ fn limited(service: &PushService, limits: (usize, usize)) -> Server {
 }
 
 /// What the browser of this name asks for.
-fn asking(service: &PushService, browser: &str, more: &Value) -> Value {
+pub(crate) fn asking(service: &PushService, browser: &str, more: &Value) -> Value {
     let keys = Browser::new(browser);
     let mut body = json!({
         "endpoint": service.endpoint(browser),
@@ -51,7 +51,7 @@ fn subscribe(server: &Server, service: &PushService, browser: &str, more: &Value
 }
 
 /// What a browser was sent and has taken.
-fn data(pushed: &[Pushed], browser: &str) -> Vec<String> {
+pub(crate) fn data(pushed: &[Pushed], browser: &str) -> Vec<String> {
     let taken = |one: &&Pushed| one.browser == browser && one.verdict == Verdict::Status(201);
     let text = |one: &Pushed| one.json()["data"].as_str().unwrap_or("?").to_owned();
     pushed.iter().filter(taken).map(text).collect()

@@ -169,3 +169,26 @@ fn rights_are_asked_for_each_operation() {
     let refused = ws.ask(json!({"op": "subscribe", "sub": "s", "topics": ["t"]}));
     assert_eq!(refused["problem"]["code"], "forbidden");
 }
+
+/// As in headers: numbers that every reader of JSON keeps exact.
+#[test]
+fn a_producers_numbers_have_a_bound() {
+    let server = Server::start();
+    let mut ws = Ws::open(&server);
+    let largest = (1_u64 << 53) - 1;
+    for (epoch, sequence, named) in [
+        (0, largest + 1, Some("producer.sequence")),
+        (largest + 1, 0, Some("producer.epoch")),
+        (largest, 0, None),
+    ] {
+        let producer = json!({"id": "p", "epoch": epoch, "sequence": sequence});
+        let said = ws.ask(publish(&json!({"topic": "t", "data": "x", "producer": producer})));
+        match named {
+            None => assert_eq!(said["op"], "published", "{said}"),
+            Some(named) => {
+                assert_eq!(said["problem"]["code"], "invalid-parameter", "{said}");
+                assert!(said["problem"].to_string().contains(named), "{said}");
+            }
+        }
+    }
+}

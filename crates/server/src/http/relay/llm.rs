@@ -18,8 +18,8 @@ use tidings_relay::dialect::{Asked, Dialect, sequence_number};
 use tidings_relay::outgoing::Outgoing;
 use tidings_relay::{Answer, Ask, Found, Phase, Relays, Right};
 
-use super::{after, found, headers, plain};
-use crate::access::Who;
+use super::{after, found, headers, owned, plain};
+use crate::access::{Who, tickets};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::head::Head;
@@ -30,6 +30,9 @@ use crate::reply::Reply;
 /// How long a request to stop waits for the end to be stored. The upstream's connection is closed
 /// within milliseconds; this is for a disk that hangs.
 const STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// What of a query is between the client and this server.
+const OURS: [&str; 3] = [params::TOKEN, params::DELTAS, tickets::PARAMETER];
 
 /// A request to a relay.
 #[derive(Clone, Copy)]
@@ -48,12 +51,16 @@ impl Request<'_> {
         self.relays.owner(self.relay, self.who.identity(), &headers(self.head))
     }
 
+    /// Whether the operator's own key is in front of the API, whoever asks.
+    fn has_own_key(&self) -> bool {
+        let upstreams = &self.relays.configs()[self.relay].upstreams;
+        upstreams.iter().any(|upstream| upstream.api_key.is_some())
+    }
+
     /// The header fields for the upstream: not the token that is this server's.
     pub(super) fn passed_on(&self) -> HeaderMap {
         let mut headers = headers(self.head);
-        let upstreams = &self.relays.configs()[self.relay].upstreams;
-        let own_key = upstreams.iter().any(|upstream| upstream.api_key.is_some());
-        if own_key && self.app.access.has_issuers() {
+        if self.has_own_key() && self.app.access.has_issuers() {
             headers.remove(http::header::AUTHORIZATION);
         }
         headers
@@ -80,12 +87,11 @@ pub(super) async fn answer(request: &Request<'_>, rest: &str) -> Result<Outcome,
             return cancel(relays, &answer).await;
         }
     }
-    if let Some(id) = rest.strip_prefix("responses/").and_then(|rest| rest.split('/').next()) {
-        // The upstream would take the operator's key for the right to it.
-        let own_key = config.upstreams.iter().any(|upstream| upstream.api_key.is_some());
-        if own_key && relays.by_response(relay, id).is_some() && !is_owner(request, id) {
-            return Err(ApiError::new(ErrorCode::NotFound, "there is no such response"));
-        }
+    // The upstream would take the operator's key for the right to it.
+    if request.has_own_key()
+        && !owned::may_name(rest, head.method, body, |id| is_owner(request, id))?
+    {
+        return Err(ApiError::new(ErrorCode::NotFound, "there is no such response"));
     }
     may_ask(request).await?;
     let dialect = Dialect::of_path(rest).filter(|_| head.method == "POST");
@@ -139,15 +145,19 @@ async fn pass(request: &Request<'_>, rest: &str) -> Result<Outcome, ApiError> {
 /// server.
 fn with_query(rest: &str, head: &Head<'_>) -> Result<String, ApiError> {
     // Also checks that it can be read at all, before anything is begun.
-    let ours =
-        head.query()?.iter().any(|(name, _)| matches!(&**name, params::TOKEN | params::DELTAS));
-    if !ours {
+    let mut pairs = head.query()?;
+    let all = pairs.len();
+    pairs.retain(|(name, _)| !OURS.contains(&&**name));
+    if pairs.len() == all {
         let query = if head.query.is_empty() { "" } else { "?" };
         return Ok(format!("{rest}{query}{}", head.query));
     }
-    let name = |pair: &&str| pair.split('=').next().unwrap_or_default().to_owned();
+    // By their decoded names: escapes hide nothing.
     let kept: Vec<&str> = (head.query.split('&'))
-        .filter(|pair| !matches!(name(pair).as_str(), params::TOKEN | params::DELTAS))
+        .filter(|pair| {
+            let mut decoded = form_urlencoded::parse(pair.as_bytes());
+            decoded.all(|(name, _)| !OURS.contains(&&*name))
+        })
         .collect();
     let query = if kept.is_empty() { "" } else { "?" };
     Ok(format!("{rest}{query}{}", kept.join("&")))
