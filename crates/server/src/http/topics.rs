@@ -45,9 +45,10 @@ fn json(status: u16, value: &impl serde::Serialize) -> Result<Reply, ApiError> {
 }
 
 /// `GET /topics`.
-pub(super) fn list(app: &App, head: &Head<'_>) -> Result<Reply, ApiError> {
+pub(super) async fn list(app: &App, head: &Head<'_>) -> Result<Reply, ApiError> {
     let who = app.who(head)?;
     who.may_somewhere(Action::Subscribe)?;
+    let by = By { caller: who.caller(), peer: head.peer };
     let (mut after, mut name, mut limit) = (None, None, TOPIC_PAGE_DEFAULT);
     for (parameter, value) in head.query()? {
         match &*parameter {
@@ -63,33 +64,69 @@ pub(super) fn list(app: &App, head: &Head<'_>) -> Result<Reply, ApiError> {
     if let Some(name) = name {
         let name = TopicName::new(&name)
             .map_err(|error| ApiError::new(ErrorCode::InvalidTopic, error.to_string()))?;
-        let shown = Some(&name).filter(|name| is_shown(&who, name.as_str()));
-        let topics = shown.and_then(|name| app.hub.describe(name)).map(|topic| object(app, topic));
+        let known = is_shown(app, by, &who, name.as_str()) || may_ask(app, by, &who, &name).await?;
+        let found = known.then(|| app.hub.describe(&name)).flatten();
+        let topics = found.map(|topic| object(app, without_source(app, by, &who, topic)));
         return json(200, &TopicPage { topics: topics.into_iter().collect(), more: false });
     }
-    let mut topics = listed(app, &who, after.as_deref(), limit + 1);
+    let mut topics = listed(app, by, &who, after.as_deref(), limit + 1);
     let more = topics.len() > limit;
     topics.truncate(limit);
-    let topics = topics.into_iter().map(|topic| object(app, topic)).collect();
+    let topics = topics.into_iter().map(|topic| without_source(app, by, &who, topic));
+    let topics = topics.map(|topic| object(app, topic)).collect();
     json(200, &TopicPage { topics, more })
 }
 
-/// Whether the caller may know that there is a topic of this name.
-fn is_shown(who: &Who, name: &str) -> bool {
-    let known = who.can(Action::Subscribe, name) || who.can(Action::Admin, name);
-    known && !is_internal(name)
+/// Whether the caller may know that there is a topic of this name: who may administrate it, and who
+/// may follow it, unless the application would have to be asked first.
+fn is_shown(app: &App, by: By<'_>, who: &Who, name: &str) -> bool {
+    let allowed = || {
+        let open = app.open(Asks::Subscribe, by, std::iter::once(What::Topic(name)));
+        who.can(Action::Subscribe, name) && open.is_ok_and(|open| open.is_none())
+    };
+    !is_internal(name) && (who.can(Action::Admin, name) || allowed())
+}
+
+/// Whether the application, which is asked, lets the caller know.
+async fn may_ask(app: &App, by: By<'_>, who: &Who, name: &TopicName) -> Result<bool, ApiError> {
+    let name = name.as_str();
+    if is_internal(name) || !who.can(Action::Subscribe, name) {
+        return Ok(false);
+    }
+    match app.ask(Asks::Subscribe, by, std::iter::once(What::Topic(name))).await {
+        Ok(()) => Ok(true),
+        Err(error) if matches!(error.problem.status, 401 | 403) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The topic as the caller may see it: not with the name of a source that it may not know.
+fn without_source(
+    app: &App,
+    by: By<'_>,
+    who: &Who,
+    mut topic: TopicDescription,
+) -> TopicDescription {
+    topic.forked_from = topic.forked_from.filter(|(name, _)| is_shown(app, by, who, name));
+    topic
 }
 
 /// A page of the topics that the caller may know of, in the order of their names. It may have to
 /// look at every topic there is, a page at a time.
-fn listed(app: &App, who: &Who, after: Option<&str>, limit: usize) -> Vec<TopicDescription> {
+fn listed(
+    app: &App,
+    by: By<'_>,
+    who: &Who,
+    after: Option<&str>,
+    limit: usize,
+) -> Vec<TopicDescription> {
     let mut shown = Vec::new();
     let mut after: Option<Box<str>> = after.map(Into::into);
     loop {
         let page = app.hub.topics(after.as_deref(), TOPIC_PAGE_MAX);
         let last = page.last().map(|topic| topic.name.as_ref().into());
         let whole = page.len() == TOPIC_PAGE_MAX;
-        shown.extend(page.into_iter().filter(|topic| is_shown(who, &topic.name)));
+        shown.extend(page.into_iter().filter(|topic| is_shown(app, by, who, &topic.name)));
         if shown.len() >= limit || !whole {
             shown.truncate(limit);
             return shown;
@@ -154,6 +191,7 @@ pub(super) async fn set(
     body: &[u8],
 ) -> Result<Reply, ApiError> {
     let who = &app.who(head)?;
+    let by = By { caller: who.caller(), peer: head.peer };
     who.may(Action::Admin, name.as_str())?;
     let invalid =
         |error: serde_json::Error| ApiError::new(ErrorCode::InvalidJson, error.to_string());
@@ -169,10 +207,12 @@ pub(super) async fn set(
     let policy: TopicPolicy = super::json::read_value(whole).map_err(invalid)?;
     let fork = body.fork.map(|fork| fork_of(app, &fork)).transpose()?;
     if let Some(fork) = &fork {
-        may_fork(app, By { caller: who.caller(), peer: head.peer }, who, &fork.source).await?;
+        may_fork(app, by, who, &fork.source).await?;
     }
     let made = app.hub.set_topic(name, &policy, fork.as_ref())?;
     let topic = app.hub.describe(name).ok_or_else(not_found)?;
+    // Who has made the fork knows its source.
+    let topic = if fork.is_some() { topic } else { without_source(app, by, who, topic) };
     json(if made { 201 } else { 200 }, &object(app, topic))
 }
 
