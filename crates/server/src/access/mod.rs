@@ -131,7 +131,13 @@ impl Access {
     pub(crate) fn believe(&self, token: &str, now_ms: u64) -> Result<Arc<Caller>, ApiError> {
         let now = now_ms / 1_000;
         // Not in the match itself, which would hold the lock while it verifies.
-        let known = self.believed.lock().get(token, now);
+        let known = {
+            let believed = self.believed.lock();
+            if let Some(error) = believed.refusal(token, now) {
+                return Err(unauthorized(error));
+            }
+            believed.get(token, now)
+        };
         let caller = match known {
             Ok(caller) => caller,
             Err(since) => {
@@ -139,6 +145,7 @@ impl Access {
                     if error == TokenError::UnknownKey {
                         self.wanted.notify_waiters();
                     }
+                    self.believed.lock().refuse(token, &error, now, since);
                     unauthorized(error)
                 })?;
                 let caller = Arc::new(caller);

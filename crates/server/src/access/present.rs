@@ -216,7 +216,9 @@ mod tests {
                         .into_iter()
                         .filter_map(|value| String::from_utf8(value.to_vec()).ok())
                         .flat_map(|value| value.split(';').map(str::to_owned).collect::<Vec<_>>())
-                        .filter_map(|pair| pair.trim_ascii().strip_prefix("tidings=").map(str::to_owned))
+                        .filter_map(|pair| {
+                            pair.trim_ascii().strip_prefix("tidings=").map(str::to_owned)
+                        })
                         .collect();
                     match cookie_or_nothing {
                         None => prop_assert!(named.is_empty()),

@@ -50,8 +50,8 @@ const KEYS_HINT: &str = "an issuer has its keys in exactly one place: secret_env
 const ANY_AUDIENCE: &str = "*";
 
 /// What to write where an issuer that serves others too does not say what its tokens are for.
-const AUDIENCE_HINT: &str = "with jwks_url it must be given: whoever publishes keys signs tokens for \
-    other services too, and those would count here. Give what `aud` says in tokens for this \
+const AUDIENCE_HINT: &str = "with jwks_url it must be given: whoever publishes keys signs tokens \
+    for other services too, and those would count here. Give what `aud` says in tokens for this \
     server, such as [\"tidings\"], or [\"*\"] for any";
 
 /// What to write where one of several issuers has no name.
@@ -89,16 +89,8 @@ pub(super) fn check(raw: Vec<Issuer>, layers: &mut Layers) -> Vec<IssuerConfig> 
                 problem(action.name(), message);
             }
         }
-        let mut audience = issuer.audience.unwrap_or_default();
-        if audience.is_empty() && issuer.jwks_url.is_some() {
-            problem("audience", AUDIENCE_HINT.to_owned());
-        }
-        if audience.iter().any(|name| name == ANY_AUDIENCE) {
-            if audience.len() > 1 {
-                problem("audience", "`*` is any audience, so it stands alone".to_owned());
-            }
-            audience.clear();
-        }
+        let fetched = issuer.jwks_url.is_some();
+        let audience = audience(issuer.audience, fetched, &mut problem);
         let url = issuer.jwks_url.map(|text| {
             let uri = text.parse::<Uri>().ok().filter(|uri| {
                 let safe = uri.scheme_str() == Some("https") || super::relay::is_loopback(uri);
@@ -137,6 +129,25 @@ pub(super) fn check(raw: Vec<Issuer>, layers: &mut Layers) -> Vec<IssuerConfig> 
         });
     }
     checked
+}
+
+/// The audiences of which one must be in a token; none if it is not looked at.
+fn audience(
+    given: Option<Vec<String>>,
+    fetched: bool,
+    problem: &mut impl FnMut(&str, String),
+) -> Vec<String> {
+    let mut audience = given.unwrap_or_default();
+    if audience.is_empty() && fetched {
+        problem("audience", AUDIENCE_HINT.to_owned());
+    }
+    if audience.iter().any(|name| name == ANY_AUDIENCE) {
+        if audience.len() > 1 {
+            problem("audience", "`*` is any audience, so it stands alone".to_owned());
+        }
+        audience.clear();
+    }
+    audience
 }
 
 impl Public {

@@ -154,7 +154,8 @@ section! {
 section! {
     /// Somebody whose tokens (JWT, RFC 7519) count. Its keys are in exactly one place.
     Issuer {
-        /// What the claim `iss` must be; not looked at if not given, which only a single issuer may.
+        /// What the claim `iss` must be; not looked at if not given, which only a single issuer
+        /// may.
         name: Option<String> = Kind::Text, Preset::None;
         /// One of these must be in the claim `aud`; not looked at if not given, or `["*"]`. With
         /// `jwks_url` it must be given.

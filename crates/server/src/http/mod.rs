@@ -163,7 +163,7 @@ async fn act(
                 handshake::upgrade(app, head).map_or_else(Outcome::Reply, Outcome::WebSocket)
             );
         }
-        Action::ListTopics => topics::list(app, head)?,
+        Action::ListTopics => topics::list(app, head).await?,
         Action::DescribeTopic => topics::describe(app, head, &topic_name(rest)?).await?,
         Action::SetTopic => topics::set(app, head, &topic_name(rest)?, body).await?,
         Action::RemoveTopic => topics::remove(app, &app.who(head)?, &topic_name(rest)?)?,

@@ -16,6 +16,7 @@ use tidings_hub::TopicDescription;
 use super::topics::is_shown;
 use crate::access::Who;
 use crate::app::App;
+use crate::hook::judge::By;
 
 /// Topics that are asked of the log at first for each beginning; there may be many beginnings, and
 /// few topics of each.
@@ -28,6 +29,7 @@ const AFTER_INTERNAL: &str = "$\u{10ffff}";
 /// A page as it is gathered.
 struct Page<'a> {
     app: &'a App,
+    by: By<'a>,
     who: &'a Who,
     limit: usize,
     shown: Vec<TopicDescription>,
@@ -41,11 +43,12 @@ struct Page<'a> {
 /// do not count, they are passed over at once.
 pub(super) fn gather(
     app: &App,
+    by: By<'_>,
     who: &Who,
     after: Option<String>,
     limit: usize,
 ) -> (Vec<TopicDescription>, Option<String>) {
-    let mut page = Page { app, who, limit, shown: Vec::new(), looked_at: 0, after };
+    let mut page = Page { app, by, who, limit, shown: Vec::new(), looked_at: 0, after };
     for beginning in who.beginnings() {
         if !page.gather(&beginning) {
             // One more was found than fits, or so many were looked at.
@@ -100,7 +103,7 @@ impl Page<'_> {
         self.after = Some(topic.name.as_ref().into());
         if !is_internal(&topic.name) {
             self.looked_at += 1;
-            if is_shown(self.who, &topic.name) {
+            if is_shown(self.app, self.by, self.who, &topic.name) {
                 self.shown.push(topic);
             }
         }

@@ -45,11 +45,12 @@ fn json(status: u16, value: &impl serde::Serialize) -> Result<Reply, ApiError> {
 }
 
 /// `GET /topics`.
-pub(super) fn list(app: &App, head: &Head<'_>) -> Result<Reply, ApiError> {
+pub(super) async fn list(app: &App, head: &Head<'_>) -> Result<Reply, ApiError> {
     let who = app.who(head)?;
     // Whoever administrates topics may know of them, also without reading them.
     who.may_somewhere(Action::Subscribe)
         .or_else(|error| who.may_somewhere(Action::Admin).map_err(|_| error))?;
+    let by = By { caller: who.caller(), peer: head.peer };
     let (mut after, mut name, mut limit) = (None, None, TOPIC_PAGE_DEFAULT);
     for (parameter, value) in head.query()? {
         match &*parameter {
@@ -66,13 +67,15 @@ pub(super) fn list(app: &App, head: &Head<'_>) -> Result<Reply, ApiError> {
     if let Some(name) = name {
         let name = TopicName::new(&name)
             .map_err(|error| ApiError::new(ErrorCode::InvalidTopic, error.to_string()))?;
-        let shown = Some(&name).filter(|name| is_shown(&who, name.as_str()));
-        let topics = shown.and_then(|name| app.hub.describe(name)).map(|topic| object(app, topic));
+        let known = is_shown(app, by, &who, name.as_str()) || may_ask(app, by, &who, &name).await?;
+        let found = known.then(|| app.hub.describe(&name)).flatten();
+        let topics = found.map(|topic| object(app, without_source(app, by, &who, topic)));
         let topics = topics.into_iter().collect();
         return json(200, &TopicPage { topics, more: false, next: None });
     }
-    let (topics, last) = topic_page::gather(app, &who, after, limit);
-    let topics = topics.into_iter().map(|topic| object(app, topic)).collect();
+    let (topics, last) = topic_page::gather(app, by, &who, after, limit);
+    let topics = topics.into_iter().map(|topic| without_source(app, by, &who, topic));
+    let topics = topics.map(|topic| object(app, topic)).collect();
     let failed = |_| ApiError::new(ErrorCode::Internal, "the system has no randomness");
     let next = last.map(|last| app.places.seal(&last).map_err(failed)).transpose()?;
     json(200, &TopicPage { topics, more: next.is_some(), next })
@@ -83,10 +86,38 @@ fn not_a_place() -> ApiError {
     ApiError::new(ErrorCode::InvalidRequest, detail)
 }
 
-/// Whether the caller may know that there is a topic of this name.
-pub(super) fn is_shown(who: &Who, name: &str) -> bool {
-    let known = who.can(Action::Subscribe, name) || who.can(Action::Admin, name);
-    known && !is_internal(name)
+/// Whether the caller may know that there is a topic of this name: who may administrate it, and who
+/// may follow it, unless the application would have to be asked first.
+pub(super) fn is_shown(app: &App, by: By<'_>, who: &Who, name: &str) -> bool {
+    let allowed = || {
+        let open = app.open(Asks::Subscribe, by, std::iter::once(What::Topic(name)));
+        who.can(Action::Subscribe, name) && open.is_ok_and(|open| open.is_none())
+    };
+    !is_internal(name) && (who.can(Action::Admin, name) || allowed())
+}
+
+/// Whether the application, which is asked, lets the caller know.
+async fn may_ask(app: &App, by: By<'_>, who: &Who, name: &TopicName) -> Result<bool, ApiError> {
+    let name = name.as_str();
+    if is_internal(name) || !who.can(Action::Subscribe, name) {
+        return Ok(false);
+    }
+    match app.ask(Asks::Subscribe, by, std::iter::once(What::Topic(name))).await {
+        Ok(()) => Ok(true),
+        Err(error) if matches!(error.problem.status, 401 | 403) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The topic as the caller may see it: not with the name of a source that it may not know.
+fn without_source(
+    app: &App,
+    by: By<'_>,
+    who: &Who,
+    mut topic: TopicDescription,
+) -> TopicDescription {
+    topic.forked_from = topic.forked_from.filter(|(name, _)| is_shown(app, by, who, name));
+    topic
 }
 
 /// `HEAD /topics/{topic}`.
@@ -145,6 +176,7 @@ pub(super) async fn set(
     body: &[u8],
 ) -> Result<Reply, ApiError> {
     let who = &app.who(head)?;
+    let by = By { caller: who.caller(), peer: head.peer };
     who.may(Action::Admin, name.as_str())?;
     let invalid =
         |error: serde_json::Error| ApiError::new(ErrorCode::InvalidJson, error.to_string());
@@ -160,7 +192,7 @@ pub(super) async fn set(
     let policy: TopicPolicy = super::json::read_value(whole).map_err(invalid)?;
     let fork = body.fork.map(|fork| fork_of(app, &fork)).transpose()?;
     if let Some(fork) = &fork {
-        may_fork(app, By { caller: who.caller(), peer: head.peer }, who, &fork.source).await?;
+        may_fork(app, by, who, &fork.source).await?;
     }
     // Of the operator's topics nobody is the maker.
     if !who.is_named_operator() {
@@ -169,6 +201,8 @@ pub(super) async fn set(
     }
     let made = app.hub.set_topic(name, &policy, fork.as_ref())?;
     let topic = app.hub.describe(name).ok_or_else(not_found)?;
+    // Who has made the fork knows its source.
+    let topic = if fork.is_some() { topic } else { without_source(app, by, who, topic) };
     json(if made { 201 } else { 200 }, &object(app, topic))
 }
 

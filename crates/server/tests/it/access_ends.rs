@@ -186,6 +186,10 @@ fn tickets_of_one_subject_are_counted() {
     assert_eq!(ask(&reader).status, 200, "one was used");
 }
 
+fn name_of(topic: &Value) -> String {
+    topic["name"].as_str().unwrap().to_owned()
+}
+
 /// Refuses whatever bob asks for.
 fn not_bob() -> (Receiver, Closed) {
     let receiver = Receiver::start(|posted, _| says(posted.json()["subject"] != "bob"));
@@ -238,4 +242,41 @@ fn the_application_is_asked_about_a_sockets_other_token() {
     let subjects: Vec<Value> =
         receiver.came().iter().map(|posted| posted.json()["subject"].clone()).collect();
     assert_eq!(subjects, ["ada", "bob", "carol"]);
+}
+
+#[test]
+fn a_list_shows_what_the_application_is_known_to_allow() {
+    let receiver =
+        Receiver::start(|posted, _| says(!posted.json()["topics"].to_string().contains("secret")));
+    let asks = hook(&receiver.url(), "for = [\"subscribe\"]\ntopics = [\"asked/*\"]");
+    let server = closed(|config| config.hook = Some(asks));
+    for topic in ["asked/a", "asked/b", "asked/secret", "plain"] {
+        server.request("POST", &format!("/topics/{topic}"), &operator(), b"x");
+    }
+    let body = json!({"fork": {"topic": "asked/secret"}}).to_string();
+    let all = json!({"admin": ["**"], "subscribe": ["**"]});
+    let made = server.request("PUT", "/topics/fork", &operator(), body.as_bytes());
+    assert_eq!(made.status, 403, "{}", made.text());
+    let body = json!({"fork": {"topic": "asked/b"}}).to_string();
+    assert_eq!(server.request("PUT", "/topics/fork", &operator(), body.as_bytes()).status, 201);
+    let names = |fields: &str, target: &str| {
+        let page = server.request("GET", target, fields, b"").json();
+        page["topics"].as_array().unwrap().iter().map(name_of).collect::<Vec<String>>()
+    };
+    let ada = shows(&follower("ada"));
+    assert_eq!(names(&ada, "/topics"), ["fork", "plain"]);
+    let fork = |fields: &str| {
+        let page = server.request("GET", "/topics?name=fork", fields, b"").json();
+        page["topics"][0]["forked_from"]["topic"].clone()
+    };
+    assert_eq!(fork(&ada), Value::Null, "the source is not known to be hers to see");
+    assert_eq!(names(&ada, "/topics?name=asked/secret"), [""; 0]);
+    assert_eq!(names(&ada, "/topics?name=asked/b"), ["asked/b"]);
+    assert_eq!(names(&ada, "/topics"), ["asked/b", "fork", "plain"]);
+    assert_eq!(fork(&ada), "asked/b");
+    // Who administrates is not asked about: the application says who follows and publishes.
+    let admin = shows(&token(&claims("root", all)));
+    assert_eq!(names(&admin, "/topics").len(), 5);
+    let part = shows(&token(&claims("eve", json!({"subscribe": ["fork"]}))));
+    assert_eq!(fork(&part), Value::Null);
 }
