@@ -290,7 +290,7 @@ story(
     await page.goto('/_/#/topics/curl%2Fit%E2%80%99s');
     await page.getByRole('tab', { name: 'Publish' }).click();
     await page.getByLabel('Data').fill(`it's "quoted" $HOME \`no\` \\n`);
-    const line = await page.locator('form [data-curl]').getAttribute('title');
+    const line = await page.locator('form [data-curl][title*="quoted"]').getAttribute('title');
     execFileSync('sh', ['-c', `${line} -s`]);
     await page.getByRole('tab', { name: 'Events' }).click();
     await page.locator('[data-event]').filter({ hasText: `it's "quoted" $HOME \`no\` \\n` }).waitFor();

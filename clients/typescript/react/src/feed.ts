@@ -64,6 +64,8 @@ export class Feed {
   /** What came since the last flush; never more than twice what somebody wants to see. */
   private pending: TidingsEvent<unknown>[] = [];
   private next: FeedSnapshot = INITIAL;
+  /** The most events that a holder wants to see, or wanted until just now. */
+  private limit = 0;
 
   constructor(
     private readonly client: Client,
@@ -77,11 +79,18 @@ export class Feed {
     clearTimeout(this.leaving);
     this.leaving = undefined;
     this.holders.add(holder);
+    this.measure();
     if (this.subscription === undefined || this.snapshot.state === 'failed') this.open();
     return () => {
-      if (!this.holders.delete(holder) || this.holders.size > 0) return;
+      if (!this.holders.delete(holder)) return;
+      // While nobody holds it the limit stays: whoever comes back has what came meanwhile.
+      if (this.holders.size > 0) return this.measure();
       this.leaving = setTimeout(() => this.close(), GRACE_MS);
     };
+  }
+
+  private measure(): void {
+    this.limit = Math.max(...[...this.holders].map(({ limit }) => limit));
   }
 
   private open(): void {
@@ -115,8 +124,7 @@ export class Feed {
   }
 
   private take(event: TidingsEvent<unknown>): void {
-    let limit = 1;
-    for (const holder of this.holders) limit = Math.max(limit, holder.limit);
+    const limit = Math.max(this.limit, 1);
     this.pending.push(event);
     // Trimmed now and then, so that each event is moved at most once on average.
     if (this.pending.length >= limit * 2) this.pending.splice(0, this.pending.length - limit);
@@ -150,8 +158,7 @@ export class Feed {
     const { pending } = this;
     let { events, last } = before;
     if (pending.length > 0) {
-      let limit = 0;
-      for (const holder of this.holders) limit = Math.max(limit, holder.limit);
+      const { limit } = this;
       events = limit > 0 ? [...events, ...pending].slice(-limit) : INITIAL.events;
       last = pending.at(-1);
       this.pending = [];

@@ -41,6 +41,18 @@ describe('connections', () => {
     expect(latest().events.map(({ data }) => data)).toEqual(['one']);
   });
 
+  test('what comes within the grace is there after a remount', async () => {
+    const { element, latest } = probe(() => useSubscription('a'));
+    await page.show(element);
+    await page.show(null);
+    page.server.emit('a', 'one');
+    await frame();
+    await pass(GRACE_MS / 2);
+    await page.show(element);
+    await frame();
+    expect(latest().events.map(({ data }) => data)).toEqual(['one']);
+  });
+
   test('after the grace nothing is followed any more', async () => {
     const { element } = probe(() => useSubscription('a'));
     await page.show(element);
