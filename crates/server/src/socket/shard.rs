@@ -32,8 +32,9 @@ use crate::reply::Reply;
 /// Connections accepted before others get a turn.
 const ACCEPTS_PER_TURN: usize = 128;
 
-/// Connections refused before others get a turn.
+/// Connections refused before others get a turn, and while somebody waits for an event.
 const REFUSALS_PER_TURN: usize = 8;
+const REFUSALS_BESIDE_DELIVERIES: usize = 1;
 
 /// Readiness taken from epoll at a time; also bounds how much one round appends.
 const READY_PER_TURN: usize = 128;
@@ -255,9 +256,13 @@ impl Shard {
         round: &mut Option<tidings_hub::Round<'h>>,
     ) {
         let flags = rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC;
+        let refusals_max = match self.has_deliveries() {
+            true => REFUSALS_BESIDE_DELIVERIES,
+            false => REFUSALS_PER_TURN,
+        };
         let mut refused = 0;
         for _ in 0..ACCEPTS_PER_TURN {
-            if refused >= REFUSALS_PER_TURN {
+            if refused >= refusals_max {
                 // They come in numbers: whoever is let in has its turn between them.
                 return;
             }

@@ -1,8 +1,11 @@
 //! A reader that does not read harms nobody, pins little, and loses nothing.
 
+use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::support::{Server, resident, until};
+use rustix::net::{AddressFamily, SocketType, sockopt};
+
+use crate::support::{Conn, Server, resident, until};
 
 /// Published while the reader does not read, in bytes.
 const PUBLISHED: usize = 64 << 20;
@@ -62,6 +65,50 @@ fn stuck_readers_pin_little_and_get_everything_when_they_read() {
     server.publish("/topics/t", &event(count));
     for (at, stream) in stuck.iter_mut().enumerate() {
         assert!(stream.next().data.contains(&count.to_string()), "reader {at}");
+    }
+}
+
+/// Bytes that the kernel holds for the other end of `socket` and has not got rid of.
+fn unsent(socket: &TcpStream) -> usize {
+    let (ours, server) = (socket.local_addr().unwrap(), socket.peer_addr().unwrap());
+    let port = |text: &str| u16::from_str_radix(text.rsplit(':').next().unwrap(), 16).unwrap();
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let line = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let mut of = line.filter(|row| (port(row[1]), port(row[2])) == (server.port(), ours.port()));
+    let queues = of.next().expect("the connection is there")[4];
+    usize::from_str_radix(queues.split(':').next().unwrap(), 16).unwrap()
+}
+
+#[test]
+fn the_kernel_is_not_given_much_for_who_does_not_read() {
+    let server = Server::start();
+    for at in 0..32 {
+        server.publish("/topics/t", &event(at));
+    }
+    // One that reads the log, and one that is live: 8 MiB for each.
+    for target in ["/topics/t?earliest", "/topics/t"] {
+        let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        sockopt::set_socket_recv_buffer_size(&socket, 1).unwrap();
+        rustix::net::connect(&socket, &server.address()).unwrap();
+        let mut conn = Conn::over(TcpStream::from(socket));
+        conn.ask("GET", target, "Accept: text/event-stream\r\n", b"");
+        let one = || server.get("/connections").json()["connections"][0].clone();
+        until("it is there", || one().is_object());
+        for at in 0..32 {
+            server.publish("/topics/t", &event(at));
+        }
+        until("it is known not to read", || one()["lag"].as_u64().unwrap() > 0);
+        let (mut held, mut looks) = (0, 0);
+        until("the kernel takes no more", || {
+            let now = unsent(conn.socket());
+            looks = if now == held { looks + 1 } else { 0 };
+            held = now;
+            looks == 20
+        });
+        // An event is written whole or in part, and what is on its way comes on top.
+        assert!((1..1 << 20).contains(&held), "{target}: {} KiB", held >> 10);
+        drop(conn);
+        until("it has gone", || one().is_null());
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -28,20 +29,27 @@ struct File {
 }
 
 /// Writes the rows of `outcome`, in the place of those of an earlier run.
+///
+/// A file that is there and cannot be read is left alone: rows of a browser may be in it, which
+/// nothing here can measure again.
 pub(super) fn file(path: &Path, outcome: &Outcome) -> Result<(), BenchError> {
-    let old = fs::read_to_string(path).unwrap_or_default();
-    let mut text = merged(&old, outcome).map_err(BenchError::Json)?;
+    let old = match fs::read_to_string(path) {
+        Ok(old) => Some(old),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(BenchError::Io("reading the earlier verdicts", error)),
+    };
+    let mut text = merged(old.as_deref(), outcome).map_err(|error| {
+        let path = path.display();
+        BenchError::Workload(format!("{path}: {error}; move it away, and it is written anew"))
+    })?;
     text.push('\n');
     fs::write(path, text).map_err(|error| BenchError::Io("writing the verdicts", error))
 }
 
-fn merged(old: &str, outcome: &Outcome) -> serde_json::Result<String> {
-    let mut rows: BTreeMap<String, Value> = serde_json::from_str::<File>(old)
-        .map(|file| file.rows)
-        .unwrap_or_default()
-        .into_iter()
-        .filter(|(_, row)| row["by"].is_string())
-        .collect();
+fn merged(old: Option<&str>, outcome: &Outcome) -> serde_json::Result<String> {
+    let old: Option<File> = old.map(serde_json::from_str).transpose()?;
+    let mut rows = old.map(|file| file.rows).unwrap_or_default();
+    rows.retain(|_, row| row["by"].is_string());
     for (name, row) in &outcome.rows {
         rows.insert(name.clone(), serde_json::to_value(row)?);
     }
@@ -85,8 +93,8 @@ mod tests {
         let old = r#"{"made":"2025","by":"x","machine":"m","rows":{
             "H1":{"verdict":"depends","sse":"1","ws":"2"},
             "H10":{"verdict":"refuted","sse":"1","ws":"2","by":"Chromium"}}}"#;
-        let first = merged(old, &outcome("24 B")).unwrap();
-        let again = merged(&first, &outcome("25 B")).unwrap();
+        let first = merged(Some(old), &outcome("24 B")).unwrap();
+        let again = merged(Some(&first), &outcome("25 B")).unwrap();
         let file: Value = serde_json::from_str(&again).unwrap();
         assert_eq!(
             (file["by"].as_str(), file["made"].as_str()),
@@ -99,9 +107,15 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_none_is_written_anew() {
-        for old in ["", "{}", "nonsense"] {
-            assert!(merged(old, &outcome("24 B")).unwrap().contains("24 B"), "{old}");
+    fn a_file_that_is_not_understood_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("transport.json");
+        file(&path, &outcome("24 B")).unwrap();
+        assert!(fs::read_to_string(&path).unwrap().contains("24 B"));
+        for old in ["", "{}", "nonsense", r#"{"made":"2025","rows":{}}"#] {
+            fs::write(&path, old).unwrap();
+            file(&path, &outcome("25 B")).unwrap_err();
+            assert_eq!(fs::read_to_string(&path).unwrap(), old);
         }
     }
 }

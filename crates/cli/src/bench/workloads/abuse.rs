@@ -51,7 +51,7 @@ pub(crate) struct AbuseArgs {
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=250))]
     subscribers: u16,
     /// Seconds of each half of a measurement.
-    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=60))]
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=60))]
     seconds: u16,
     /// Starts the server without limits for each address, to see what they are good for.
     #[arg(long)]
