@@ -14,6 +14,9 @@ import { PageBody, PageHead } from '../../parts/head';
 import { Empty, Failure, Loading } from '../../parts/notes';
 import { configurationTexts } from './text';
 
+/** How a variable changes a setting. */
+const EXAMPLE = 'TIDINGS_SERVER__HEARTBEAT=30s tidings serve --config tidings.toml';
+
 /** Settings whose names have no point. */
 const GENERAL = '';
 
@@ -79,10 +82,7 @@ export default function Configuration() {
             (which === 'changed' && changed.length === 0 ? (
               <Empty icon="sliders" title={say.untouched} line={say.untouchedLine}>
                 <div className="rounded-control border border-line bg-sunken text-left">
-                  <Code
-                    label={say.untouched}
-                    text="TIDINGS_RETAIN_AGE=30d tidings serve --config tidings.toml"
-                  />
+                  <Code label={say.untouched} text={EXAMPLE} />
                 </div>
               </Empty>
             ) : (
