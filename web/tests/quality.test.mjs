@@ -1,38 +1,12 @@
 // What holds on every page: no accessibility fault, nothing inline, nothing from elsewhere, usable
 // with the keyboard alone, in both languages, on a phone.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { after, before, test } from 'node:test';
-import { PATIENCE_MS, openBrowser, openContext, startServer } from './harness.mjs';
+import { test } from 'node:test';
+import { examine, examined, fits, phone, reach, showsFocus, world } from './world.mjs';
 
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const paths = ['/', ...['chat', 'rooms', 'document', 'prices', 'compare'].map((p) => `/demo/${p}`)];
 
-let server;
-let browser;
-
-before(async () => {
-  server = await startServer();
-  browser = await openBrowser();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
-
-async function visit(options, run) {
-  const { context, faults } = await openContext(browser, server, options);
-  try {
-    const page = await context.newPage();
-    page.setDefaultTimeout(PATIENCE_MS);
-    await run(page);
-    assert.deepEqual(faults, []);
-  } finally {
-    await context.close();
-  }
-}
+const { server, visit } = await world();
 
 /** Until something has come and what moves in has moved in. */
 async function settle(page) {
@@ -50,31 +24,22 @@ for (const path of paths) {
     ['dark', 'zh-TW'],
   ]) {
     test(`axe finds nothing on ${path} (${colorScheme}, ${locale})`, async () => {
-      // A page's policy allows no script of anybody else, not even of this test.
-      const options = { colorScheme, locale, reducedMotion: 'reduce', bypassCSP: true };
-      await visit(options, async (page) => {
+      await visit({ ...examined, colorScheme, locale }, async (page) => {
         await page.goto(path);
         await settle(page);
-        await page.evaluate(axe);
-        const { violations } = await page.evaluate(() => window.axe.run(document));
-        const found = violations.map(
-          ({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 160)).join(' | ')}`,
-        );
-        assert.deepEqual(found, []);
+        await examine(page);
       });
     });
   }
 
   test(`${path} speaks Chinese, and fits a narrow phone`, async () => {
-    const viewport = { width: 360, height: 740 };
-    await visit({ locale: 'zh-TW', viewport }, async (page) => {
+    await visit({ locale: 'zh-TW', viewport: phone }, async (page) => {
       await page.goto(path);
       await page.locator('h1').waitFor();
       assert.equal(await page.locator('html').getAttribute('lang'), 'zh-Hant');
       assert.match(await page.locator('h1').innerText(), /[\u4e00-\u9fff]/);
       await page.waitForTimeout(1_500);
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-      assert.ok(wide <= viewport.width, `${wide} px wide`);
+      await fits(page);
     });
   });
 }
@@ -94,10 +59,7 @@ test('the keyboard alone leads from the first screen to an answer that is stoppe
       page,
       (focus) => focus.label === 'Stop generating' || focus.text === 'Stop generating',
     );
-    assert.notEqual(
-      await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle),
-      'none',
-    );
+    await showsFocus(page);
     await page.keyboard.press('Enter');
     await page.locator('[data-phase="cancelled"]').waitFor();
     // Tabs: arrows move.
@@ -106,24 +68,6 @@ test('the keyboard alone leads from the first screen to an answer that is stoppe
     await page.getByRole('region', { name: 'TypeScript' }).waitFor();
   });
 });
-
-/** Presses Tab until the focus is where it is wanted. */
-async function reach(page, wanted) {
-  for (let presses = 0; presses < 80; presses += 1) {
-    await page.keyboard.press('Tab');
-    const focus = await page.evaluate(() => {
-      const { activeElement: at } = document;
-      return {
-        tag: at.tagName,
-        text: at.textContent.trim(),
-        label: at.getAttribute('aria-label'),
-        role: at.getAttribute('role'),
-      };
-    });
-    if (wanted(focus)) return;
-  }
-  assert.fail('the keyboard does not get there');
-}
 
 test('the language and the colours can be chosen, and are remembered', async () => {
   await visit({ locale: 'en-US', colorScheme: 'light' }, async (page) => {
