@@ -6,6 +6,9 @@ import { examine, examined, fits, phone, reach, showsFocus, world } from './worl
 
 const paths = ['/', ...['chat', 'rooms', 'document', 'prices', 'compare'].map((p) => `/demo/${p}`)];
 
+/** Pixels in which a sentence can be read. */
+const CLAIM_MIN = 160;
+
 const { server, visit } = await world();
 
 /** Until something has come and what moves in has moved in. */
@@ -33,16 +36,32 @@ for (const path of paths) {
   }
 
   test(`${path} speaks Chinese, and fits a narrow phone`, async () => {
-    await visit({ locale: 'zh-TW', viewport: phone }, async (page) => {
-      await page.goto(path);
-      await page.locator('h1').waitFor();
-      assert.equal(await page.locator('html').getAttribute('lang'), 'zh-Hant');
-      assert.match(await page.locator('h1').innerText(), /[\u4e00-\u9fff]/);
-      await page.waitForTimeout(1_500);
-      await fits(page);
-    });
+    for (const locale of ['zh-TW', 'en-US']) {
+      await visit({ locale, viewport: phone }, async (page) => {
+        await page.goto(path);
+        await page.locator('h1').waitFor();
+        const isChinese = locale === 'zh-TW';
+        const lang = await page.locator('html').getAttribute('lang');
+        assert.equal(lang, isChinese ? 'zh-Hant' : 'en');
+        assert.equal(/[\u4e00-\u9fff]/.test(await page.locator('h1').innerText()), isChinese);
+        await page.waitForTimeout(1_500);
+        await fits(page);
+      });
+    }
   });
 }
+
+test('a claim has room beside its figures, on a narrow phone too', async () => {
+  await visit({ locale: 'en-US', viewport: phone }, async (page) => {
+    await page.goto('/demo/compare');
+    const claims = page.locator('[data-claim] th');
+    await claims.first().waitFor();
+    for (const claim of await claims.all()) {
+      const { width } = await claim.boundingBox();
+      assert.ok(width >= CLAIM_MIN, `${width} px for ${await claim.innerText()}`);
+    }
+  });
+});
 
 test('the keyboard alone leads from the first screen to an answer that is stopped', async () => {
   await visit({ locale: 'en-US' }, async (page) => {

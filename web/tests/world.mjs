@@ -92,10 +92,26 @@ export async function showsFocus(page) {
   assert.notEqual(await page.evaluate(outline), 'none');
 }
 
-/** The narrowest phone, and how to fail where a page is wider. */
+/** The narrowest phone. */
 export const phone = { width: 360, height: 740 };
 
+/** What can be pressed or filled in and is cut off by what it stands in. */
+const cutOff = () =>
+  [...document.querySelectorAll('button, a, input, textarea')]
+    .filter((element) => {
+      const { right } = element.getBoundingClientRect();
+      for (let at = element.parentElement; at; at = at.parentElement) {
+        const { overflowX } = getComputedStyle(at);
+        if (overflowX === 'auto' || overflowX === 'scroll') return false;
+        if (overflowX !== 'visible') return right > at.getBoundingClientRect().right;
+      }
+      return false;
+    })
+    .map((element) => element.outerHTML.slice(0, 120));
+
+/** Fails where a page is wider than the phone, or something on it is cut off. */
 export async function fits(page) {
   const wide = await page.evaluate(() => document.documentElement.scrollWidth);
   assert.ok(wide <= phone.width, `${wide} px wide`);
+  assert.deepEqual(await page.evaluate(cutOff), []);
 }

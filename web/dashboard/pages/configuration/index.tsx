@@ -69,7 +69,7 @@ export default function Configuration() {
             (which === 'changed' && changed.length === 0 ? (
               <Empty icon="sliders" title={say.untouched} line={say.untouchedLine}>
                 <div className="rounded-control border border-line bg-sunken text-left">
-                  <Code label={say.untouched} text={EXAMPLE} />
+                  <Code label={say.untouched} text={EXAMPLE} wrap />
                 </div>
               </Empty>
             ) : (
@@ -121,7 +121,7 @@ function Row({ setting }: { setting: Setting }) {
     >
       <dt className="min-w-0">
         <span className="block font-mono text-[0.8125rem] leading-6 font-medium">{setting.name}</span>
-        <span className="block text-[0.8125rem] leading-snug text-faint">
+        <span lang="en" className="block text-[0.8125rem] leading-snug text-faint">
           <Ticked text={setting.help} />
         </span>
       </dt>

@@ -125,7 +125,7 @@ function useColumns(): readonly Column<Topic>[] {
       {
         key: 'keeps',
         label: say.keeps,
-        room: 'hidden md:block truncate text-soft',
+        room: 'hidden md:block pl-5 truncate text-soft',
         cell: (topic) => retention(topic.policy),
       },
       {

@@ -135,9 +135,9 @@ function Lanes({ sse, ws }: { sse: LaneView; ws: LaneView }) {
               [say.sse, say.sseLine, sse.open],
               [say.ws, say.wsLine, ws.open],
             ].map(([name, line, open]) => (
-              <th key={String(name)} scope="col" className="px-3 py-3.5 sm:px-4">
-                <span className="flex items-center gap-2 text-sm font-semibold">
-                  <i className={cx('size-2 rounded-full', open ? 'bg-tide' : 'bg-cut')} />
+              <th key={String(name)} scope="col" className="px-2 py-3.5 sm:px-4">
+                <span className="flex items-center gap-1.5 text-[0.8125rem] leading-snug font-semibold sm:gap-2 sm:text-sm">
+                  <i className={cx('size-2 shrink-0 rounded-full', open ? 'bg-tide' : 'bg-cut')} />
                   {name}
                 </span>
                 <span className="mt-1 hidden text-[0.8125rem] leading-snug font-normal text-faint sm:block">
@@ -251,12 +251,14 @@ function Judged({ row }: { row: Row }) {
         <tr key={from ?? 'none'}>
           {index === 0 && (
             <th scope="row" rowSpan={Math.max(1, found.length)} className="px-4 py-2 font-normal">
-              {/^H/.test(row.claim) && (
-                <span className="mr-2 inline-block w-7 text-xs text-faint">{row.claim}</span>
-              )}
-              {say.claims[row.claim]}
-              <span className="mt-0.5 block text-xs leading-snug text-faint">
-                {say.explained[row.claim]}
+              <span className="block min-w-44">
+                {/^H/.test(row.claim) && (
+                  <span className="mr-2 inline-block w-7 text-xs text-faint">{row.claim}</span>
+                )}
+                {say.claims[row.claim]}
+                <span className="mt-0.5 block text-xs leading-snug text-faint">
+                  {say.explained[row.claim]}
+                </span>
               </span>
             </th>
           )}

@@ -75,7 +75,7 @@ function Loaded({ session }: { session: Session<ReturnType<typeof build>> }) {
         <Card label={say.stage} className="flex min-h-[30rem] flex-col overflow-hidden">
           <div className="flex flex-wrap items-center justify-between gap-2 border-b border-line px-4 py-2.5">
             <People desk={desk} />
-            <div className="flex gap-2">
+            <div className="flex flex-wrap gap-2">
               <Button
                 small
                 icon="tab"

@@ -72,7 +72,7 @@ export const documentTexts = texts(
     awayNote: '這一頁沒有網路。編輯和提醒沒有你也繼續。',
     tab: '開第二個分頁',
     colleague: '照劇本演出的同事',
-    colleagueHint: '不存在的 Mira,偶爾寫一行',
+    colleagueHint: '不存在的 Mira，偶爾寫一行',
     name: 'Mira',
     remind: '提醒大家',
     remindText: '提醒什麼',

@@ -127,7 +127,7 @@ function RoomTab(props: { hall: Hall; room: Room; name: Room; onOpen: (room: Roo
         chosen ? 'bg-raised font-semibold text-ink' : 'text-soft hover:bg-sunken hover:text-ink',
       )}
     >
-      <span aria-hidden className="text-faint">
+      <span aria-hidden className="hidden text-faint sm:inline">
         #
       </span>
       {say.rooms[props.name]}
@@ -188,7 +188,7 @@ function Composer(props: {
   return (
     <form onSubmit={submit} className="border-t border-line px-3 pt-1 pb-3">
       <p aria-hidden className="h-6 truncate px-1 text-xs leading-6 text-faint">
-        {typists && `${say.typing(typists)}…`}
+        {typists && `${say.typing(typists, typing.length)}…`}
       </p>
       <div className="flex gap-2">
         <TextField

@@ -18,7 +18,7 @@ export const roomTexts = texts(
     unread: (n: string) => `${n} unread`,
     here: 'Here now',
     you: 'you',
-    typing: (names: string) => `${names} is typing`,
+    typing: (names: string, n: number) => `${names} ${n === 1 ? 'is' : 'are'} typing`,
     placeholder: (room: string) => `Message to ${room}`,
     send: 'Send',
     empty: 'Nobody has said anything here yet.',
