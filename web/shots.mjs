@@ -20,7 +20,7 @@ const { values } = parseArgs({
 
 const sizes = {
   desk: { width: 1280, height: 900 },
-  phone: { width: 390, height: 844 },
+  phone: { width: 360, height: 780 },
   wide: { width: 1760, height: 1000 },
 };
 const only = values.only?.split(',');

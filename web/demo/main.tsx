@@ -1,16 +1,4 @@
-import { StrictMode } from 'react';
-import { createRoot } from 'react-dom/client';
-import '../src/ui/tokens.css';
-import { Languages } from '../src/i18n';
+import { mount } from '../src/mount';
 import { App } from './app';
 
-const root = document.getElementById('root');
-if (root) {
-  createRoot(root).render(
-    <StrictMode>
-      <Languages>
-        <App />
-      </Languages>
-    </StrictMode>,
-  );
-}
+mount(App);

@@ -52,6 +52,6 @@ export const pageTexts = texts(
     rooms: { name: '群組聊天', line: '拔掉網路也不重複、不遺漏' },
     document: { name: '共享文件', line: '一起編輯，準時提醒，補上你錯過的' },
     prices: { name: '即時報價', line: '每秒五千筆，慢的分頁看到的永遠是最新' },
-    compare: { name: 'SSE 還是 WebSocket?', line: '同樣的主題，兩者並排，當場量測' },
+    compare: { name: 'SSE 還是 WebSocket？', line: '同樣的主題，兩者並排，當場量測' },
   },
 );

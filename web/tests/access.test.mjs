@@ -1,20 +1,10 @@
 // The operator's way into the dashboard of a closed server: the real `tidings serve`, real tokens.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { PATIENCE_MS, openBrowser, openContext, startServer } from './harness.mjs';
+import { test } from 'node:test';
+import { PATIENCE_MS } from './harness.mjs';
+import { world } from './world.mjs';
 
-let server;
-let browser;
-
-before(async () => {
-  server = await startServer({ config: 'anonymous = []\n' });
-  browser = await openBrowser();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const { server, visit } = await world({ config: 'anonymous = []\n' });
 
 const operator = () => server.token({ sub: 'ops', tidings: { admin: ['**'] } });
 const ada = () => server.token({ sub: 'ada', tidings: { subscribe: ['**'], publish: ['**'] } });
@@ -26,19 +16,13 @@ const asked = (page) => page.getByRole('heading', { name: 'Sign in as the operat
 
 /** Opens a page, runs the story, and fails for whatever went wrong in the browser. */
 function story(name, place, run) {
-  test(name, { timeout: 4 * PATIENCE_MS }, async () => {
-    const { context, faults } = await openContext(browser, server, { locale: 'en-US' });
-    try {
-      const page = await context.newPage();
-      page.setDefaultTimeout(PATIENCE_MS);
+  test(name, { timeout: 4 * PATIENCE_MS }, () =>
+    visit({ locale: 'en-US' }, async (page) => {
       await page.goto(`/_/${place}`);
       await asked(page);
       await run(page);
-      assert.deepEqual(faults, []);
-    } finally {
-      await context.close();
-    }
-  });
+    }),
+  );
 }
 
 async function enter(page, token) {

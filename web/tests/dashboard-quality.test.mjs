@@ -1,13 +1,9 @@
 // What holds on every page of the dashboard: no accessibility fault, nothing inline, nothing from
 // elsewhere, the keyboard alone, both languages, light and dark, a narrow phone.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { ask, liven } from './dashboard.mjs';
-import { PATIENCE_MS, openBrowser, openContext, startServer } from './harness.mjs';
-
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+import { examine, examined, fits, phone, reach, showsFocus, world } from './world.mjs';
 
 /** Each page, and what is there when it is ready. */
 const pages = {
@@ -23,34 +19,10 @@ const pages = {
   configuration: ['#/configuration', (page) => page.locator('[data-setting]')],
 };
 
-let server;
-let browser;
-let still;
-
-before(async () => {
-  server = await startServer();
-  still = await liven(server);
-  await ask(server);
-  browser = await openBrowser();
-});
-
-after(async () => {
-  await browser?.close();
-  await still?.();
-  await server?.close();
-});
-
-async function visit(options, run) {
-  const { context, faults } = await openContext(browser, server, options);
-  try {
-    const page = await context.newPage();
-    page.setDefaultTimeout(PATIENCE_MS);
-    await run(page, context);
-    assert.deepEqual(faults, []);
-  } finally {
-    await context.close();
-  }
-}
+const { server, visit } = await world();
+const still = await liven(server);
+after(still);
+await ask(server);
 
 async function open(page, [place, ready, tab]) {
   await page.goto(`/_/${place}`);
@@ -59,25 +31,13 @@ async function open(page, [place, ready, tab]) {
   await ready(page).first().waitFor();
 }
 
-/** Fails for each fault that axe finds. */
-async function examine(page) {
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => window.axe.run(document));
-  const found = violations.map(
-    ({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 200)).join(' | ')}`,
-  );
-  assert.deepEqual(found, []);
-}
-
 for (const [name, entry] of Object.entries(pages)) {
   for (const [colorScheme, locale] of [
     ['light', 'en-US'],
     ['dark', 'zh-TW'],
   ]) {
     test(`axe finds nothing on ${name} (${colorScheme}, ${locale})`, async () => {
-      // A page's policy allows no script of anybody else, not even of this test.
-      const options = { colorScheme, locale, reducedMotion: 'reduce', bypassCSP: true };
-      await visit(options, async (page) => {
+      await visit({ ...examined, colorScheme, locale }, async (page) => {
         await open(page, entry);
         await examine(page);
       });
@@ -85,9 +45,8 @@ for (const [name, entry] of Object.entries(pages)) {
   }
 
   test(`${name} speaks Chinese, and fits a narrow phone`, async () => {
-    const viewport = { width: 360, height: 740 };
     for (const locale of ['zh-TW', 'en-US']) {
-      await visit({ locale, viewport }, async (page) => {
+      await visit({ locale, viewport: phone }, async (page) => {
         await open(page, entry);
         const isChinese = locale === 'zh-TW';
         const lang = await page.locator('html').getAttribute('lang');
@@ -95,16 +54,14 @@ for (const [name, entry] of Object.entries(pages)) {
         if (isChinese) {
           assert.match(await page.locator('main').innerText(), /[\u4e00-\u9fff]{2}/);
         }
-        const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-        assert.ok(wide <= viewport.width, `${wide} px wide`);
+        await fits(page);
       });
     }
   });
 }
 
 test('axe finds nothing on a question, and nothing on the page that asks for a token', async () => {
-  const options = { colorScheme: 'dark', reducedMotion: 'reduce', bypassCSP: true };
-  await visit(options, async (page, context) => {
+  await visit({ ...examined, colorScheme: 'dark' }, async (page, context) => {
     await open(page, pages.connections);
     await page.getByRole('button', { name: /^Disconnect/ }).first().click();
     await page.getByRole('dialog').waitFor();
@@ -135,10 +92,7 @@ test('the keyboard alone leads from the overview to an event that is published',
     await reach(page, (focus) => focus.role === 'tab');
     await page.keyboard.press('ArrowRight');
     await reach(page, (focus) => focus.tag === 'TEXTAREA');
-    assert.notEqual(
-      await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle),
-      'none',
-    );
+    await showsFocus(page);
     await page.keyboard.type('by hand');
     await page.keyboard.press('Control+Enter');
     await page.locator('[data-receipt]').waitFor();
@@ -146,7 +100,7 @@ test('the keyboard alone leads from the overview to an event that is published',
 });
 
 test('on a phone the menu leads everywhere, and Escape leaves it', async () => {
-  await visit({ locale: 'en-US', viewport: { width: 360, height: 740 } }, async (page) => {
+  await visit({ locale: 'en-US', viewport: phone }, async (page) => {
     await open(page, pages.overview);
     await page.getByRole('button', { name: 'Menu' }).click();
     await page.keyboard.press('Escape');
@@ -157,21 +111,3 @@ test('on a phone the menu leads everywhere, and Escape leaves it', async () => {
     await page.getByRole('navigation').waitFor({ state: 'hidden' });
   });
 });
-
-/** Presses Tab until the focus is where it is wanted. */
-async function reach(page, wanted) {
-  for (let presses = 0; presses < 80; presses += 1) {
-    await page.keyboard.press('Tab');
-    const focus = await page.evaluate(() => {
-      const { activeElement: at } = document;
-      return {
-        tag: at.tagName,
-        text: at.textContent.trim(),
-        label: at.getAttribute('aria-label'),
-        role: at.getAttribute('role'),
-      };
-    });
-    if (wanted(focus)) return;
-  }
-  assert.fail('the keyboard does not get there');
-}

@@ -1,54 +1,22 @@
 // The dashboard's stories, end to end: the real program, a real browser, and what an operator does.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { ask, follow, publish } from './dashboard.mjs';
-import { PATIENCE_MS, openBrowser, openContext, startServer } from './harness.mjs';
+import { PATIENCE_MS } from './harness.mjs';
+import { figure, until, world } from './world.mjs';
 
-let server;
-let browser;
-
-before(async () => {
-  server = await startServer();
-  browser = await openBrowser();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const { server, visit } = await world();
 
 /** Opens a page, runs the story, and fails for whatever went wrong in the browser. */
 function story(name, place, run, options = {}) {
-  test(name, { timeout: 4 * PATIENCE_MS }, async () => {
-    const { context, faults } = await openContext(browser, server, { locale: 'en-US', ...options });
-    try {
-      const page = await context.newPage();
-      page.setDefaultTimeout(PATIENCE_MS);
+  test(name, { timeout: 4 * PATIENCE_MS }, () =>
+    visit({ locale: 'en-US', ...options }, async (page, context) => {
       await options.before?.(context);
       await page.goto(`/_/${place}`);
       await run(page, context);
-      assert.deepEqual(faults, []);
-    } finally {
-      await context.close();
-    }
-  });
-}
-
-/** Waits until something holds. */
-async function until(what, holds) {
-  const end = Date.now() + PATIENCE_MS;
-  for (;;) {
-    const value = await holds();
-    if (value) return value;
-    assert.ok(Date.now() < end, `never: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
-
-async function figure(page, id) {
-  const text = await page.locator(`[data-figure="${id}"]`).first().textContent();
-  return Number(text.replace(/[^\d.-]/g, ''));
+    }),
+  );
 }
 
 const condition = (page, is) => page.locator(`[data-condition="${is}"]:visible`).waitFor();

@@ -18,13 +18,19 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 export const PATIENCE_MS = 20_000;
 
 /** The program. */
-function binary() {
+export function binary() {
   if (process.env.WEB_BINARY) return process.env.WEB_BINARY;
   const script = here('../../scripts/target-dir.sh');
   const target = spawnSync(script, { encoding: 'utf8' }).stdout.trim();
   const found = ['release', 'debug'].map((kind) => join(target, kind, 'tidings')).find(existsSync);
   if (!found) throw new Error('there is no tidings: build it with cargo build, or set WEB_BINARY');
   return found;
+}
+
+/** Our environment without what is the program's: it refuses settings that it does not know. */
+export function foreign() {
+  const kept = Object.entries(process.env).filter(([name]) => !name.startsWith('TIDINGS_'));
+  return Object.fromEntries(kept);
 }
 
 /**
@@ -50,10 +56,7 @@ export async function startServer({ config } = {}) {
       const listen = server.url ? server.url.replace('http://', '') : '127.0.0.1:0';
       const mode = closed ? ['serve', '--config', closed] : ['dev'];
       const args = [...mode, '--listen', listen, '--data-dir', join(folder, 'data')];
-      // What is said to the tests is not the server's: it refuses settings that it does not know.
-      const own = Object.entries(process.env).filter(([name]) => !name.startsWith('TIDINGS_'));
-      const env = Object.fromEntries(own);
-      const child = spawn(binary(), args, { stdio: ['ignore', 'pipe', 'pipe'], env });
+      const child = spawn(binary(), args, { stdio: ['ignore', 'pipe', 'pipe'], env: foreign() });
       server.child = child;
       let said = '';
       const timer = setTimeout(() => reject(new Error(`it does not start: ${said}`)), PATIENCE_MS);

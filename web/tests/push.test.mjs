@@ -3,11 +3,12 @@
 // register with one; that the page says so is one of the stories.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
-import { PATIENCE_MS, openBrowser, openContext, startServer } from './harness.mjs';
+import { PATIENCE_MS } from './harness.mjs';
+import { until, world } from './world.mjs';
 
 /** What Chromium says of a private window, which is what tests have. */
 const PRIVATE = /does not support the Push API in incognito mode/;
@@ -15,45 +16,22 @@ const PRIVATE = /does not support the Push API in incognito mode/;
 const PAGE = '/demo/document';
 const TOPIC = 'demo/document/reminders';
 
-let server;
-let browser;
-
-before(async () => {
-  server = await startServer();
-  browser = await openBrowser();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const { server, visit } = await world();
 
 function story(name, run, options = {}) {
-  test(name, { timeout: 4 * PATIENCE_MS }, async () => {
-    const { permissions = [], ...rest } = options;
-    const { context, faults } = await openContext(browser, server, rest);
-    try {
-      if (permissions.length) await context.grantPermissions(permissions);
-      await context.addInitScript(() => {
-        window.asked = 0;
-        const ask = Notification.requestPermission.bind(Notification);
-        Notification.requestPermission = () => {
-          window.asked += 1;
-          return ask();
-        };
-      });
-      const page = await context.newPage();
-      page.setDefaultTimeout(PATIENCE_MS);
-      await page.goto(PAGE);
-      await run(page, context);
-      assert.deepEqual(
-        faults.filter((fault) => !PRIVATE.test(fault)),
-        [],
-      );
-    } finally {
-      await context.close();
-    }
-  });
+  const tell = async (page, context) => {
+    await context.addInitScript(() => {
+      window.asked = 0;
+      const ask = Notification.requestPermission.bind(Notification);
+      Notification.requestPermission = () => {
+        window.asked += 1;
+        return ask();
+      };
+    });
+    await page.goto(PAGE);
+    await run(page, context);
+  };
+  test(name, { timeout: 4 * PATIENCE_MS }, () => visit(options, tell, PRIVATE));
 }
 
 const also = (page, name = /Also when this tab is closed/) => page.getByRole('switch', { name });
@@ -89,16 +67,6 @@ const shown = (page) =>
     const all = await registration.getNotifications();
     return all.map(({ title, body, tag, lang }) => ({ title, body, tag, lang }));
   });
-
-async function until(what, probe) {
-  const end = Date.now() + PATIENCE_MS;
-  for (;;) {
-    const value = await probe();
-    if (value) return value;
-    assert.ok(Date.now() < end, `waited too long: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
 
 const told = (text) => JSON.stringify({ author: 'x', name: 'Ada', hue: 5, text });
 

@@ -1,38 +1,15 @@
 // What holds on every page: no accessibility fault, nothing inline, nothing from elsewhere, usable
 // with the keyboard alone, in both languages, on a phone.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { after, before, test } from 'node:test';
-import { PATIENCE_MS, openBrowser, openContext, startServer } from './harness.mjs';
+import { test } from 'node:test';
+import { examine, examined, fits, phone, reach, showsFocus, world } from './world.mjs';
 
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const paths = ['/', ...['chat', 'rooms', 'document', 'prices', 'compare'].map((p) => `/demo/${p}`)];
 
-let server;
-let browser;
+/** Pixels in which a sentence can be read. */
+const CLAIM_MIN = 160;
 
-before(async () => {
-  server = await startServer();
-  browser = await openBrowser();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
-
-async function visit(options, run) {
-  const { context, faults } = await openContext(browser, server, options);
-  try {
-    const page = await context.newPage();
-    page.setDefaultTimeout(PATIENCE_MS);
-    await run(page);
-    assert.deepEqual(faults, []);
-  } finally {
-    await context.close();
-  }
-}
+const { server, visit } = await world();
 
 /** Until something has come and what moves in has moved in. */
 async function settle(page) {
@@ -50,34 +27,41 @@ for (const path of paths) {
     ['dark', 'zh-TW'],
   ]) {
     test(`axe finds nothing on ${path} (${colorScheme}, ${locale})`, async () => {
-      // A page's policy allows no script of anybody else, not even of this test.
-      const options = { colorScheme, locale, reducedMotion: 'reduce', bypassCSP: true };
-      await visit(options, async (page) => {
+      await visit({ ...examined, colorScheme, locale }, async (page) => {
         await page.goto(path);
         await settle(page);
-        await page.evaluate(axe);
-        const { violations } = await page.evaluate(() => window.axe.run(document));
-        const found = violations.map(
-          ({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 160)).join(' | ')}`,
-        );
-        assert.deepEqual(found, []);
+        await examine(page);
       });
     });
   }
 
   test(`${path} speaks Chinese, and fits a narrow phone`, async () => {
-    const viewport = { width: 360, height: 740 };
-    await visit({ locale: 'zh-TW', viewport }, async (page) => {
-      await page.goto(path);
-      await page.locator('h1').waitFor();
-      assert.equal(await page.locator('html').getAttribute('lang'), 'zh-Hant');
-      assert.match(await page.locator('h1').innerText(), /[\u4e00-\u9fff]/);
-      await page.waitForTimeout(1_500);
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-      assert.ok(wide <= viewport.width, `${wide} px wide`);
-    });
+    for (const locale of ['zh-TW', 'en-US']) {
+      await visit({ locale, viewport: phone }, async (page) => {
+        await page.goto(path);
+        await page.locator('h1').waitFor();
+        const isChinese = locale === 'zh-TW';
+        const lang = await page.locator('html').getAttribute('lang');
+        assert.equal(lang, isChinese ? 'zh-Hant' : 'en');
+        assert.equal(/[\u4e00-\u9fff]/.test(await page.locator('h1').innerText()), isChinese);
+        await page.waitForTimeout(1_500);
+        await fits(page);
+      });
+    }
   });
 }
+
+test('a claim has room beside its figures, on a narrow phone too', async () => {
+  await visit({ locale: 'en-US', viewport: phone }, async (page) => {
+    await page.goto('/demo/compare');
+    const claims = page.locator('[data-claim] th');
+    await claims.first().waitFor();
+    for (const claim of await claims.all()) {
+      const { width } = await claim.boundingBox();
+      assert.ok(width >= CLAIM_MIN, `${width} px for ${await claim.innerText()}`);
+    }
+  });
+});
 
 test('the keyboard alone leads from the first screen to an answer that is stopped', async () => {
   await visit({ locale: 'en-US' }, async (page) => {
@@ -94,10 +78,7 @@ test('the keyboard alone leads from the first screen to an answer that is stoppe
       page,
       (focus) => focus.label === 'Stop generating' || focus.text === 'Stop generating',
     );
-    assert.notEqual(
-      await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle),
-      'none',
-    );
+    await showsFocus(page);
     await page.keyboard.press('Enter');
     await page.locator('[data-phase="cancelled"]').waitFor();
     // Tabs: arrows move.
@@ -106,24 +87,6 @@ test('the keyboard alone leads from the first screen to an answer that is stoppe
     await page.getByRole('region', { name: 'TypeScript' }).waitFor();
   });
 });
-
-/** Presses Tab until the focus is where it is wanted. */
-async function reach(page, wanted) {
-  for (let presses = 0; presses < 80; presses += 1) {
-    await page.keyboard.press('Tab');
-    const focus = await page.evaluate(() => {
-      const { activeElement: at } = document;
-      return {
-        tag: at.tagName,
-        text: at.textContent.trim(),
-        label: at.getAttribute('aria-label'),
-        role: at.getAttribute('role'),
-      };
-    });
-    if (wanted(focus)) return;
-  }
-  assert.fail('the keyboard does not get there');
-}
 
 test('the language and the colours can be chosen, and are remembered', async () => {
   await visit({ locale: 'en-US', colorScheme: 'light' }, async (page) => {

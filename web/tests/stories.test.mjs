@@ -1,41 +1,19 @@
 // Each page's story, end to end: the real program, a real browser, and what a visitor would see.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { PATIENCE_MS, openBrowser, openContext, startServer } from './harness.mjs';
+import { test } from 'node:test';
+import { PATIENCE_MS } from './harness.mjs';
+import { figure, world } from './world.mjs';
 
-let server;
-let browser;
-
-before(async () => {
-  server = await startServer();
-  browser = await openBrowser();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const { server, visit } = await world();
 
 /** Opens a page, runs the story, and fails for whatever went wrong in the browser. */
 function story(name, path, run, options) {
-  test(name, { timeout: 4 * PATIENCE_MS }, async () => {
-    const { context, faults } = await openContext(browser, server, options);
-    try {
-      const page = await context.newPage();
-      page.setDefaultTimeout(PATIENCE_MS);
+  test(name, { timeout: 4 * PATIENCE_MS }, () =>
+    visit(options, async (page, context) => {
       await page.goto(path);
       await run(page, context);
-      assert.deepEqual(faults, []);
-    } finally {
-      await context.close();
-    }
-  });
-}
-
-/** The number that a figure shows. */
-async function figure(page, id) {
-  const text = await page.locator(`[data-figure="${id}"]`).first().textContent();
-  return Number(text.replace(/[^\d.-]/g, ''));
+    }),
+  );
 }
 
 /** Waits until a figure shows what is wanted. */

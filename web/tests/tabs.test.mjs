@@ -1,8 +1,9 @@
 // Twenty tabs of one browser, which has six connections to a server over HTTP/1.1 for all of them:
 // tabs that nobody looks at give theirs up, and miss nothing by it.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { PATIENCE_MS, openBrowser, openContext, startServer } from './harness.mjs';
+import { test } from 'node:test';
+import { PATIENCE_MS, openContext } from './harness.mjs';
+import { figure, until, world } from './world.mjs';
 
 /** What browsers allow. */
 const CONNECTIONS_MAX = 6;
@@ -10,18 +11,7 @@ const CONNECTIONS_MAX = 6;
 const TABS = 20;
 const SAID = 5;
 
-let server;
-let browser;
-
-before(async () => {
-  server = await startServer();
-  browser = await openBrowser();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const { server, browser } = await world();
 
 /** Without a screen every tab counts as visible: here the page is told what it is. */
 function hideable() {
@@ -38,17 +28,6 @@ async function connections() {
   const { total } = await (await fetch(`${server.url}/connections`)).json();
   return total;
 }
-
-async function until(what, holds) {
-  const end = Date.now() + PATIENCE_MS;
-  while (!(await holds())) {
-    assert.ok(Date.now() < end, what);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
-const number = async (page, id) =>
-  Number((await page.locator(`[data-figure="${id}"]`).first().textContent()).replace(/\D/g, ''));
 
 test('twenty tabs: one is looked at, and each has everything', { timeout: 180_000 }, async () => {
   const { context, faults } = await openContext(browser, server);
@@ -85,8 +64,8 @@ test('twenty tabs: one is looked at, and each has everything', { timeout: 180_00
     for (const tab of readers) {
       await show(tab);
       await until('a tab that is shown has it all', async () => (await said(tab).count()) === SAID);
-      assert.equal(await number(tab, 'lost'), 0);
-      assert.equal(await number(tab, 'twice'), 0);
+      assert.equal(await figure(tab, 'lost'), 0);
+      assert.equal(await figure(tab, 'twice'), 0);
     }
     // One browser, one text: the last document tab has what the first one types.
     const documents = tabs.filter((_, at) => at % 2 === 0);

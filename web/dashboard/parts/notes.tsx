@@ -67,6 +67,19 @@ export function Failure(props: { error: TidingsError; onAgain?: (() => void) | u
   );
 }
 
+/** The same above what a page shows, where there is a failure. */
+export function PageFailure(props: {
+  error: TidingsError | undefined;
+  onAgain?: (() => void) | undefined;
+}) {
+  if (!props.error) return null;
+  return (
+    <div className="mb-4">
+      <Failure error={props.error} onAgain={props.onAgain} />
+    </div>
+  );
+}
+
 /** Nothing is there yet: what would be, and how it gets there. */
 export function Empty(props: {
   icon: IconName;

@@ -59,7 +59,7 @@ const words = texts(
     facts: [
       ['先落地，再讓人看見', '當機會收回的東西，沒有讀者看得到。'],
       ['絕不默默遺漏', '你的編號之後的一切，一次，依序；不然就明說少了什麼。'],
-      ['慢的讀者不拖累任何人', '讀者只是一個位置和一個連線：0.2 KiB,沒有佇列。'],
+      ['慢的讀者不拖累任何人', '讀者只是一個位置和一個連線：0.2 KiB，沒有佇列。'],
     ],
   },
 );
@@ -201,7 +201,7 @@ function Sample({ title, text }: { title: string; text: string }) {
   return (
     <div className="min-w-0 overflow-hidden rounded-card border border-line bg-surface shadow-card">
       <h3 className="border-b border-line px-4 py-2 text-[0.8125rem] text-faint">{title}</h3>
-      <Code text={text} label={title} />
+      <Code text={text} label={title} wrap />
     </div>
   );
 }

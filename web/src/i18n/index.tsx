@@ -49,7 +49,7 @@ export function Languages({ children }: { children: ReactNode }) {
     () => ({
       language,
       choose(next) {
-        document.documentElement.lang = next === 'zh' ? 'zh-Hant' : 'en';
+        document.documentElement.lang = tagOf(next);
         try {
           localStorage.setItem('tidings-language', next);
         } catch {
@@ -71,22 +71,28 @@ export function useText<S>(both: Texts<S>): S {
   return both[useContext(Context).language];
 }
 
-/** Writes numbers as the language does. */
-export function useNumber(): (value: number, digits?: number) => string {
+/** How a language is called in the standards (BCP 47). */
+const tagOf = (language: Language): string => (language === 'zh' ? 'zh-Hant' : 'en');
+
+/** Writes a number, whole or with so many digits after the point. */
+export type WriteNumber = (value: number, digits?: number) => string;
+
+/** Writes numbers as a language does. */
+export function numberOf(language: Language): WriteNumber {
+  const formats = new Map<number, Intl.NumberFormat>();
+  return (value, digits = 0) => {
+    let format = formats.get(digits);
+    if (!format) {
+      const bounds = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+      format = new Intl.NumberFormat(tagOf(language), bounds);
+      formats.set(digits, format);
+    }
+    return format.format(value);
+  };
+}
+
+/** Writes numbers as the language of the moment does. */
+export function useNumber(): WriteNumber {
   const { language } = useLanguage();
-  return useMemo(() => {
-    const tag = language === 'zh' ? 'zh-Hant' : 'en';
-    const formats = new Map<number, Intl.NumberFormat>();
-    return (value, digits = 0) => {
-      let format = formats.get(digits);
-      if (!format) {
-        format = new Intl.NumberFormat(tag, {
-          minimumFractionDigits: digits,
-          maximumFractionDigits: digits,
-        });
-        formats.set(digits, format);
-      }
-      return format.format(value);
-    };
-  }, [language]);
+  return useMemo(() => numberOf(language), [language]);
 }

@@ -1,7 +1,7 @@
 // Numbers as people read them: bytes, durations, times. Short, so that columns stay narrow.
 
 import { useMemo } from 'react';
-import { useLanguage } from '../i18n';
+import { numberOf, useLanguage, type Language } from '../i18n';
 
 /** What stands where there is no number. */
 export const NONE = '–';
@@ -44,25 +44,14 @@ function scaled(value: number, units: readonly string[]): [string, string] {
 const two = (value: number) => String(value).padStart(2, '0');
 
 /** Makes them for a language. */
-export function formatOf(language: 'en' | 'zh'): Format {
-  const tag = language === 'zh' ? 'zh-Hant' : 'en';
+export function formatOf(language: Language): Format {
   const units =
     language === 'zh'
       ? { d: '天', h: '小時', min: '分', s: '秒' }
       : { d: 'd', h: 'h', min: 'min', s: 's' };
-  const formats = new Map<number, Intl.NumberFormat>();
-  const number = (value: number | null | undefined, digits = 0) => {
-    if (value == null) return NONE;
-    let format = formats.get(digits);
-    if (!format) {
-      format = new Intl.NumberFormat(tag, {
-        minimumFractionDigits: digits,
-        maximumFractionDigits: digits,
-      });
-      formats.set(digits, format);
-    }
-    return format.format(value);
-  };
+  const write = numberOf(language);
+  const number = (value: number | null | undefined, digits = 0) =>
+    value == null ? NONE : write(value, digits);
   const clock = (time: string | number, millis = false) => {
     const date = new Date(time);
     if (Number.isNaN(date.getTime())) return NONE;

@@ -5,7 +5,7 @@
 
 import { existsSync } from 'node:fs';
 import { chromium, type Browser, type CDPSession, type Page } from 'playwright-core';
-import { program } from './server.ts';
+import { findProgram } from '../../core/test/program.ts';
 
 const USUAL = ['chromium', 'chromium-browser', 'google-chrome'].map((name) => `/usr/bin/${name}`);
 
@@ -20,7 +20,7 @@ export function why(): string | undefined {
   if (findChromium() === undefined) {
     return 'no Chromium; get it with: apt-get install chromium (or say where it is: CHROMIUM=...)';
   }
-  if (program() === undefined) {
+  if (findProgram() === undefined) {
     return 'no tidings program; build it with: cargo build (or say where it is: TIDINGS_BIN=...)';
   }
   return undefined;

@@ -4,32 +4,13 @@
 // Promises: `start` resolves once the server takes requests; only the process that was started here
 // is ever ended, by its number.
 
-import { spawn, execFileSync, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { findProgram } from '../../core/test/program.ts';
 import { until } from './wait.ts';
-
-const ROOT = fileURLToPath(new URL('../../../..', import.meta.url));
-
-/** The program: `TIDINGS_BIN`, or what cargo has built last (debug, then release). */
-export function program(): string | undefined {
-  const given = process.env['TIDINGS_BIN'];
-  if (given) return existsSync(given) ? given : undefined;
-  const target = process.env['CARGO_TARGET_DIR'] ?? cargoTarget() ?? join(ROOT, 'target');
-  const built = ['debug', 'release'].map((profile) => join(target, profile, 'tidings'));
-  return built.find((place) => existsSync(place));
-}
-
-function cargoTarget(): string | undefined {
-  try {
-    return execFileSync(join(ROOT, 'scripts/target-dir.sh'), { encoding: 'utf8' }).trim();
-  } catch {
-    return undefined;
-  }
-}
 
 /** A port of loopback that nobody listens on at this moment. */
 export async function freePort(): Promise<number> {
@@ -75,7 +56,7 @@ export class Server {
   }
 
   async start(): Promise<void> {
-    const binary = program();
+    const binary = findProgram();
     if (binary === undefined) throw new Error('no program: cargo build, or set TIDINGS_BIN');
     const listen = ['--listen', `127.0.0.1:${this.port}`, '--data-dir', this.#folder];
     const open = ['--anonymous', 'subscribe,publish,admin', '--cors-origins', '*'];

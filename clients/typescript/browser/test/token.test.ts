@@ -21,18 +21,28 @@ function demand(world: World, token: string): void {
   };
 }
 
+/** Gives the tabs the token of the moment, and takes no other; `reasons`: why each was asked for. */
+async function tokens(world: World) {
+  const reasons: string[] = [];
+  let token = '';
+  await world.context.exposeFunction('giveToken', (reason: string) => {
+    reasons.push(reason);
+    return token;
+  });
+  const turn = (next: string): void => {
+    token = next;
+    demand(world, token);
+  };
+  return { reasons, turn };
+}
+
 describe.runIf(runs())('tokens', () => {
   const house = new House();
 
   test('one new token for all subscriptions, and nothing is lost', async () => {
     const world = await house.world();
-    const reasons: string[] = [];
-    let token = 'first';
-    await world.context.exposeFunction('giveToken', (reason: string) => {
-      reasons.push(reason);
-      return token;
-    });
-    demand(world, token);
+    const { reasons, turn } = await tokens(world);
+    turn('first');
     const tab = await world.tab();
     for (const topic of TOPICS) {
       await tab.follow(topic, [topic], { token: true, history: 'all' });
@@ -41,8 +51,7 @@ describe.runIf(runs())('tokens', () => {
     for (const topic of TOPICS) expect(await world.whole(tab, [topic], topic)).toBeUndefined();
     expect(reasons).toEqual(['connect']);
 
-    token = 'second';
-    demand(world, token);
+    turn('second');
     world.publisher.begin(TOPICS);
     world.proxy.cutAll();
     await until('a new stream', () => world.proxy.streams().length === 1);
@@ -53,16 +62,10 @@ describe.runIf(runs())('tokens', () => {
 
   test('tabs that share: the leader renews it once for all', async () => {
     const world = await house.world();
-    const reasons: string[] = [];
-    let token = 'first';
-    await world.context.exposeFunction('giveToken', (reason: string) => {
-      reasons.push(reason);
-      return token;
-    });
-    demand(world, token);
+    const { reasons, turn } = await tokens(world);
+    turn('first');
     const tabs = await world.tabsFollowing(3, TOPICS, { token: true, user: 'ann' });
-    token = 'second';
-    demand(world, token);
+    turn('second');
     world.publisher.begin(TOPICS);
     world.proxy.cutAll();
     await until('a new stream', () => world.proxy.streams().length === 1);

@@ -1,24 +1,16 @@
 /** The server's own binary, for tests against the real thing. */
 
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { needProgram } from './program.js';
 
 /** Longest wait for the server to come up, in milliseconds. */
 const START_MAX = 30_000;
 
-const built = fileURLToPath(new URL('../../../../target/debug/tidings', import.meta.url));
-
 /** Where the binary is; none: tests that need it are skipped, unless they are required. */
-export const binary: string | undefined = [process.env['TIDINGS_BIN'], built]
-  .find((path) => path && existsSync(path));
-
-if (!binary && process.env['TIDINGS_REQUIRE_BROWSER'] === '1') {
-  throw new Error('there is no server: build it (cargo build) or name it (TIDINGS_BIN)');
-}
-if (!binary) console.warn('skipped: there is no server; build it (cargo build) or set TIDINGS_BIN');
+export const binary: string | undefined = needProgram();
 
 /** Our environment without what is the server's: it refuses settings that it does not know. */
 const env = Object.fromEntries(

@@ -2,21 +2,12 @@
 
 import { json } from '@tidings/client';
 import { createElement, useState } from 'react';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { useEvent, useLatest, useReducedStream, useSubscription } from '../src/index.js';
 import { GRACE_MS } from '../src/feed.js';
-import { Page, act, frame, hide, pass, probe, settle } from './support/page.js';
+import { act, frame, hide, page, pageForEachTest, pass, probe, settle } from './support/page.js';
 
-let page: Page;
-beforeEach(() => {
-  vi.useFakeTimers();
-  hide(false);
-  page = new Page();
-});
-afterEach(async () => {
-  await page.close();
-  vi.useRealTimers();
-});
+pageForEachTest();
 
 describe('connections', () => {
   test('StrictMode connects once', async () => {

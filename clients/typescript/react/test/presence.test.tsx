@@ -1,21 +1,12 @@
 /** Who is there: joins, renewals, leaves and those who vanish. */
 
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { useState } from 'react';
 import { usePresence, useTyping } from '../src/index.js';
 import { GRACE_MS } from '../src/feed.js';
-import { Page, act, frame, hide, pass, probe, settle } from './support/page.js';
+import { act, frame, page, pageForEachTest, pass, probe, settle } from './support/page.js';
 
-let page: Page;
-beforeEach(() => {
-  vi.useFakeTimers();
-  hide(false);
-  page = new Page();
-});
-afterEach(async () => {
-  await page.close();
-  vi.useRealTimers();
-});
+pageForEachTest();
 
 const words = (): string[] => page.server.requests.filter((line) => line.startsWith('POST'));
 const word = (data: unknown): string => JSON.stringify({ data, ttl: 30_000 });

@@ -6,25 +6,16 @@ import {
 } from 'react';
 import { hydrateRoot } from 'react-dom/client';
 import { renderToString } from 'react-dom/server';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import {
   TidingsProvider, useConnectionState, useEvent, useLatest, useReducedStream, useSubscription,
   useTextStream, useTidings,
 } from '../src/index.js';
 import { GRACE_MS } from '../src/feed.js';
-import { Page, act, frame, hide, pass, probe, settle } from './support/page.js';
+import { act, frame, page, pageForEachTest, pass, probe, settle } from './support/page.js';
 import { FakeServer } from './support/server.js';
 
-let page: Page;
-beforeEach(() => {
-  vi.useFakeTimers();
-  hide(false);
-  page = new Page();
-});
-afterEach(async () => {
-  await page.close();
-  vi.useRealTimers();
-});
+pageForEachTest();
 
 test('a blip is not shown, what lasts is, and what is mended is at once', async () => {
   const { element, latest, renders } = probe(() => useConnectionState());

@@ -1,18 +1,22 @@
 // The effective configuration: every setting with its value and its source.
 
-import { useDeferredValue, useMemo, useState } from 'react';
+import { useMemo, useState } from 'react';
 import { useText } from '../../../src/i18n';
 import { useFormat } from '../../../src/lib/format';
 import { Code } from '../../../src/ui/code';
-import { Segments, TextField } from '../../../src/ui/controls';
+import { Segments } from '../../../src/ui/controls';
 import { cx } from '../../../src/ui/cx';
 import { Badge, Card } from '../../../src/ui/surface';
 import { useResource } from '../../data/resource';
 import type { Setting } from '../../data/types';
 import { CopyCurl } from '../../parts/curl';
 import { PageBody, PageHead } from '../../parts/head';
-import { Empty, Failure, Loading } from '../../parts/notes';
+import { Filters, matches, useSearch } from '../../parts/filters';
+import { Empty, Loading, PageFailure } from '../../parts/notes';
 import { configurationTexts } from './text';
+
+/** How a variable changes a setting. */
+const EXAMPLE = 'TIDINGS_SERVER__HEARTBEAT=30s tidings serve --config tidings.toml';
 
 /** Settings whose names have no point. */
 const GENERAL = '';
@@ -20,9 +24,8 @@ const GENERAL = '';
 export default function Configuration() {
   const say = useText(configurationTexts);
   const format = useFormat();
-  const [wanted, setWanted] = useState('');
   const [which, setWhich] = useState<'all' | 'changed'>('all');
-  const search = useDeferredValue(wanted.trim().toLowerCase());
+  const search = useSearch();
   const path = '/configuration';
   const { data, error, refresh } = useResource<{ settings: Setting[] }>(path);
   const changed = useMemo(
@@ -32,33 +35,23 @@ export default function Configuration() {
   const shown = useMemo(
     () =>
       (which === 'all' ? (data?.settings ?? []) : changed).filter((setting) =>
-        [setting.name, setting.help, setting.where ?? ''].some((text) =>
-          text.toLowerCase().includes(search),
-        ),
+        matches(search.wanted, [setting.name, setting.help, setting.where ?? '']),
       ),
-    [data, changed, which, search],
+    [data, changed, which, search.wanted],
   );
   const groups = useMemo(() => grouped(shown), [shown]);
   return (
     <PageBody>
       <PageHead title={say.title} line={say.line} tools={<CopyCurl call={{ path }} />} />
-      {error && (
-        <div className="mb-4">
-          <Failure error={error} onAgain={refresh} />
-        </div>
-      )}
+      <PageFailure error={error} onAgain={refresh} />
       {!data && !error && <Loading />}
       {data && (
         <Card label={say.title} className="overflow-hidden">
-          <div className="flex flex-wrap items-center gap-3 border-b border-line px-4 py-3">
-            <TextField
-              type="search"
-              label={say.search}
-              placeholder={say.search}
-              value={wanted}
-              onChange={(event) => setWanted(event.target.value)}
-              className="sm:max-w-80"
-            />
+          <Filters
+            label={say.search}
+            search={search}
+            count={say.shown(format.number(shown.length), format.number(data.settings.length))}
+          >
             <Segments
               label={say.which}
               value={which}
@@ -68,10 +61,7 @@ export default function Configuration() {
                 { value: 'changed', label: `${say.changed} ${changed.length}` },
               ]}
             />
-            <p role="status" className="nums ml-auto text-[0.8125rem] text-faint">
-              {say.shown(format.number(shown.length), format.number(data.settings.length))}
-            </p>
-          </div>
+          </Filters>
           {groups.map(([name, settings]) => (
             <Group key={name} name={name} settings={settings} />
           ))}
@@ -79,10 +69,7 @@ export default function Configuration() {
             (which === 'changed' && changed.length === 0 ? (
               <Empty icon="sliders" title={say.untouched} line={say.untouchedLine}>
                 <div className="rounded-control border border-line bg-sunken text-left">
-                  <Code
-                    label={say.untouched}
-                    text="TIDINGS_RETAIN_AGE=30d tidings serve --config tidings.toml"
-                  />
+                  <Code label={say.untouched} text={EXAMPLE} wrap />
                 </div>
               </Empty>
             ) : (
@@ -134,7 +121,7 @@ function Row({ setting }: { setting: Setting }) {
     >
       <dt className="min-w-0">
         <span className="block font-mono text-[0.8125rem] leading-6 font-medium">{setting.name}</span>
-        <span className="block text-[0.8125rem] leading-snug text-faint">
+        <span lang="en" className="block text-[0.8125rem] leading-snug text-faint">
           <Ticked text={setting.help} />
         </span>
       </dt>

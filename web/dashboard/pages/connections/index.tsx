@@ -1,16 +1,17 @@
 // Everybody who is connected: search, sort, and the way to close one.
 
-import { useDeferredValue, useMemo, useState } from 'react';
+import { useMemo, useState } from 'react';
 import { useText } from '../../../src/i18n';
 import { useFormat } from '../../../src/lib/format';
-import { Segments, TextField } from '../../../src/ui/controls';
+import { Segments } from '../../../src/ui/controls';
 import { Card } from '../../../src/ui/surface';
 import { useResource } from '../../data/resource';
 import type { Connection } from '../../data/types';
 import { ConnectionTable, followsOf } from '../../parts/connections';
 import { CopyCurl, CurlLine } from '../../parts/curl';
 import { PageBody, PageHead } from '../../parts/head';
-import { Empty, Failure, Loading } from '../../parts/notes';
+import { Filters, matches, useSearch } from '../../parts/filters';
+import { Empty, Loading, PageFailure } from '../../parts/notes';
 import { connectionsTexts } from './text';
 
 /** As many as the server lists. */
@@ -33,10 +34,9 @@ interface Listed {
 export default function Connections() {
   const say = useText(connectionsTexts);
   const format = useFormat();
-  const [wanted, setWanted] = useState('');
   const [state, setState] = useState<(typeof STATES)[number]>('all');
   const [long, setLong] = useState(false);
-  const search = useDeferredValue(wanted.trim().toLowerCase());
+  const search = useSearch();
   const path = `/connections?limit=${LISTED_MAX}`;
   const { data, error, refresh } = useResource<Listed>(path, long ? AGAIN_LONG_MS : AGAIN_MS);
   if (data && data.connections.length > LONG !== long) setLong(!long);
@@ -45,44 +45,26 @@ export default function Connections() {
       (data?.connections ?? []).filter(
         (row) =>
           (state === 'all' || row.state === state) &&
-          (!search ||
-            [row.id, row.peer, row.subject ?? '', ...followsOf(row)].some((text) =>
-              text.toLowerCase().includes(search),
-            )),
+          matches(search.wanted, [row.id, row.peer, row.subject ?? '', ...followsOf(row)]),
       ),
-    [data, state, search],
+    [data, state, search.wanted],
   );
+  const count = ({ total }: Listed) =>
+    say.shown(format.number(shown.length), format.number(total)) +
+    (total > LISTED_MAX ? ` ${say.first(format.number(LISTED_MAX))}` : '');
   return (
     <PageBody>
       <PageHead title={say.title} line={say.line} tools={<CopyCurl call={{ path }} />} />
-      {error && (
-        <div className="mb-4">
-          <Failure error={error} onAgain={refresh} />
-        </div>
-      )}
+      <PageFailure error={error} onAgain={refresh} />
       <Card label={say.title} className="overflow-hidden">
-        <div className="flex flex-wrap items-center gap-3 border-b border-line px-4 py-3">
-          <TextField
-            type="search"
-            label={say.search}
-            placeholder={say.search}
-            value={wanted}
-            onChange={(event) => setWanted(event.target.value)}
-            className="sm:max-w-80"
-          />
+        <Filters label={say.search} search={search} count={data && count(data)}>
           <Segments
             label={say.state}
             value={state}
             onChange={setState}
             options={STATES.map((value) => ({ value, label: say.states[value] }))}
           />
-          {data && (
-            <p role="status" className="nums ml-auto text-[0.8125rem] text-faint">
-              {say.shown(format.number(shown.length), format.number(data.total))}
-              {data.total > LISTED_MAX && ` ${say.first(format.number(LISTED_MAX))}`}
-            </p>
-          )}
-        </div>
+        </Filters>
         {!data && !error && <Loading />}
         {shown.length > 0 && <ConnectionTable connections={shown} onChange={refresh} />}
         {data && data.connections.length === 0 && (

@@ -49,7 +49,7 @@ export const connectionsTexts = texts(
       'catching-up': '追趕中',
       blocked: '阻塞',
     },
-    shown: (n: string, of: string) => `${of} 中的 ${n}`,
+    shown: (n: string, of: string) => `共 ${of} 條，顯示 ${n} 條`,
     name: '連線',
     peer: '對方位址',
     follows: '訂閱',

@@ -8,7 +8,7 @@ import { Callout } from '../../../src/ui/surface';
 import { OVERVIEW, useNow, useOverview, useTrack } from '../../data/overview';
 import { CopyCurl } from '../../parts/curl';
 import { PageBody, PageHead } from '../../parts/head';
-import { Failure } from '../../parts/notes';
+import { PageFailure } from '../../parts/notes';
 import { Charts } from './charts';
 import { Details } from './details';
 import { overviewTexts } from './text';
@@ -48,11 +48,7 @@ export default function OverviewPage() {
           </>
         }
       />
-      {error && (
-        <div className="mb-4">
-          <Failure error={error} />
-        </div>
-      )}
+      <PageFailure error={error} />
       {now && !now.log.healthy && (
         <div role="alert" className="mb-4">
           <Callout tone="cut">{say.brokenLine}</Callout>

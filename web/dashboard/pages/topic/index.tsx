@@ -15,7 +15,7 @@ import { useSession } from '../../data/session';
 import type { Topic } from '../../data/types';
 import { CopyCurl } from '../../parts/curl';
 import { PageBody, PageHead } from '../../parts/head';
-import { Failure } from '../../parts/notes';
+import { Failure, PageFailure } from '../../parts/notes';
 import { hrefOf } from '../../places';
 import { PolicyForm } from './policy';
 import { Publish } from './publish';
@@ -62,11 +62,7 @@ export default function TopicPage({ name }: { name: string }) {
           </>
         }
       />
-      {error && (
-        <div className="mb-4">
-          <Failure error={error} />
-        </div>
-      )}
+      <PageFailure error={error} />
       {data && !topic && !internal && (
         <div className="mb-4">
           <Callout>{say.none}</Callout>

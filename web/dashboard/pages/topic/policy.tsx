@@ -150,9 +150,9 @@ export function PolicyForm(props: { name: string; topic: Topic | undefined; onSa
             />
           </div>
           <p className="mt-1.5 text-xs text-faint">
-            {say.age}: {say.ageHint}
+            {say.ageHint}
             <br />
-            {say.bytes}: {say.bytesHint}
+            {say.bytesHint}
           </p>
         </Group>
         <div className="grid content-start gap-4">

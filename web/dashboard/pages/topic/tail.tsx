@@ -1,7 +1,5 @@
-// The events of a topic from wherever one wants to begin, then live. It can be held still to be
-// read: what comes meanwhile is counted, and shown when it goes on.
+// The events of a topic from wherever one wants to begin, then live.
 
-import type { TidingsEvent } from '@tidings/client';
 import { useSubscription, type UseSubscriptionOptions } from '@tidings/react';
 import { useState, type FormEvent } from 'react';
 import { useText } from '../../../src/i18n';
@@ -11,6 +9,7 @@ import { Segments, TextField } from '../../../src/ui/controls';
 import { Callout } from '../../../src/ui/surface';
 import { CopyCurl, CurlLine } from '../../parts/curl';
 import { Events } from '../../parts/events';
+import { HoldButtons, Missed, useHold } from '../../parts/hold';
 import { Empty, Failure } from '../../parts/notes';
 import { topicPath } from '.';
 import { topicTexts } from './text';
@@ -126,34 +125,17 @@ function Followed({ name, begin }: { name: string; begin: Begin }) {
   const say = useText(topicTexts);
   const format = useFormat();
   const feed = useSubscription<string>(name, { ...optionsOf(begin), limit: SHOWN_MAX });
-  const [held, setHeld] = useState<readonly TidingsEvent[] | null>(null);
-  const [cleared, setCleared] = useState('');
-  const all = held ?? feed.events;
-  const from = cleared ? all.findIndex(({ id }) => id === cleared) + 1 : 0;
-  const events = all.slice(from);
-  const missed = held ? countAfter(feed.events, held.at(-1)?.id) : 0;
+  const hold = useHold(feed.events);
+  const { events } = hold;
   return (
     <div>
       <div className="flex min-h-11 flex-wrap items-center gap-x-4 gap-y-1 border-b border-line px-4 py-1.5">
         <p role="status" className="nums text-[0.8125rem] text-faint">
           {say.shown(format.number(events.length))}
-          {held && missed > 0 && (
-            <span className="ml-2 text-warn" data-held={missed}>
-              {say.held(format.number(missed))}
-            </span>
-          )}
+          <Missed hold={hold} />
         </p>
         <span className="ml-auto flex gap-1.5">
-          <Button
-            small
-            icon={held ? 'play' : 'pause'}
-            onClick={() => setHeld(held ? null : feed.events)}
-          >
-            {held ? say.resume : say.pause}
-          </Button>
-          <Button small look="quiet" onClick={() => setCleared(all.at(-1)?.id ?? '')}>
-            {say.clear}
-          </Button>
+          <HoldButtons hold={hold} />
         </span>
       </div>
       {(feed.error ?? feed.gap ?? feed.end) && (
@@ -174,9 +156,4 @@ function Followed({ name, begin }: { name: string; begin: Begin }) {
       )}
     </div>
   );
-}
-
-function countAfter(events: readonly TidingsEvent[], id: string | undefined): number {
-  const at = events.findIndex((event) => event.id === id);
-  return events.length - 1 - at;
 }

@@ -1,17 +1,17 @@
 // All topics: search, a list of any length, and the way to each of them.
 
-import { lazy, useDeferredValue, useMemo, useState } from 'react';
+import { lazy, useMemo } from 'react';
 import { useText } from '../../../src/i18n';
 import { useFormat } from '../../../src/lib/format';
 import { Button, buttonClass } from '../../../src/ui/button';
-import { TextField } from '../../../src/ui/controls';
 import { Badge, Card } from '../../../src/ui/surface';
 import { Table, type Column } from '../../../src/ui/table';
 import { topicsPath, useTopics } from '../../data/topics';
 import type { Topic } from '../../data/types';
 import { CopyCurl, CurlLine } from '../../parts/curl';
 import { PageBody, PageHead } from '../../parts/head';
-import { Empty, Failure, Loading } from '../../parts/notes';
+import { Filters, matches, useSearch } from '../../parts/filters';
+import { Empty, Loading, PageFailure } from '../../parts/notes';
 import { hrefOf } from '../../places';
 import { useRetention } from '../topic/retention';
 import { topicsTexts } from './text';
@@ -25,38 +25,28 @@ export default function Topics({ rest }: { rest: string }) {
 function List() {
   const say = useText(topicsTexts);
   const format = useFormat();
-  const [wanted, setWanted] = useState('');
-  const search = useDeferredValue(wanted.trim().toLowerCase());
-  const { topics, more, loaded, error, next, refresh } = useTopics(search !== '');
+  const search = useSearch();
+  const { wanted } = search;
+  const { topics, more, loaded, error, next, refresh } = useTopics(wanted !== '');
   const shown = useMemo(
-    () => (search ? topics.filter(({ name }) => name.toLowerCase().includes(search)) : topics),
-    [topics, search],
+    () => topics.filter(({ name }) => matches(wanted, [name])),
+    [topics, wanted],
   );
-  const count = format.number(topics.length);
+  const all = format.number(topics.length);
   const columns = useColumns();
   return (
     <PageBody>
       <PageHead title={say.title} line={say.line} tools={<CopyCurl call={{ path: topicsPath() }} />} />
-      {error && (
-        <div className="mb-4">
-          <Failure error={error} onAgain={refresh} />
-        </div>
-      )}
+      <PageFailure error={error} onAgain={refresh} />
       <Card label={say.title} className="overflow-hidden">
-        <div className="flex flex-wrap items-center justify-between gap-3 border-b border-line px-4 py-3">
-          <TextField
-            type="search"
-            label={say.search}
-            placeholder={say.search}
-            value={wanted}
-            onChange={(event) => setWanted(event.target.value)}
-            className="sm:max-w-80"
-          />
-          <p role="status" className="nums text-[0.8125rem] text-faint">
-            {search ? say.found(format.number(shown.length), count) : say.all(count)}
-            {more && ` ${say.more}`}
-          </p>
-        </div>
+        <Filters
+          label={say.search}
+          search={search}
+          count={
+            (wanted ? say.found(format.number(shown.length), all) : say.all(all)) +
+            (more ? ` ${say.more}` : '')
+          }
+        />
         {!loaded && !error && <Loading />}
         {loaded && topics.length === 0 && (
           <Empty icon="topics" title={say.empty} line={say.emptyLine}>
@@ -65,7 +55,7 @@ function List() {
         )}
         {loaded && topics.length > 0 && shown.length === 0 && (
           <Empty icon="search" title={say.none} line={say.noneLine}>
-            <a href={hrefOf('topics', wanted.trim())} className={buttonClass()}>
+            <a href={hrefOf('topics', search.typed.trim())} className={buttonClass()}>
               {say.open}
             </a>
           </Empty>
@@ -80,7 +70,7 @@ function List() {
             onEnd={next}
           />
         )}
-        {search && more && (
+        {wanted && more && (
           <div className="border-t border-line px-4 py-3 text-center">
             <Button small onClick={next}>
               {say.furtherLabel}
@@ -135,7 +125,7 @@ function useColumns(): readonly Column<Topic>[] {
       {
         key: 'keeps',
         label: say.keeps,
-        room: 'hidden md:block truncate text-soft',
+        room: 'hidden md:block pl-5 truncate text-soft',
         cell: (topic) => retention(topic.policy),
       },
       {

@@ -10,6 +10,7 @@ import { cx } from '../../../src/ui/cx';
 import { Badge, Callout } from '../../../src/ui/surface';
 import type { TraceRecord } from '../../data/types';
 import { CurlLine } from '../../parts/curl';
+import { HoldButtons, Missed, useHold } from '../../parts/hold';
 import { Empty } from '../../parts/notes';
 import { topicPath } from '../topic';
 import type { Running } from '.';
@@ -45,21 +46,15 @@ export function Records({ trace, onEnd }: { trace: Running; onEnd: () => void })
     limit: KEPT_MAX,
     parse: json,
   });
-  const [held, setHeld] = useState<readonly TidingsEvent<TraceRecord>[] | null>(null);
-  const [cleared, setCleared] = useState('');
+  const hold = useHold(feed.events);
+  const kept = hold.events;
   const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set());
   const left = useLeft(trace.until);
-  const all = held ?? feed.events;
-  const from = cleared ? all.findIndex(({ id }) => id === cleared) + 1 : 0;
-  const kept = useMemo(() => all.slice(from), [all, from]);
   const counts = useMemo(() => countTypes(kept), [kept]);
   const shown = useMemo(
     () => kept.filter(({ type }) => !hidden.has(type ?? '')).slice(-SHOWN_MAX).toReversed(),
     [kept, hidden],
   );
-  const missed = held
-    ? feed.events.length - 1 - feed.events.findIndex(({ id }) => id === held.at(-1)?.id)
-    : 0;
   const toggle = (type: string) =>
     setHidden((before) => {
       const after = new Set(before);
@@ -77,16 +72,7 @@ export function Records({ trace, onEnd }: { trace: Running; onEnd: () => void })
           </span>
         </p>
         <span className="ml-auto flex gap-1.5">
-          <Button
-            small
-            icon={held ? 'play' : 'pause'}
-            onClick={() => setHeld(held ? null : feed.events)}
-          >
-            {held ? say.resume : say.pause}
-          </Button>
-          <Button small look="quiet" onClick={() => setCleared(all.at(-1)?.id ?? '')}>
-            {say.clear}
-          </Button>
+          <HoldButtons hold={hold} />
           <Button small icon="stop" onClick={onEnd}>
             {over ? say.close : say.end}
           </Button>
@@ -100,11 +86,7 @@ export function Records({ trace, onEnd }: { trace: Running; onEnd: () => void })
       <div className="flex min-h-11 flex-wrap items-center gap-2 border-b border-line px-4 py-2">
         <p role="status" className="nums mr-2 text-[0.8125rem] text-faint">
           {say.shown(format.number(kept.length))}
-          {held && missed > 0 && (
-            <span className="ml-2 text-warn" data-held={missed}>
-              {say.held(format.number(missed))}
-            </span>
-          )}
+          <Missed hold={hold} />
         </p>
         <div role="group" aria-label={say.only} className="flex flex-wrap gap-1.5">
           {counts.map(([type, count]) => (

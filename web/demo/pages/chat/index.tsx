@@ -6,11 +6,10 @@ import { Signal, useSignal } from '../../../src/lib/signal';
 import { Button } from '../../../src/ui/button';
 import { Segments, TextField } from '../../../src/ui/controls';
 import { Badge, Card, Figure, Figures } from '../../../src/ui/surface';
-import { useDone } from '../../shell/done';
-import { Pill, type Condition } from '../../../src/ui/pill';
+import type { Condition } from '../../../src/ui/pill';
 import { Scenario } from '../../shell/scenario';
-import { CUT_MS, useSession, type Session } from '../../shell/session';
 import { TapeView } from '../../shell/tape';
+import { CUT_MS, Visit, type Session } from '../../shell/visit';
 import type { Answer, Resume, View } from './answer';
 import { chatCode } from './code';
 import { Conversation } from './conversation';
@@ -21,17 +20,19 @@ const STORY = 'scripted-story';
 const FAST = 'scripted-story-fast';
 
 export default function Chat() {
-  const session = useSession((network, tape) => {
-    const conversation = new Conversation(network, tape);
-    return [conversation, () => conversation.close()];
-  });
-  return session && <Loaded session={session} />;
+  return (
+    <Visit
+      name="chat"
+      make={(network, tape) => new Conversation(network, tape)}
+      view={Loaded}
+    />
+  );
 }
 
 const nobody = new Signal<View | null>(null);
 
 function Loaded({ session }: { session: Session<Conversation> }) {
-  const { network, tape, state, own: conversation } = session;
+  const { network, tape, state, add, own: conversation } = session;
   const say = useText(chatTexts);
   const answers = useSignal(conversation.answers);
   const latest = answers.at(-1);
@@ -39,7 +40,6 @@ function Loaded({ session }: { session: Session<Conversation> }) {
   const models = useModels(network.fetch);
   const scripted = !models || models.includes(STORY);
   const [fast, setFast] = useState(false);
-  const [done, add] = useDone('chat');
   const running = view !== null && ['asking', 'streaming', 'waiting'].includes(view.phase);
   useReloadStep(add);
 
@@ -66,15 +66,7 @@ function Loaded({ session }: { session: Session<Conversation> }) {
           ? 'connecting'
           : 'idle';
   return (
-    <Scenario
-      eyebrow={say.eyebrow}
-      title={say.title}
-      lead={say.lead}
-      steps={say.steps.map((text, index) => ({ text, done: done.has(index) }))}
-      pill={<Pill condition={condition} until={state.until} />}
-      network={network}
-      code={chatCode}
-    >
+    <Scenario session={session} claim={say} condition={condition} code={chatCode}>
       <div className="grid gap-5 lg:grid-cols-[minmax(0,1fr)_19rem]">
         <Card label={say.stage} className="flex h-[36rem] flex-col overflow-hidden">
           <div className="flex flex-wrap items-center justify-between gap-2 border-b border-line px-4 py-2.5">

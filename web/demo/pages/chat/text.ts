@@ -4,7 +4,6 @@ import { texts } from '../../../src/i18n';
 
 export const chatTexts = texts(
   {
-    eyebrow: 'AI chat',
     title: 'Cut the network halfway. The answer goes on at the next word.',
     lead: 'Every piece of an answer is in a log before you see it. Leave, reload, change the device: you are a position in that log, and the model is asked only once.',
     steps: ['Ask something', 'Cut the network while it answers', 'Reload, or open a second tab'],
@@ -20,7 +19,6 @@ export const chatTexts = texts(
     you: 'You',
     model: 'Answer',
     scripted: 'Scripted upstream: no model is running',
-    scriptedHint: 'Start with --llm URL to put a real one here.',
     real: (name: string) => `Model: ${name}`,
     breakIt: 'Break it',
     cut: (s: string) => `Cut the network for ${s} s`,
@@ -62,7 +60,6 @@ export const chatTexts = texts(
     },
   },
   {
-    eyebrow: 'AI 對話',
     title: '話說到一半切斷網路，回答從下一個字接下去。',
     lead: '回答的每一個片段，在你看到之前就已經寫進日誌。離開、重新整理、換一台裝置都可以：你只是日誌裡的一個位置，而模型只被問一次。',
     steps: ['問一個問題', '回答到一半時切斷網路', '重新整理，或開第二個分頁'],
@@ -78,7 +75,6 @@ export const chatTexts = texts(
     you: '你',
     model: '回答',
     scripted: '照劇本播放：沒有任何模型在執行',
-    scriptedHint: '啟動時加上 --llm 網址，就會換成真正的模型。',
     real: (name: string) => `模型：${name}`,
     breakIt: '弄壞它',
     cut: (s: string) => `切斷網路 ${s} 秒`,

@@ -7,11 +7,9 @@ import { Button } from '../../../src/ui/button';
 import { Slider, Switch } from '../../../src/ui/controls';
 import { cx } from '../../../src/ui/cx';
 import { Badge, Card } from '../../../src/ui/surface';
-import { useDone } from '../../shell/done';
-import { Pill } from '../../../src/ui/pill';
 import { Scenario } from '../../shell/scenario';
-import { CUT_MS, useSession, type Session } from '../../shell/session';
 import { TapeView } from '../../shell/tape';
+import { CUT_MS, Visit, type Session } from '../../shell/visit';
 import { compareCode } from './code';
 import type { LaneView } from './lanes';
 import { Race, type Throwing } from './race';
@@ -27,19 +25,20 @@ const A_MOMENT = 30;
 const first: Throwing = { rate: 10, size: 100, resume: true };
 
 export default function Compare() {
-  const session = useSession((network, tape) => {
-    const race = new Race(network, tape, first);
-    return [race, () => race.close()];
-  });
-  return session && <Loaded session={session} />;
+  return (
+    <Visit
+      name="compare"
+      make={(network, tape) => new Race(network, tape, first)}
+      view={Loaded}
+    />
+  );
 }
 
 function Loaded({ session }: { session: Session<Race> }) {
-  const { network, tape, state, own: race } = session;
+  const { network, tape, state, add, own: race } = session;
   const say = useText(compareTexts);
   const number = useNumber();
   const [throwing, setThrowing] = useState(first);
-  const [done, add] = useDone('compare');
   const sse = useSignal(race.sse.view);
   const ws = useSignal(race.ws.view);
   const change = (part: Partial<Throwing>) => {
@@ -57,18 +56,13 @@ function Loaded({ session }: { session: Session<Race> }) {
   const both = sse.open && ws.open;
   return (
     <Scenario
-      eyebrow={say.eyebrow}
-      title={say.title}
-      lead={say.lead}
-      steps={say.steps.map((text, index) => ({ text, done: done.has(index) }))}
-      pill={
-        <Pill condition={state.cut ? 'cut' : both ? 'live' : 'connecting'} until={state.until} />
-      }
-      network={network}
+      session={session}
+      claim={say}
+      condition={state.cut ? 'cut' : both ? 'live' : 'connecting'}
       code={compareCode}
     >
       <div className="grid gap-5 lg:grid-cols-[minmax(0,1fr)_19rem]">
-        <Card label={say.eyebrow} className="overflow-hidden">
+        <Card label={say.stage} className="overflow-hidden">
           <Lanes sse={sse} ws={ws} />
           <TapeView tape={tape} />
         </Card>
@@ -132,7 +126,7 @@ function Lanes({ sse, ws }: { sse: LaneView; ws: LaneView }) {
     ['twice', say.twice, (lane) => number(lane.twice)],
   ];
   return (
-    <div className="overflow-x-auto" tabIndex={0} role="group" aria-label={say.eyebrow}>
+    <div className="overflow-x-auto" tabIndex={0} role="group" aria-label={say.stage}>
       <table className="w-full table-fixed text-left">
         <thead className="align-top">
           <tr className="border-b border-line">
@@ -141,9 +135,9 @@ function Lanes({ sse, ws }: { sse: LaneView; ws: LaneView }) {
               [say.sse, say.sseLine, sse.open],
               [say.ws, say.wsLine, ws.open],
             ].map(([name, line, open]) => (
-              <th key={String(name)} scope="col" className="px-3 py-3.5 sm:px-4">
-                <span className="flex items-center gap-2 text-sm font-semibold">
-                  <i className={cx('size-2 rounded-full', open ? 'bg-tide' : 'bg-cut')} />
+              <th key={String(name)} scope="col" className="px-2 py-3.5 sm:px-4">
+                <span className="flex items-center gap-1.5 text-[0.8125rem] leading-snug font-semibold sm:gap-2 sm:text-sm">
+                  <i className={cx('size-2 shrink-0 rounded-full', open ? 'bg-tide' : 'bg-cut')} />
                   {name}
                 </span>
                 <span className="mt-1 hidden text-[0.8125rem] leading-snug font-normal text-faint sm:block">
@@ -257,12 +251,14 @@ function Judged({ row }: { row: Row }) {
         <tr key={from ?? 'none'}>
           {index === 0 && (
             <th scope="row" rowSpan={Math.max(1, found.length)} className="px-4 py-2 font-normal">
-              {/^H/.test(row.claim) && (
-                <span className="mr-2 inline-block w-7 text-xs text-faint">{row.claim}</span>
-              )}
-              {say.claims[row.claim]}
-              <span className="mt-0.5 block text-xs leading-snug text-faint">
-                {say.explained[row.claim]}
+              <span className="block min-w-44">
+                {/^H/.test(row.claim) && (
+                  <span className="mr-2 inline-block w-7 text-xs text-faint">{row.claim}</span>
+                )}
+                {say.claims[row.claim]}
+                <span className="mt-0.5 block text-xs leading-snug text-faint">
+                  {say.explained[row.claim]}
+                </span>
               </span>
             </th>
           )}

@@ -4,10 +4,10 @@ import { texts } from '../../../src/i18n';
 
 export const compareTexts = texts(
   {
-    eyebrow: 'SSE or WebSocket?',
     title: 'The same topic over both, side by side, measured on your machine.',
     lead: 'One publisher, two readers in this page: one over Server-Sent Events, one over a WebSocket. Both can resume, because resuming is a matter of the log and not of the transport.',
     steps: ['Let them run for a moment', 'Cut both', 'Switch resume off, and cut again'],
+    stage: 'SSE or WebSocket?',
     sse: 'Server-Sent Events',
     ws: 'WebSocket',
     sseLine: 'A GET whose answer does not end. Plain HTTP; upstream goes by POST.',
@@ -93,10 +93,10 @@ export const compareTexts = texts(
     },
   },
   {
-    eyebrow: 'SSE 還是 WebSocket？',
     title: '同一個主題走兩條路，並排比較，在你的機器上量測。',
     lead: '一個發布者，這一頁裡有兩個讀者：一個走 Server-Sent Events，一個走 WebSocket。兩者都能續傳，因為續傳是日誌的事，與傳輸方式無關。',
     steps: ['讓它們跑一會兒', '把兩邊都切斷', '關掉續傳，再切一次'],
+    stage: 'SSE 還是 WebSocket？',
     sse: 'Server-Sent Events',
     ws: 'WebSocket',
     sseLine: '一個不會結束的 GET 回應。就是 HTTP；往上游用 POST。',

@@ -1,22 +1,22 @@
 // A shared document: a scenario.
 
-import { TidingsProvider, useConnectionState, usePresence } from '@tidings/react';
+import { usePresence } from '@tidings/react';
 import { useEffect, useLayoutEffect, useRef, useState, type FormEvent } from 'react';
 import { useNumber, useText } from '../../../src/i18n';
-import { conditionOf, inOneTab } from '../../../src/lib/hub';
+import { inOneTab } from '../../../src/lib/hub';
+import type { Network } from '../../../src/lib/network';
 import { TTL_MS, meOf, type About } from '../../../src/lib/people';
 import { useSignal } from '../../../src/lib/signal';
+import type { Tape } from '../../../src/lib/tape';
 import { Avatar } from '../../../src/ui/avatar';
 import { Button } from '../../../src/ui/button';
 import { Segments, Switch, TextField } from '../../../src/ui/controls';
 import { cx } from '../../../src/ui/cx';
 import { Icon } from '../../../src/ui/icon';
 import { Card, Figure, Figures } from '../../../src/ui/surface';
-import { useDone } from '../../shell/done';
-import { Pill } from '../../../src/ui/pill';
-import { Scenario } from '../../shell/scenario';
-import { useSession, type Session } from '../../shell/session';
+import { Scenario, useCondition } from '../../shell/scenario';
 import { TapeView } from '../../shell/tape';
+import { Visit, type Session } from '../../shell/visit';
 import { AlsoWhenClosed } from './also-closed';
 import { Closed } from './closed';
 import { documentCode } from './code';
@@ -29,35 +29,30 @@ const AWAY_MS = 12_000;
 /** After how long a reminder may come, in seconds. */
 const DELAYS = ['5', '10', '30'] as const;
 
-export default function Document() {
-  const session = useSession((network, tape) => {
-    const desk = new Desk(network, tape);
-    desk.follow();
-    const has = (id: string) => desk.notices.get().some((notice) => notice.id === id);
-    const closed = new Closed(desk.client, network, has);
-    const close = () => {
-      closed.close();
-      desk.close();
-    };
-    return [{ desk, closed }, close];
-  });
-  return (
-    session && (
-      <TidingsProvider client={session.own.desk.client}>
-        <Loaded session={session} />
-      </TidingsProvider>
-    )
-  );
+/** The desk, and the reminders that come also when the page is closed. */
+function build(network: Network, tape: Tape) {
+  const desk = new Desk(network, tape);
+  desk.follow();
+  const has = (id: string) => desk.notices.get().some((notice) => notice.id === id);
+  const closed = new Closed(desk.client, network, has);
+  const close = () => {
+    closed.close();
+    desk.close();
+  };
+  return { desk, closed, client: desk.client, close };
 }
 
-function Loaded({ session }: { session: Session<{ desk: Desk; closed: Closed }> }) {
-  const { network, tape, state } = session;
+export default function Document() {
+  return <Visit name="document" make={build} view={Loaded} />;
+}
+
+function Loaded({ session }: { session: Session<ReturnType<typeof build>> }) {
+  const { network, tape, state, add } = session;
   const { desk, closed } = session.own;
   const say = useText(documentTexts);
   const number = useNumber();
   const [company, setCompany] = useState(true);
-  const [done, add] = useDone('document');
-  const connection = useConnectionState({ delay: 0 });
+  const condition = useCondition(session);
   const notices = useSignal(desk.notices);
   const shown = useSignal(closed.shown);
   const caughtUp = useSignal(desk.caughtUp);
@@ -75,20 +70,12 @@ function Loaded({ session }: { session: Session<{ desk: Desk; closed: Closed }> 
     if (reminded) add(2);
   }, [reminded, add]);
   return (
-    <Scenario
-      eyebrow={say.eyebrow}
-      title={say.title}
-      lead={say.lead}
-      steps={say.steps.map((step, index) => ({ text: step, done: done.has(index) }))}
-      pill={<Pill condition={conditionOf(connection.state, state.cut)} until={state.until} />}
-      network={network}
-      code={documentCode}
-    >
+    <Scenario session={session} claim={say} condition={condition} code={documentCode}>
       <div className="grid gap-5 lg:grid-cols-[minmax(0,1fr)_21rem]">
         <Card label={say.stage} className="flex min-h-[30rem] flex-col overflow-hidden">
           <div className="flex flex-wrap items-center justify-between gap-2 border-b border-line px-4 py-2.5">
             <People desk={desk} />
-            <div className="flex gap-2">
+            <div className="flex flex-wrap gap-2">
               <Button
                 small
                 icon="tab"

@@ -4,7 +4,6 @@ import { texts } from '../../../src/i18n';
 
 export const documentTexts = texts(
   {
-    eyebrow: 'Shared document',
     title: 'Step away for a while. What you missed is waiting when you return.',
     lead: 'Every edit is an event, and the log is the document. Others are told of changes; a reminder is an event that is published later, whether you are here or not.',
     steps: ['Write something', 'Set a reminder', 'Step away until it has come'],
@@ -59,7 +58,6 @@ export const documentTexts = texts(
     characters: 'Characters',
   },
   {
-    eyebrow: '共享文件',
     title: '離開一會兒。你錯過的，回來時都在等你。',
     lead: '每次編輯都是一個事件，日誌就是文件。有變動時會通知其他人；提醒則是晚一點才發布的事件，不管你在不在。',
     steps: ['寫點東西', '設定提醒', '離開，直到提醒來過'],
@@ -74,7 +72,7 @@ export const documentTexts = texts(
     awayNote: '這一頁沒有網路。編輯和提醒沒有你也繼續。',
     tab: '開第二個分頁',
     colleague: '照劇本演出的同事',
-    colleagueHint: '不存在的 Mira,偶爾寫一行',
+    colleagueHint: '不存在的 Mira，偶爾寫一行',
     name: 'Mira',
     remind: '提醒大家',
     remindText: '提醒什麼',

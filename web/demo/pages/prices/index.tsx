@@ -1,18 +1,14 @@
 // Live prices: a scenario.
 
-import { TidingsProvider, useConnectionState } from '@tidings/react';
 import { useEffect, useState } from 'react';
 import { useNumber, useText } from '../../../src/i18n';
-import { conditionOf } from '../../../src/lib/hub';
 import { Button } from '../../../src/ui/button';
 import { Slider, Switch } from '../../../src/ui/controls';
 import { cx } from '../../../src/ui/cx';
 import { Card, Figure, Figures } from '../../../src/ui/surface';
-import { useDone } from '../../shell/done';
-import { Pill } from '../../../src/ui/pill';
-import { Scenario } from '../../shell/scenario';
-import { CUT_MS, useSession, type Session } from '../../shell/session';
+import { Scenario, useCondition } from '../../shell/scenario';
 import { TapeView } from '../../shell/tape';
+import { CUT_MS, Visit, type Session } from '../../shell/visit';
 import { Chart } from './chart';
 import { priceCode } from './code';
 import { Grid } from './grid';
@@ -28,27 +24,22 @@ const CHARTED = 4;
 const first: Following = { conflate: true, limit: Infinity, rate: 500 };
 
 export default function Prices() {
-  const session = useSession((network, tape) => {
-    const market = new Market(network, tape, first);
-    return [market, () => market.close()];
-  });
   return (
-    session && (
-      <TidingsProvider client={session.own.client}>
-        <Loaded session={session} />
-      </TidingsProvider>
-    )
+    <Visit
+      name="prices"
+      make={(network, tape) => new Market(network, tape, first)}
+      view={Loaded}
+    />
   );
 }
 
 function Loaded({ session }: { session: Session<Market> }) {
-  const { network, tape, state, own: market } = session;
+  const { network, tape, state, add, own: market } = session;
   const say = useText(priceTexts);
   const number = useNumber();
   const [following, setFollowing] = useState(first);
   const [frames, setFrames] = useState(0);
-  const [done, add] = useDone('prices');
-  const connection = useConnectionState({ delay: 0 });
+  const condition = useCondition(session);
   const { rates, symbols, pick } = useMarket(market);
   const change = (part: Partial<Following>, step: number) => {
     const next = { ...following, ...part };
@@ -57,15 +48,7 @@ function Loaded({ session }: { session: Session<Market> }) {
     add(step);
   };
   return (
-    <Scenario
-      eyebrow={say.eyebrow}
-      title={say.title}
-      lead={say.lead}
-      steps={say.steps.map((text, index) => ({ text, done: done.has(index) }))}
-      pill={<Pill condition={conditionOf(connection.state, state.cut)} until={state.until} />}
-      network={network}
-      code={priceCode}
-    >
+    <Scenario session={session} claim={say} condition={condition} code={priceCode}>
       <div className="grid gap-5 lg:grid-cols-[minmax(0,1fr)_19rem]">
         <Card label={say.stage} className="overflow-hidden">
           <Legend market={market} symbols={symbols} />

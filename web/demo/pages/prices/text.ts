@@ -4,7 +4,6 @@ import { texts } from '../../../src/i18n';
 
 export const priceTexts = texts(
   {
-    eyebrow: 'Live prices',
     title: '5,000 updates a second, and a slow tab still sees the latest price.',
     lead: 'A publisher inside this server moves 500 made-up instruments. A conflated topic keeps only the newest price of each; a reader who cannot keep up is spared the rest instead of falling behind.',
     steps: ['Turn the rate up', 'Make this tab slow', 'Switch conflation off, and watch the age'],
@@ -33,8 +32,7 @@ export const priceTexts = texts(
     s: 's',
   },
   {
-    eyebrow: '即時報價',
-    title: '每秒五千筆更新，慢的分頁看到的仍是最新價格。',
+    title: '每秒五千筆更新，慢的分頁仍看到最新價格。',
     lead: '伺服器裡的發布程式推動 500 檔虛構的商品。合併主題只保留每一檔的最新價格；跟不上的讀者會略過其餘的，而不是越落越後。',
     steps: ['把速率調高', '讓這個分頁變慢', '關掉合併，看看價格有多舊'],
     stage: '市場',

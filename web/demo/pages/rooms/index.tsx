@@ -1,9 +1,9 @@
 // Group chat: a scenario.
 
-import { TidingsProvider, useConnectionState, usePresence, useTyping } from '@tidings/react';
+import { usePresence, useTyping } from '@tidings/react';
 import { useEffect, useState, type FormEvent, type ReactNode } from 'react';
 import { useNumber, useText } from '../../../src/i18n';
-import { conditionOf, inOneTab } from '../../../src/lib/hub';
+import { inOneTab } from '../../../src/lib/hub';
 import { TTL_MS, meOf, type About } from '../../../src/lib/people';
 import { useSignal } from '../../../src/lib/signal';
 import { Avatar } from '../../../src/ui/avatar';
@@ -11,11 +11,9 @@ import { Button } from '../../../src/ui/button';
 import { Switch, TextField } from '../../../src/ui/controls';
 import { cx } from '../../../src/ui/cx';
 import { Card, Figure, Figures } from '../../../src/ui/surface';
-import { useDone } from '../../shell/done';
-import { Pill } from '../../../src/ui/pill';
-import { Scenario } from '../../shell/scenario';
-import { useSession, type Session } from '../../shell/session';
+import { Scenario, useCondition } from '../../shell/scenario';
 import { TapeView } from '../../shell/tape';
+import { Visit, type Session } from '../../shell/visit';
 import { roomCode } from './code';
 import { OLD, colleagues, fillHistory } from './colleagues';
 import { Hall, rooms, type Room } from './hall';
@@ -26,27 +24,16 @@ import { roomTexts } from './text';
 const CUT_MS = 8_000;
 
 export default function Rooms() {
-  const session = useSession((network, tape) => {
-    const hall = new Hall(network, tape);
-    return [hall, () => hall.close()];
-  });
-  return (
-    session && (
-      <TidingsProvider client={session.own.client}>
-        <Loaded session={session} />
-      </TidingsProvider>
-    )
-  );
+  return <Visit name="rooms" make={(network, tape) => new Hall(network, tape)} view={Loaded} />;
 }
 
 function Loaded({ session }: { session: Session<Hall> }) {
-  const { network, tape, state, own: hall } = session;
+  const { network, tape, state, add, own: hall } = session;
   const say = useText(roomTexts);
   const number = useNumber();
   const [room, setRoom] = useState<Room>('lobby');
   const [company, setCompany] = useState(true);
-  const [done, add] = useDone('rooms');
-  const connection = useConnectionState({ delay: 0 });
+  const condition = useCondition(session);
   useEffect(() => (company ? inOneTab('rooms', colleagues) : undefined), [company]);
   const open = (name: Room) => {
     hall.open(name);
@@ -57,17 +44,9 @@ function Loaded({ session }: { session: Session<Hall> }) {
     add(state.cut ? 1 : 0);
   };
   return (
-    <Scenario
-      eyebrow={say.eyebrow}
-      title={say.title}
-      lead={say.lead}
-      steps={say.steps.map((text, index) => ({ text, done: done.has(index) }))}
-      pill={<Pill condition={conditionOf(connection.state, state.cut)} until={state.until} />}
-      network={network}
-      code={roomCode}
-    >
+    <Scenario session={session} claim={say} condition={condition} code={roomCode}>
       <div className="grid gap-5 lg:grid-cols-[minmax(0,1fr)_19rem]">
-        <Card label={say.eyebrow} className="flex h-[36rem] flex-col overflow-hidden">
+        <Card label={say.stage} className="flex h-[36rem] flex-col overflow-hidden">
           <div className="flex items-center justify-between gap-3 border-b border-line px-3 py-2">
             <RoomTabs hall={hall} room={room} onOpen={open} />
             <People hall={hall} />
@@ -148,7 +127,7 @@ function RoomTab(props: { hall: Hall; room: Room; name: Room; onOpen: (room: Roo
         chosen ? 'bg-raised font-semibold text-ink' : 'text-soft hover:bg-sunken hover:text-ink',
       )}
     >
-      <span aria-hidden className="text-faint">
+      <span aria-hidden className="hidden text-faint sm:inline">
         #
       </span>
       {say.rooms[props.name]}
@@ -209,7 +188,7 @@ function Composer(props: {
   return (
     <form onSubmit={submit} className="border-t border-line px-3 pt-1 pb-3">
       <p aria-hidden className="h-6 truncate px-1 text-xs leading-6 text-faint">
-        {typists && `${say.typing(typists)}…`}
+        {typists && `${say.typing(typists, typing.length)}…`}
       </p>
       <div className="flex gap-2">
         <TextField

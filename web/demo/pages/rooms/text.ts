@@ -4,7 +4,6 @@ import { texts } from '../../../src/i18n';
 
 export const roomTexts = texts(
   {
-    eyebrow: 'Group chat',
     title: 'Pull the plug while everybody talks. Nothing is lost, nothing comes twice.',
     lead: 'A room is a topic; who is there and who types are topics whose events expire. What you send carries a key, so sending it again is never a second message.',
     steps: [
@@ -12,13 +11,14 @@ export const roomTexts = texts(
       'Cut the network, and write while it is gone',
       'Open a second tab: that is somebody else',
     ],
+    stage: 'Group chat',
     rooms: { lobby: 'lobby', design: 'design', 'night-shift': 'night shift' },
     list: 'Rooms',
     messages: (room: string) => `Messages in ${room}`,
     unread: (n: string) => `${n} unread`,
     here: 'Here now',
     you: 'you',
-    typing: (names: string) => `${names} is typing`,
+    typing: (names: string, n: number) => `${names} ${n === 1 ? 'is' : 'are'} typing`,
     placeholder: (room: string) => `Message to ${room}`,
     send: 'Send',
     empty: 'Nobody has said anything here yet.',
@@ -41,10 +41,10 @@ export const roomTexts = texts(
     note: 'Every author numbers his messages. A hole in the numbers would be a loss, a number or a key seen again would be a duplicate. Both are counted here, not assumed.',
   },
   {
-    eyebrow: '群組聊天',
     title: '大家說話時拔掉網路：什麼都不會少，也不會重複。',
     lead: '聊天室是一個主題；誰在線上、誰在輸入，則是會過期的事件。你送出的訊息帶著一把鑰匙，再送一次也不會變成第二則。',
     steps: ['說句話', '切斷網路，趁斷線時寫點東西', '開第二個分頁：那是另一個人'],
+    stage: '群組聊天',
     rooms: { lobby: '大廳', design: '設計', 'night-shift': '夜班' },
     list: '聊天室',
     messages: (room: string) => `${room}的訊息`,

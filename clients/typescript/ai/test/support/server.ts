@@ -1,22 +1,15 @@
 /** The real program, with its scripted model: `tidings dev` on a free port of this machine. */
 
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
+import { needProgram } from '../../../core/test/program.js';
 
-/** The program: `TIDINGS_BIN`, or what cargo has built last. */
-export const program =
-  process.env['TIDINGS_BIN'] ??
-  resolve(import.meta.dirname, '../../../../../target/debug/tidings');
+const program = needProgram();
 
-/** Whether there is one. Where it is required, a missing one is a failure and not a notice. */
-export const hasProgram: boolean = existsSync(program);
-if (!hasProgram) {
-  const notice = `no program at ${program}: set TIDINGS_BIN, or build it with cargo`;
-  if (process.env['TIDINGS_REQUIRE_BROWSER'] === '1') throw new Error(notice);
-  console.warn(`skipped: ${notice}`);
-}
+/** Whether there is a program. Where it is required, a missing one is a failure and not a notice. */
+export const hasProgram: boolean = program !== undefined;
 
 /** A running server. */
 export interface Server {
@@ -37,7 +30,7 @@ export async function startServer(): Promise<Server> {
   const args = ['dev', '--listen', '127.0.0.1:0', '--data-dir', folder, '--heartbeat', '1s'];
   // The program takes every TIDINGS_… for a setting of its own.
   const env = Object.entries(process.env).filter(([name]) => !name.startsWith('TIDINGS_'));
-  const child = spawn(program, args, {
+  const child = spawn(program as string, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: Object.fromEntries(env),
   });

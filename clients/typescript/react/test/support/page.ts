@@ -4,7 +4,7 @@ import { createElement, type ReactElement, type ReactNode } from 'react';
 import * as React from 'react';
 import { createRoot, type Root } from 'react-dom/client';
 import { act as domAct } from 'react-dom/test-utils';
-import { vi } from 'vitest';
+import { afterEach, beforeEach, vi } from 'vitest';
 import { createClient, type Client } from '@tidings/client';
 import { TidingsProvider } from '../../src/index.js';
 import { FakeServer } from './server.js';
@@ -63,6 +63,22 @@ export class Page {
     await act(async () => this.root.unmount());
     this.client.close();
   }
+}
+
+/** The page of the test that runs, after `pageForEachTest`. */
+export let page: Page;
+
+/** Gives each test of the file a page of its own, that is seen, and a clock that stands still. */
+export function pageForEachTest(): void {
+  beforeEach(() => {
+    vi.useFakeTimers();
+    hide(false);
+    page = new Page();
+  });
+  afterEach(async () => {
+    await page.close();
+    vi.useRealTimers();
+  });
 }
 
 /** A component that calls a hook, what it got, and how often it rendered. */
