@@ -23,7 +23,8 @@ use tokio_rustls::TlsAcceptor;
 use super::acme::{self, Acme, Usable};
 use super::files::{self, Files};
 use super::meters::Meters;
-use super::{H2, HTTP_1_1, x509};
+use super::x509::{self, Known};
+use super::{H2, HTTP_1_1};
 use crate::app::App;
 use crate::config::{CertificateSource, TlsConfig};
 
@@ -78,6 +79,7 @@ enum Source {
 #[derive(Default)]
 struct Present {
     key: Option<Arc<CertifiedKey>>,
+    known: Option<Known>,
     due: i64,
 }
 
@@ -149,9 +151,10 @@ impl Certificates {
         &self.provider
     }
 
-    /// When there is to be another, as unix time.
-    pub(super) fn due(&self) -> i64 {
-        self.present.lock().due
+    /// What is known of the one that is shown, and when there is to be another, as unix time.
+    pub(super) fn present(&self) -> (Option<Known>, i64) {
+        let present = self.present.lock();
+        (present.known.clone(), present.due)
     }
 
     /// Shows this one from now on.
@@ -162,8 +165,8 @@ impl Certificates {
 
     pub(super) fn show(&self, key: Arc<CertifiedKey>, due: i64) {
         let known = key.end_entity_cert().ok().and_then(|first| x509::read(first));
-        self.meters.shows(known.map_or(0, |known| known.not_after));
-        *self.present.lock() = Present { key: Some(key), due };
+        self.meters.shows(known.as_ref().map_or(0, |known| known.not_after));
+        *self.present.lock() = Present { key: Some(key), known, due };
     }
 }
 

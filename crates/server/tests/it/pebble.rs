@@ -78,7 +78,7 @@ impl Pebble {
         let folder = tempfile::tempdir().unwrap();
         let ports = [free_port(), free_port()];
         let pebble = Self { folder, ports, dns: Dns::start(), child: None };
-        pebble.write_certificate();
+        write_authority(pebble.folder.path());
         pebble.set(settings);
         Some(pebble)
     }
@@ -171,24 +171,24 @@ impl Pebble {
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
+}
 
-    /// What its directory shows.
-    fn write_certificate(&self) {
-        let ca_key = KeyPair::generate().unwrap();
-        let mut ca = CertificateParams::default();
-        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let certificate = ca.self_signed(&ca_key).unwrap();
-        let issuer = Issuer::new(ca, ca_key);
-        let key = KeyPair::generate().unwrap();
-        let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
-        let own = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
-        let write = |name: &str, label: &str, der: &[u8]| {
-            std::fs::write(self.path(name), tls::pem(label, der)).unwrap();
-        };
-        write("ca.pem", "CERTIFICATE", certificate.der());
-        write("certificate.pem", "CERTIFICATE", own.der());
-        write("key.pem", "PRIVATE KEY", &key.serialize_der());
-    }
+/// Writes an authority (`ca.pem`), and a certificate of it for this machine with its key.
+pub(crate) fn write_authority(folder: &Path) {
+    let ca_key = KeyPair::generate().unwrap();
+    let mut ca = CertificateParams::default();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let certificate = ca.self_signed(&ca_key).unwrap();
+    let issuer = Issuer::new(ca, ca_key);
+    let key = KeyPair::generate().unwrap();
+    let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
+    let own = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
+    let write = |name: &str, label: &str, der: &[u8]| {
+        std::fs::write(folder.join(name), tls::pem(label, der)).unwrap();
+    };
+    write("ca.pem", "CERTIFICATE", certificate.der());
+    write("certificate.pem", "CERTIFICATE", own.der());
+    write("key.pem", "PRIVATE KEY", &key.serialize_der());
 }
 
 impl Drop for Pebble {

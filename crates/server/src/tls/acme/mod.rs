@@ -92,20 +92,19 @@ pub(super) async fn keep(app: &App, certificates: &Certificates, acme: &Acme) {
     let directory = Directory::new(client.clone(), config.directory.clone());
     let provider = certificates.provider();
     let orders = Orders { config, storage, challenges, provider, directory: &directory };
-    let mut due = certificates.due();
     let mut failures = 0;
     loop {
-        sleep_until(due, config.pace.look).await;
+        until_due(certificates, &orders, config.pace.look).await;
         let placed = tokio::time::timeout(ORDER_TIME, orders.place());
         match placed.await.unwrap_or(Err(OrderError::Late(ORDER_TIME))) {
             Ok(usable) => {
-                let renewed = schedule::renewal(&usable.known);
+                failures = 0;
                 told(app, config, &usable);
                 certificates.take(usable);
-                failures = 0;
-                // One that is due already must not be renewed without a pause.
-                let pause = i64::try_from(config.pace.refused.as_secs()).unwrap_or(i64::MAX);
-                due = if renewed > now() { renewed } else { now().saturating_add(pause) };
+                if certificates.present().1 <= now() {
+                    // It is short: the next one is not ordered without a pause.
+                    tokio::time::sleep(config.pace.refused).await;
+                }
             }
             Err(error) => {
                 failures += 1;
@@ -114,8 +113,21 @@ pub(super) async fn keep(app: &App, certificates: &Certificates, acme: &Acme) {
                 let wait = schedule::wait(failures, failed, asked, &config.pace, dice);
                 complain(app, config, certificates, &error, wait);
                 tokio::time::sleep(wait).await;
-                due = now();
             }
+        }
+    }
+}
+
+/// Returns when there is to be another certificate, also if the clock is set meanwhile, or if the
+/// authority wants it sooner.
+async fn until_due(certificates: &Certificates, orders: &Orders<'_>, look: Duration) {
+    let (known, mut due) = certificates.present();
+    loop {
+        let Ok(left @ 1..) = u64::try_from(due.saturating_sub(now())) else { return };
+        tokio::time::sleep(Duration::from_secs(left).min(look)).await;
+        let Some(known) = &known else { continue };
+        if let Some(window) = orders.advice(known).await {
+            due = due.min(schedule::within(window, known));
         }
     }
 }
@@ -137,20 +149,10 @@ fn complain(
     let domains = config.domains.join(", ");
     let left = if certificates.is_there() { "the old one stays" } else { "there is none" };
     tracing::error!(%domains, %error, again_in = ?wait, "no new certificate; {left}");
-    let error = error.to_string();
-    app.audit.happened(
-        app,
-        "certificate-failed",
-        json!({"domains": config.domains, "error": error}),
-    );
-}
-
-/// Returns at that unix time, also if the clock is set meanwhile.
-async fn sleep_until(due: i64, look: Duration) {
-    loop {
-        let Ok(left @ 1..) = u64::try_from(due.saturating_sub(now())) else { return };
-        tokio::time::sleep(Duration::from_secs(left).min(look)).await;
-    }
+    let more = json!({
+        "domains": config.domains, "error": error.to_string(), "again_in_s": wait.as_secs(),
+    });
+    app.audit.happened(app, "certificate-failed", more);
 }
 
 fn now() -> i64 {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use instant_acme::{
-    Account, AuthorizationStatus, ChallengeType, Error, ExternalAccountKey, Identifier, NewAccount,
-    NewOrder, Order, OrderStatus, RetryPolicy,
+    Account, AuthorizationStatus, CertificateIdentifier, ChallengeType, Error, ExternalAccountKey,
+    Identifier, NewAccount, NewOrder, Order, OrderStatus, RetryPolicy,
 };
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{Der, ServerName};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 
@@ -152,6 +152,25 @@ impl Orders<'_> {
         Ok(usable)
     }
 
+    /// Between which two moments the authority wants the certificate to be renewed (RFC 9773), as
+    /// unix times; none if it does not say, for whatever reason.
+    pub(super) async fn advice(&self, known: &Known) -> Option<(i64, i64)> {
+        let (authority, serial) = (Der::from_slice(known.authority.as_ref()?), &known.serial);
+        let account = self.kept_account().await.ok()??;
+        let id = CertificateIdentifier::new(authority, Der::from_slice(serial));
+        match account.renewal_info(&id).await {
+            Ok((told, _)) => {
+                let window = told.suggested_window;
+                Some((window.start.unix_timestamp(), window.end.unix_timestamp()))
+            }
+            Err(Error::Unsupported(_)) => None,
+            Err(error) => {
+                tracing::debug!(error = told(&error), "no advice on renewal");
+                None
+            }
+        }
+    }
+
     /// A new order, of an account that the authority knows.
     async fn begin(&self) -> Result<Order, OrderError> {
         let names: Vec<_> = self.config.domains.iter().cloned().map(Identifier::Dns).collect();
@@ -161,7 +180,11 @@ impl Orders<'_> {
                 Err(Error::Api(problem)) if problem.r#type.as_deref() == Some(NO_ACCOUNT) => {
                     tracing::warn!("the authority does not know the account; it gets a new one");
                 }
-                begun => return Ok(begun?),
+                begun => {
+                    let begun = begun?;
+                    self.tell_contact(&account).await?;
+                    return Ok(begun);
+                }
             }
         }
         Ok(self.new_account().await?.new_order(&order).await?)
@@ -180,6 +203,24 @@ impl Orders<'_> {
             }
             account => Ok(Some(account?)),
         }
+    }
+
+    /// Tells the authority whom to write to, if that has changed.
+    async fn tell_contact(&self, account: &Account) -> Result<(), OrderError> {
+        let Some(mut kept) = self.storage.account() else { return Ok(()) };
+        if kept.contact == self.config.contact {
+            return Ok(());
+        }
+        let contact: Vec<_> = self.config.contact.iter().map(String::as_str).collect();
+        match account.update_contacts(&contact).await {
+            Ok(()) => kept.contact = self.config.contact.clone(),
+            // A certificate matters more than whom the authority writes to.
+            Err(error) => {
+                tracing::warn!(error = told(&error), "the authority does not take the contact");
+                return Ok(());
+            }
+        }
+        Ok(self.storage.keep_account(&kept)?)
     }
 
     async fn new_account(&self) -> Result<Account, OrderError> {
@@ -233,10 +274,13 @@ impl Orders<'_> {
             challenge.set_ready().await?;
         }
         match order.poll_ready(&PATIENCE).await {
-            Ok(OrderStatus::Invalid) => Err(OrderError::NotProven(why_not(order).await)),
+            Ok(OrderStatus::Invalid) => {
+                let why = why_not(order).await;
+                Err(OrderError::NotProven(why.unwrap_or_else(|| "it does not say why".to_owned())))
+            }
             Err(Error::Api(problem)) => {
-                let why = format!("{}; {}", tame(&problem.to_string()), why_not(order).await);
-                Err(OrderError::NotProven(why))
+                let why = why_not(order).await;
+                Err(OrderError::NotProven(why.unwrap_or_else(|| tame(&problem.to_string()))))
             }
             ready => Ok(ready.map(drop)?),
         }
@@ -251,7 +295,7 @@ fn kind(way: Challenge) -> ChallengeType {
 }
 
 /// What the authority says of the names that it could not make sure of.
-async fn why_not(order: &mut Order) -> String {
+async fn why_not(order: &mut Order) -> Option<String> {
     let mut all = Vec::new();
     let mut authorizations = order.authorizations();
     while let Some(Ok(mut authorization)) = authorizations.next().await {
@@ -260,5 +304,5 @@ async fn why_not(order: &mut Order) -> String {
         let errors = state.challenges.iter().filter_map(|one| one.error.as_ref());
         all.extend(errors.map(|error| format!("{name}: {}", tame(&error.to_string()))));
     }
-    if all.is_empty() { "it does not say why".to_owned() } else { all.join("; ") }
+    (!all.is_empty()).then(|| tame(&all.join("; ")))
 }

@@ -11,11 +11,31 @@ const ASKED_WAIT_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// The unix time at which a certificate is renewed: when two thirds of its life are over, and up to
 /// a twentieth of it earlier, so that not everybody comes at once. It is the same after a restart.
 pub(in crate::tls) fn renewal(known: &Known) -> i64 {
-    let life = known.not_after.saturating_sub(known.not_before).max(0);
-    // Serial numbers are random; a part of 65,536.
-    let dice = known.serial.iter().rev().take(2).fold(0, |all, byte| all << 8 | i64::from(*byte));
-    known.not_before + life / 3 * 2 - (life / 20 * dice) / 65_536
+    let life = life(known);
+    known.not_before + life * 2 / 3 - life / 20 * dice(known) / 65_536
 }
+
+/// A moment between the two that an authority suggests (RFC 9773, section 4.2), but not in the
+/// first tenth of the certificate's life, nor in its first day: an authority that is out of order
+/// must not have it renewed without end.
+pub(super) fn within((start, end): (i64, i64), known: &Known) -> i64 {
+    let length = end.saturating_sub(start).clamp(0, life(known));
+    let moment = start.saturating_add(length * dice(known) / 65_536);
+    moment.max(known.not_before.saturating_add((life(known) / 10).min(DAY)))
+}
+
+/// In seconds.
+fn life(known: &Known) -> i64 {
+    known.not_after.saturating_sub(known.not_before).max(0)
+}
+
+/// A part of 65,536, always the same: serial numbers are random.
+fn dice(known: &Known) -> i64 {
+    known.serial.iter().rev().take(2).fold(0, |all, byte| all << 8 | i64::from(*byte))
+}
+
+/// In seconds.
+const DAY: i64 = 86_400;
 
 /// What went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +69,6 @@ pub(super) fn wait(
 mod tests {
     use super::*;
 
-    const DAY: i64 = 86_400;
-
     fn known(days: i64, serial: [u8; 2]) -> Known {
         let (not_before, serial) = (1_000 * DAY, [&[7; 8][..], &serial].concat());
         Known { not_before, not_after: (1_000 + days) * DAY, serial, authority: None }
@@ -64,6 +82,16 @@ mod tests {
         assert_ne!(renewal(&known(90, [1, 2])), renewal(&known(90, [3, 4])));
         // Nonsense is due at once.
         assert_eq!(renewal(&known(-90, [0, 0])), 1_000 * DAY);
+    }
+
+    #[test]
+    fn an_authority_may_want_it_sooner_but_not_without_end() {
+        let known = known(90, [128, 0]);
+        let day = |number: i64| (1_000 + number) * DAY;
+        assert_eq!(within((day(10), day(20)), &known), day(15));
+        assert_eq!(within((day(0), day(0)), &known), day(1));
+        assert_eq!(within((i64::MIN, i64::MAX), &known), day(1));
+        assert_eq!(within((day(20), day(10)), &known), day(20));
     }
 
     #[test]
