@@ -26,6 +26,8 @@ mod units;
 mod webhook;
 
 #[cfg(test)]
+mod acme_tests;
+#[cfg(test)]
 mod relay_tests;
 #[cfg(test)]
 mod tests;

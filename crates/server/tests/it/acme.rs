@@ -320,6 +320,15 @@ fn an_authority_that_asks_for_an_account_gets_it() {
         config.tls.as_mut().unwrap().certificate = CertificateSource::Acme(Box::new(acme));
     });
     until_shown(&with);
+    // Keys are nowhere but where they are kept.
+    let mut told = std::fs::read_to_string(with.folder().join("audit")).unwrap();
+    for target in ["/metrics", "/configuration", "/readyz"] {
+        told += &with.get(target).text();
+    }
+    let kept: Value =
+        serde_json::from_slice(&std::fs::read(kept(&with, "account.json")).unwrap()).unwrap();
+    let own = kept["credentials"]["key_pkcs8"].as_str().unwrap();
+    assert!(!told.contains(key) && !told.contains(own), "{told}");
 }
 
 #[test]

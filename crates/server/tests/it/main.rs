@@ -14,6 +14,7 @@ mod access_relay;
 mod access_topics;
 mod access_ws;
 mod acme;
+mod acme_mock;
 mod bad_input;
 mod connections;
 mod dashboard;

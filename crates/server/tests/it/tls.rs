@@ -272,6 +272,10 @@ fn a_certificate_is_read_again_and_a_broken_one_is_not_taken() {
     let files = paths(server.folder());
     let shown = || connect(server.tls(), &[]).conn.peer_certificates().unwrap()[0].to_vec();
     let first = shown();
+    let metric = |name: &str| server.metric(&format!("tidings_tls_certificate_{name}"));
+    // What the library that makes it writes if it is not told otherwise: the end of 4095.
+    assert_eq!(metric("expires_seconds"), 67_090_118_400.0);
+    assert_eq!((metric("renewals_total"), metric("failures_total")), (0.0, 0.0));
     // Streams outlive the change.
     let mut conn = server.connect_tls();
     conn.ask("GET", "/topics/t", "Accept: text/event-stream\r\n", b"");
@@ -300,6 +304,7 @@ fn a_certificate_is_read_again_and_a_broken_one_is_not_taken() {
     std::fs::write(&files.key, key).unwrap();
     write(&files, "third.example");
     until("the third certificate", || shown().windows(13).any(|part| part == b"third.example"));
+    assert!(metric("renewals_total") >= 2.0 && metric("failures_total") >= 2.0);
     server.publish("/topics/t", "still here");
     assert_eq!(stream.next().data, "still here");
 }
