@@ -235,13 +235,9 @@ fn domain(text: &str) -> Result<String, String> {
 fn mail(text: &str) -> Result<String, String> {
     let address = text.strip_prefix("mailto:").unwrap_or(text);
     let plain = |b: u8| b.is_ascii_graphic() && !b"?,&".contains(&b);
-    match address.split_once('@') {
-        Some((user, host)) if !user.is_empty() && domain(host).is_ok() => {
-            if address.bytes().all(plain) {
-                return Ok(format!("mailto:{address}"));
-            }
-        }
-        _ => {}
+    let parts = address.split_once('@').filter(|(user, _)| !user.is_empty());
+    if parts.is_some_and(|(_, host)| domain(host).is_ok()) && address.bytes().all(plain) {
+        return Ok(format!("mailto:{address}"));
     }
     Err(format!("`{text}` is no e-mail address; write for example \"ops@example.com\""))
 }

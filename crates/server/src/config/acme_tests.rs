@@ -70,11 +70,8 @@ fn the_environment_and_flags_set_it_and_are_its_source() {
         set("TIDINGS_TLS__ACME__DOMAINS", "a.example,b.example"),
         set("TIDINGS_TLS__ACME__CONTACT", "ops@example.com"),
     ];
-    let agree = Flag {
-        path: "tls.acme.agree_terms",
-        name: "--acme-agree-terms",
-        value: "true".to_owned(),
-    };
+    let agree =
+        Flag { path: "tls.acme.agree_terms", name: "--acme-agree-terms", value: "true".to_owned() };
     let loaded = load(Mode::Serve, None, environment.into_iter(), &[agree]).unwrap();
     assert_eq!(acme(&loaded).domains, ["a.example", "b.example"]);
     let source = |path: &str| {

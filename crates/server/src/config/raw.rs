@@ -221,8 +221,8 @@ section! {
         /// The cookie that may hold a token. It counts only on requests of the server's own pages
         /// and of the origins that are listed (`*` lists none).
         token_cookie: Option<String> = Kind::Text, Preset::None;
-        /// The file that gets a line of JSON for each administrative act and each refused access;
-        /// standard error unless given. In `tidings dev` there is none unless given.
+        /// The file that gets a line of JSON for each administrative act, refused access and new
+        /// certificate; standard error unless given. In `tidings dev` there is none unless given.
         audit_log: Option<PathBuf> = Kind::Path, Preset::None;
     }
 }

@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn reads_the_years_of_both_forms() {
-        for (year, day) in [(1970, 0), (1999, 10_957 - 365), (2050, 29_220), (2999, 375_838)] {
+        for (year, day) in [(1970, 0), (1999, 10_592), (2050, 29_220), (2999, 375_835)] {
             let key = KeyPair::generate().unwrap();
             let mut params = params();
             params.not_before = date_time_ymd(year, 1, 1);

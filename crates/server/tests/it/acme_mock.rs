@@ -31,7 +31,8 @@ struct Mock {
 }
 
 impl Mock {
-    /// `answer` gets the mock's own URL and the path; what it leaves open is answered as in an order that goes well.
+    /// `answer` gets the mock's own URL and the path; what it leaves open is answered as in an
+    /// order that goes well.
     fn start(answer: impl Fn(&str, &str) -> Option<Answer> + Send + 'static) -> Self {
         let folder = tempfile::tempdir().unwrap();
         write_authority(folder.path());

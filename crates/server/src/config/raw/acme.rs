@@ -20,8 +20,8 @@ section! {
         contact: Option<Vec<String>> = Kind::Texts, Preset::None;
         /// The authority's directory (https). Requests go to its host alone.
         directory: String = Kind::Text, Preset::Text(LETS_ENCRYPT);
-        /// A file with the authority that the directory's own certificate is checked with (PEM), for
-        /// one inside a company; without it, those that the system trusts.
+        /// A file with the authority that the directory's own certificate is checked with (PEM),
+        /// for one inside a company; without it, those that the system trusts.
         directory_ca: Option<PathBuf> = Kind::Path, Preset::None;
         /// How the names are proven, in the order of preference: `tls-alpn-01` (on the listener for
         /// TLS, asked at port 443), `http-01` (on the plain listener, asked at port 80).

@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn an_authority_may_want_it_sooner_but_not_without_end() {
-        let known = known(90, [128, 0]);
+        let known = known(90, [0, 128]);
         let day = |number: i64| (1_000 + number) * DAY;
         assert_eq!(within((day(10), day(20)), &known), day(15));
         assert_eq!(within((day(0), day(0)), &known), day(1));
@@ -121,6 +121,7 @@ mod tests {
                 at
             })
             .take_while(|at| at.as_secs() < 3_600);
-        assert!(1 + attempts.count() <= 5);
+        // And the one before the first wait.
+        assert!(attempts.count() < 5);
     }
 }
