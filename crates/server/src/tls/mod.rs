@@ -117,7 +117,7 @@ async fn connection(
         Err(_) => return tracing::debug!(%peer, "no TLS came in time"),
     };
     if stream.get_ref().1.alpn_protocol() == Some(acme::PROTOCOL) {
-        return tracing::info!(%peer, "a name was proven by a handshake");
+        return tracing::debug!(%peer, "a name was proven by a handshake");
     }
     if stream.get_ref().1.alpn_protocol() == Some(H2) {
         let peer = Peer { protocol: Protocol::Http2, ..peer };

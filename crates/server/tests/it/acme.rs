@@ -271,7 +271,8 @@ fn other_names_are_a_new_order_and_the_old_certificate_stays_meanwhile() {
     let server = server(port, config(&pebble, &["a.example"]));
     let first = until_shown(&server);
     pebble.end();
-    let more = config(&pebble, &["a.example", "b.example"]);
+    let mut more = config(&pebble, &["a.example", "b.example"]);
+    more.contact = vec!["mailto:other@example.com".to_owned()];
     let server = server.restart_with(|config| {
         config.tls.as_mut().unwrap().certificate = CertificateSource::Acme(Box::new(more));
     });
@@ -280,6 +281,16 @@ fn other_names_are_a_new_order_and_the_old_certificate_stays_meanwhile() {
     let root = pebble.root();
     until("both names", || handshake(&server, root.clone(), "b.example").is_ok());
     assert!(handshake(&server, root, "a.example").is_ok());
+    // An authority that knows the account is told whom to write to from now on.
+    let mut last = config(&pebble, &["b.example"]);
+    last.contact = vec!["mailto:third@example.com".to_owned()];
+    let server = server.restart_with(|config| {
+        config.tls.as_mut().unwrap().certificate = CertificateSource::Acme(Box::new(last));
+    });
+    until("a third", || audited(&server).len() >= 3);
+    let text = std::fs::read_to_string(kept(&server, "account.json")).unwrap();
+    assert!(text.contains("third@example.com") && !text.contains("other@"), "{text}");
+    assert!(pebble.log().matches("POST /my-account/").count() > 0, "{}", pebble.log());
 }
 
 #[test]
