@@ -1,5 +1,5 @@
 #!/bin/sh
-# Says in one line each what is missing to go on. Usage: scripts/need.sh cargo linker git rustfmt clippy nginx
+# Says in one line each what is missing to go on. Usage: scripts/need.sh cargo linker git rustfmt clippy nginx pebble
 set -eu
 
 LEAST=1.85
@@ -42,6 +42,10 @@ for need in "$@"; do
         # Debian puts it where PATH of a plain user does not look.
         command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] ||
             miss "nginx, for the tests of \`tidings doctor\`; get it with: apt-get install nginx"
+        ;;
+    pebble)
+        command -v pebble >/dev/null 2>&1 ||
+            miss "pebble, for the tests of ordered certificates; get it with: apt-get install pebble"
         ;;
     *)
         miss "(a mistake in the Makefile: nothing is known about '$need')"

@@ -23,6 +23,8 @@ flag) what anybody who reaches the port may do.
 Examples:
   tidings serve --anonymous subscribe,publish
   tidings serve --config /etc/tidings.toml
+  tidings serve --listen 0.0.0.0:443 --acme-domains events.example.com --acme-agree-terms \\
+      --anonymous subscribe                  a public server, with a certificate of its own
   TIDINGS_SERVER__LISTEN=0.0.0.0:8080 tidings serve --config tidings.toml
 
 Every value of the configuration: tidings config show --config tidings.toml
@@ -43,6 +45,15 @@ pub(crate) struct Arguments {
     /// File with the certificate's private key (PEM)
     #[arg(long, value_name = "FILE")]
     tls_key: Option<String>,
+    /// Names to get a certificate for, with commas between: it is ordered and renewed by itself
+    #[arg(long, value_name = "LIST")]
+    acme_domains: Option<String>,
+    /// Whom the authority of that certificate writes to: e-mail addresses, with commas between
+    #[arg(long, value_name = "LIST")]
+    acme_contact: Option<String>,
+    /// Agree to the terms of service of that authority (Let's Encrypt unless configured)
+    #[arg(long)]
+    acme_agree_terms: bool,
     /// Folder of the event log, created if missing
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<String>,
@@ -73,10 +84,14 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     fn flags(&self) -> Vec<Flag> {
+        let agree = self.acme_agree_terms.then(|| "true".to_owned());
         [
             ("server.listen", "--listen", &self.listen),
             ("tls.certificate", "--tls-certificate", &self.tls_certificate),
             ("tls.key", "--tls-key", &self.tls_key),
+            ("tls.acme.domains", "--acme-domains", &self.acme_domains),
+            ("tls.acme.contact", "--acme-contact", &self.acme_contact),
+            ("tls.acme.agree_terms", "--acme-agree-terms", &agree),
             ("server.data_dir", "--data-dir", &self.data_dir),
             ("server.durability", "--durability", &self.durability),
             ("anonymous", "--anonymous", &self.anonymous),

@@ -95,6 +95,8 @@ pub enum ErrorCode {
     LogFailed,
     /// The server is stopping; another one, or this one in a moment, will answer.
     Draining,
+    /// There is no certificate for TLS yet.
+    NoCertificate,
     /// There is no room left to store events.
     DiskFull,
     /// The route speaks another protocol than the request; `Upgrade` says which.
@@ -156,6 +158,7 @@ const TABLE: [Row; ErrorCode::ALL.len()] = {
         Row(E::Overloaded, "overloaded", 503, "Too much work waiting", true),
         Row(E::LogFailed, "log-failed", 503, "Log cannot be written", false),
         Row(E::Draining, "draining", 503, "Server is stopping", true),
+        Row(E::NoCertificate, "no-certificate", 503, "No certificate yet", true),
         Row(E::DiskFull, "disk-full", 507, "No room to store events", true),
         Row(E::UpgradeRequired, "upgrade-required", 426, "Another protocol needed", false),
     ]
@@ -163,7 +166,7 @@ const TABLE: [Row; ErrorCode::ALL.len()] = {
 
 impl ErrorCode {
     /// Every code, in the order of the type.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 46] = [
         Self::InvalidTopic,
         Self::InvalidPattern,
         Self::InvalidParameter,
@@ -207,6 +210,7 @@ impl ErrorCode {
         Self::Overloaded,
         Self::LogFailed,
         Self::Draining,
+        Self::NoCertificate,
         Self::DiskFull,
         Self::UpgradeRequired,
     ];

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
+use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
 use crate::http1::conn::ExchangeError;
@@ -55,6 +56,14 @@ impl Client {
     /// When TLS cannot be set up.
     pub fn new(tls: bool) -> Result<Self, TlsError> {
         Upstreams::new(tls).map(|upstreams| Self { upstreams })
+    }
+
+    /// A client that speaks TLS and trusts these authorities alone.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn trusting(authorities: Vec<CertificateDer<'static>>) -> Result<Self, TlsError> {
+        Upstreams::trusting(authorities).map(|upstreams| Self { upstreams })
     }
 
     /// Sends the request and returns the whole answer, whatever its status. A host name leads to a

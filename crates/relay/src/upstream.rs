@@ -17,6 +17,8 @@ use http::{Request, Response, Uri};
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 use tower_service::Service;
 
@@ -66,7 +68,27 @@ impl Upstreams {
     /// # Errors
     /// When TLS cannot be set up.
     pub(crate) fn new(tls: bool) -> Result<Self, TlsError> {
-        let (anywhere, public) = (connector(tls, true)?, connector(tls, false)?);
+        let mut roots = RootCertStore::empty();
+        if tls {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+        Self::with(&Arc::new(roots))
+    }
+
+    /// Makes connectors that trust these authorities alone.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub(crate) fn trusting(authorities: Vec<CertificateDer<'static>>) -> Result<Self, TlsError> {
+        let mut roots = RootCertStore::empty();
+        for authority in authorities {
+            roots.add(authority).map_err(|error| TlsError(error.to_string()))?;
+        }
+        Self::with(&Arc::new(roots))
+    }
+
+    fn with(roots: &Arc<RootCertStore>) -> Result<Self, TlsError> {
+        let (anywhere, public) = (connector(roots, true)?, connector(roots, false)?);
         Ok(Self { anywhere, public, idle: Arc::default() })
     }
 
@@ -110,18 +132,14 @@ impl Upstreams {
 }
 
 fn connector(
-    tls: bool,
+    roots: &Arc<RootCertStore>,
     allow_private: bool,
 ) -> Result<HttpsConnector<HttpConnector<Resolver>>, TlsError> {
-    let mut roots = rustls::RootCertStore::empty();
-    if tls {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| TlsError(error.to_string()))?
-        .with_root_certificates(roots)
+        .with_root_certificates(roots.clone())
         .with_no_client_auth();
     let mut tcp = HttpConnector::new_with_resolver(Resolver { allow_private });
     tcp.set_nodelay(true);

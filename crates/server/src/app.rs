@@ -29,6 +29,7 @@ use crate::proxy::{self, header::Header};
 use crate::push::{Prepared, Push};
 use crate::socket::mail::Mailbox;
 use crate::stream::Streams;
+use crate::tls::Certificates;
 use crate::webhooks::Webhooks;
 use crate::webhooks::occupancy::{Attending, Occupancy};
 use crate::websocket::WebSockets;
@@ -55,6 +56,8 @@ pub(crate) struct App {
     pub(crate) occupancy: Option<Arc<Occupancy>>,
     /// Who decides who may subscribe and publish, besides.
     pub(crate) hook: Option<Arc<Hook>>,
+    /// What TLS shows, if it is spoken.
+    pub(crate) certificates: Option<Arc<Certificates>>,
     /// Letterboxes of the shards, and of the backfill thread that goes with each.
     pub(crate) shards: Vec<Arc<Mailbox>>,
     pub(crate) backfills: Vec<Arc<Mailbox>>,
@@ -128,6 +131,7 @@ impl App {
             limits,
             occupancy: None,
             hook: None,
+            certificates: None,
             relays,
             shared,
             push,
@@ -207,6 +211,12 @@ impl App {
         self.metrics.add(webhooks.as_ref().map(|webhooks| &webhooks.metrics), hooks);
         self.occupancy = webhooks.map(|webhooks| webhooks.occupancy);
         self.hook = hook;
+    }
+
+    /// From now on it is known what TLS shows.
+    pub(crate) fn shows(&mut self, certificates: Option<Arc<Certificates>>) {
+        certificates.iter().for_each(|shown| self.metrics.add_tls(&shown.meters));
+        self.certificates = certificates;
     }
 
     /// Counts a subscription for as long as what is returned lives, if somebody wants to know.

@@ -153,6 +153,14 @@ impl Audit {
         }
     }
 
+    /// Notes what the server has done by itself; `more` is an object.
+    pub(crate) fn happened(&self, app: &App, what: &str, more: Value) {
+        let mut line = more;
+        line["time"] = json!(Time(app.hub.now_ms()));
+        line["what"] = what.into();
+        self.line(line);
+    }
+
     fn refusal(
         &self,
         app: &App,

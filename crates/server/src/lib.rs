@@ -7,7 +7,7 @@
 //! | `socket` | the shards: sockets with a position each, written to by the fan-out itself |
 //! | `http` | the routes, for both doors; the general door (hyper) |
 //! | `http2` | connections of HTTP/2 |
-//! | `tls` | the listener that speaks TLS |
+//! | `tls` | the listener that speaks TLS, and where its certificate comes from: files, or ACME |
 //! | `follower` | subscriptions of tasks: the same loop, over the same frames |
 //! | `stream` | event streams that are tasks: over TLS and HTTP/2 |
 //! | `websocket` | WebSocket connections |

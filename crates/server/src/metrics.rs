@@ -173,6 +173,11 @@ impl Metrics {
         hook.iter().for_each(|hook| hook.register(&mut self.registry));
     }
 
+    /// Adds what is counted of the certificate.
+    pub(crate) fn add_tls(&mut self, meters: &crate::tls::Meters) {
+        meters.register(&mut self.registry);
+    }
+
     pub(crate) fn published(&self, events: usize) {
         self.published.inc_by(events as u64);
     }

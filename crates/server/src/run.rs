@@ -129,7 +129,8 @@ pub(crate) fn run_until(
     raise_descriptor_limit();
     let folder = config.data_dir.display().to_string();
     let verifier = keys::load(&config.issuers)?;
-    let certificates = config.tls.clone().map(Certificates::load).transpose()?;
+    let certificates = config.tls.clone().map(|tls| Certificates::load(tls, &config.data_dir));
+    let certificates = certificates.transpose()?;
     let hub = open_hub(&config).map_err(|source| RunError::Open { folder, source })?;
     let listeners = Listeners::open(&config)?;
     let ready = listeners.ready()?;
@@ -139,10 +140,11 @@ pub(crate) fn run_until(
     let webhooks = Webhooks::start(&hub, &config, &mut outgoing)?;
     let hook =
         Hook::start(config.hook.as_ref(), &outgoing, hub.now_ms()).map_err(RunError::Hook)?;
-    let asks = outgoing.handle();
-    let prepared = push::prepare(&hub, config.push.as_ref(), &config.data_dir, asks)?;
+    let asks = outgoing.handle().clone();
+    let prepared = push::prepare(&hub, config.push.as_ref(), &config.data_dir, &asks)?;
     let mut app = App::new(hub.clone(), config, verifier, relays, shared, prepared, hyper)?;
     app.tells_and_asks(webhooks, hook);
+    app.shows(certificates.clone());
     let app = Arc::new(app);
     revocations::load(&hub, &app.access)?;
     // Before anything is sent: the last process may have ended between a revocation and this.
@@ -163,7 +165,7 @@ pub(crate) fn run_until(
         if let (Some(certificates), Some(listener)) = (certificates, listeners.tls) {
             let acceptor = certificates.acceptor()?;
             tasks.spawn(tls::serve(app.clone(), asynchronous(listener)?, acceptor));
-            tasks.spawn(async move { certificates.keep().await });
+            tasks.spawn(certificates.keep(app.clone(), asks));
         }
         let mut stop = std::pin::pin!(stop);
         // Before anybody is told: a signal that comes at once ends it in order too.

@@ -10,6 +10,7 @@
 //! variable with the prefix that sets nothing is an error like an unknown key in the file.
 
 mod access;
+mod acme;
 mod checked;
 mod layers;
 mod network;
@@ -25,6 +26,8 @@ mod units;
 mod webhook;
 
 #[cfg(test)]
+mod acme_tests;
+#[cfg(test)]
 mod relay_tests;
 #[cfg(test)]
 mod tests;
@@ -36,9 +39,12 @@ use std::path::Path;
 use serde_json::Value;
 
 pub use access::{IssuerConfig, KeySource};
+pub use acme::{AcmeConfig, Challenge, ExternalAccount, Pace};
 pub use checked::{Config, Drain, Limits, LogConfig, Mode};
 pub use layers::ENVIRONMENT_PREFIX;
-pub use network::{ForwardedBy, Network, ProxyConfig, TlsConfig};
+pub use network::{
+    CertificateFiles, CertificateSource, ForwardedBy, Network, ProxyConfig, TlsConfig,
+};
 pub use push::PushConfig;
 pub use quotas::{QuotaConfig, Quotas};
 pub(crate) use relay::on_disconnect;

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::acme::{self, AcmeConfig};
 use super::checked::{Mode, complain};
 use super::layers::Layers;
 use super::raw;
@@ -12,12 +13,28 @@ use super::raw;
 /// TLS towards clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsConfig {
+    /// Where the certificate comes from.
+    pub certificate: CertificateSource,
+    /// Where TLS is spoken; if not given, where plain HTTP would have been.
+    pub listen: Option<SocketAddr>,
+}
+
+/// Where the certificate comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CertificateSource {
+    /// Files that somebody else looks after.
+    Files(CertificateFiles),
+    /// The server orders it.
+    Acme(Box<AcmeConfig>),
+}
+
+/// A certificate and its key in files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
     /// File with the certificate and the chain behind it, in PEM.
     pub certificate: PathBuf,
     /// File with the certificate's private key, in PEM.
     pub key: PathBuf,
-    /// Where TLS is spoken; if not given, where plain HTTP would have been.
-    pub listen: Option<SocketAddr>,
 }
 
 /// Which proxies are believed when they say who their client is.
@@ -95,21 +112,32 @@ impl fmt::Display for Network {
     }
 }
 
-/// TLS, if there is any: both files or none.
+/// TLS, if there is any: both files, or neither and an authority.
 pub(super) fn tls(raw: raw::Tls, mode: Mode, layers: &mut Layers) -> Option<TlsConfig> {
     if let Some(listen) = raw.listen {
         loopback(listen, "tls.listen", mode, layers);
     }
-    match (raw.certificate, raw.key, raw.listen) {
-        (Some(certificate), Some(key), listen) => Some(TlsConfig { certificate, key, listen }),
-        (None, None, None) => None,
-        (certificate, ..) => {
+    let listen = raw.listen;
+    let acme = acme::check(raw.acme, listen.is_some(), layers);
+    let certificate = match (raw.certificate, raw.key) {
+        (None, None) => CertificateSource::Acme(Box::new(acme?)),
+        (Some(_), _) | (_, Some(_)) if acme::is_given(layers) => {
+            let message = "a certificate comes from files or is ordered from an authority: give \
+                tls.certificate and tls.key, or [tls.acme], not both";
+            complain(layers, "tls.acme", message.to_owned());
+            return None;
+        }
+        (Some(certificate), Some(key)) => {
+            CertificateSource::Files(CertificateFiles { certificate, key })
+        }
+        (certificate, _) => {
             let missing = if certificate.is_some() { "tls.key" } else { "tls.certificate" };
             let message = "it is missing: TLS needs a certificate and its key".to_owned();
             complain(layers, missing, message);
-            None
+            return None;
         }
-    }
+    };
+    Some(TlsConfig { certificate, listen })
 }
 
 /// Whom to believe.

@@ -71,11 +71,13 @@ macro_rules! section {
         $(#[doc = $about])+
         #[derive(Debug, Deserialize)]
         #[serde(deny_unknown_fields)]
-        pub(super) struct $name { $( $(#[doc = $doc])+ pub(super) $field: $type, )+ }
+        pub(in crate::config) struct $name {
+            $( $(#[doc = $doc])+ pub(in crate::config) $field: $type, )+
+        }
 
         impl $name {
             /// The fields in the order they are written and shown.
-            pub(super) const FIELDS: &'static [Field] = &[ $( Field {
+            pub(in crate::config) const FIELDS: &'static [Field] = &[ $( Field {
                 name: plain(stringify!($field)),
                 doc: &[$($doc),+],
                 kind: $kind,
@@ -93,6 +95,10 @@ const fn plain(name: &'static str) -> &'static str {
         Err(_) => name,
     }
 }
+
+mod acme;
+
+pub(super) use acme::Acme;
 
 /// How safe an event is before its publisher is told that it is kept.
 const DURABILITIES: &[&str] = &["memory", "written", "synced"];
@@ -215,8 +221,8 @@ section! {
         /// The cookie that may hold a token. It counts only on requests of the server's own pages
         /// and of the origins that are listed (`*` lists none).
         token_cookie: Option<String> = Kind::Text, Preset::None;
-        /// The file that gets a line of JSON for each administrative act and each refused access;
-        /// standard error unless given. In `tidings dev` there is none unless given.
+        /// The file that gets a line of JSON for each administrative act, refused access and new
+        /// certificate; standard error unless given. In `tidings dev` there is none unless given.
         audit_log: Option<PathBuf> = Kind::Path, Preset::None;
     }
 }
@@ -231,6 +237,8 @@ section! {
         key: Option<PathBuf> = Kind::Path, Preset::None;
         /// Address and port where TLS is spoken; `server.listen` stays plain then.
         listen: Option<SocketAddr> = Kind::Address, Preset::None;
+        /// Certificates that the server orders and renews by itself (ACME), instead of files.
+        acme: Acme = Kind::Section(Acme::FIELDS), Preset::None;
     }
 }
 

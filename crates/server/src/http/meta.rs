@@ -6,6 +6,7 @@ use tidings_frame::ErrorCode;
 use crate::access::Who;
 use crate::app::App;
 use crate::error::ApiError;
+use crate::head::Head;
 use crate::reply::Reply;
 
 /// `GET /healthz`: the process answers.
@@ -13,10 +14,24 @@ pub(super) fn health() -> Reply {
     Reply::json(200, &json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}))
 }
 
-/// `GET /readyz`: the log takes events and nobody is leaving.
+/// A question of an authority that is to prove a name (RFC 8555, section 8.3).
+pub(super) fn proof(app: &App, head: &Head<'_>) -> Option<Reply> {
+    if !matches!(head.method, "GET" | "HEAD") {
+        return None;
+    }
+    let text = app.certificates.as_ref()?.proof(head.path)?;
+    Some(Reply::new(200, "application/octet-stream", text))
+}
+
+/// `GET /readyz`: the log takes events, nobody is leaving, and there is a certificate if there is
+/// to be one.
 pub(super) fn ready(app: &App) -> Result<Reply, ApiError> {
     if app.is_draining() {
         return Err(ApiError::draining());
+    }
+    if app.certificates.as_ref().is_some_and(|shown| !shown.is_there()) {
+        let detail = "there is no certificate yet: the log says how its order goes";
+        return Err(ApiError::new(ErrorCode::NoCertificate, detail));
     }
     let log = app.hub.log_status();
     match log.state {

@@ -107,6 +107,9 @@ pub(crate) async fn answer(
     head: &Head<'_>,
     body: &[u8],
 ) -> Result<Outcome, ApiError> {
+    if let Some(proof) = meta::proof(app, head) {
+        return Ok(proof.into());
+    }
     if let Some(answered) = relay::answer(app, head, body).await {
         return answered;
     }

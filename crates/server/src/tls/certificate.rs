@@ -1,14 +1,12 @@
-//! The certificate: from its files, and again when they change.
+//! The certificate that is shown, wherever it comes from.
 //!
-//! What is broken never replaces what works: new files are read whole and checked against each
-//! other first, and if they do not fit, the server says so and goes on with the old ones. A
-//! certificate that is renewed file by file is taken when both are there.
+//! What is broken never replaces what works: a new one is read whole, and its parts checked against
+//! each other, before it is taken. Connections that are there go on with the one that they began
+//! with. Without any, handshakes are refused.
 
 use std::fmt;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustls::ServerConfig;
@@ -18,13 +16,17 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use thiserror::Error;
+use tidings_relay::TlsError;
+use tokio::runtime::Handle;
 use tokio_rustls::TlsAcceptor;
 
+use super::acme::{self, Acme, Usable};
+use super::files::{self, Files};
+use super::meters::Meters;
+use super::x509::{self, Known};
 use super::{H2, HTTP_1_1};
-use crate::config::TlsConfig;
-
-/// How often the files are looked at.
-const LOOK: Duration = Duration::from_secs(1);
+use crate::app::App;
+use crate::config::{CertificateSource, TlsConfig};
 
 /// Why a certificate cannot be used.
 #[derive(Debug, Error)]
@@ -43,27 +45,65 @@ pub enum CertificateError {
         /// Which.
         file: String,
     },
-    /// The two files do not fit together, or hold a key of a kind that is not known.
+    /// A text is not PEM, or holds no certificate or key.
+    #[error("{0}")]
+    Text(rustls::pki_types::pem::Error),
+    /// The two do not fit together, or hold a key of a kind that is not known.
     #[error("the certificate and its key: {0}")]
     Unfit(#[from] rustls::Error),
+    /// It does not say until when it counts.
+    #[error("the certificate has no dates that can be read")]
+    NoDates,
+    /// What is ordered cannot be kept.
+    #[error("ordered certificates cannot be kept in {0}")]
+    Storage(std::io::Error),
+    /// The authority cannot be asked.
+    #[error(transparent)]
+    Client(TlsError),
 }
 
 /// The certificate that is shown at present.
 pub(crate) struct Certificates {
-    files: TlsConfig,
+    source: Source,
     provider: Arc<CryptoProvider>,
-    present: Mutex<Arc<CertifiedKey>>,
+    present: Mutex<Present>,
+    pub(crate) meters: Meters,
 }
 
-/// By what a change is seen: the time of the change, the file that the name leads to, its length.
-type Stamp = (i64, i64, u64, u64);
+enum Source {
+    Files(Files),
+    Acme(Box<Acme>),
+}
+
+/// What is shown, if there is anything, and when there is to be another (unix time).
+#[derive(Default)]
+struct Present {
+    key: Option<Arc<CertifiedKey>>,
+    known: Option<Known>,
+    due: i64,
+}
 
 impl Certificates {
-    /// Reads the files.
-    pub(crate) fn load(files: TlsConfig) -> Result<Arc<Self>, CertificateError> {
+    /// Reads the files, or what was ordered before.
+    pub(crate) fn load(config: TlsConfig, data_dir: &Path) -> Result<Arc<Self>, CertificateError> {
         let provider = Arc::new(ring::default_provider());
-        let present = Mutex::new(read(&files, &provider)?);
-        Ok(Arc::new(Self { files, provider, present }))
+        let (present, meters) = (Mutex::default(), Meters::default());
+        let source = match config.certificate {
+            CertificateSource::Files(files) => Source::Files(Files::new(files)),
+            CertificateSource::Acme(config) => {
+                Source::Acme(Box::new(Acme::open(*config, data_dir)?))
+            }
+        };
+        let own = Self { source, provider, present, meters };
+        match &own.source {
+            Source::Files(files) => own.show(files.read(&own.provider)?, 0),
+            Source::Acme(acme) => {
+                if let Some((Usable { key, known }, wanted)) = acme.kept(&own) {
+                    own.show(key, if wanted { acme::renewal(&known) } else { 0 });
+                }
+            }
+        }
+        Ok(Arc::new(own))
     }
 
     /// What makes TLS of a connection: 1.2 or 1.3, and by ALPN HTTP/2 or HTTP/1.1.
@@ -73,70 +113,94 @@ impl Certificates {
             .with_no_client_auth()
             .with_cert_resolver(self.clone());
         config.alpn_protocols = vec![H2.to_vec(), HTTP_1_1.to_vec()];
+        if let Source::Acme(_) = self.source {
+            config.alpn_protocols.push(acme::PROTOCOL.to_vec());
+        }
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 
-    /// Looks after the files for ever.
-    pub(crate) async fn keep(&self) {
-        let mut seen = self.stamps();
-        loop {
-            tokio::time::sleep(LOOK).await;
-            let stamps = self.stamps();
-            if stamps != seen {
-                seen = stamps;
-                self.reload();
+    /// Looks after the certificate for ever. What asks others is done in the other runtime.
+    pub(crate) async fn keep(self: Arc<Self>, app: Arc<App>, asks: Handle) {
+        match &self.source {
+            Source::Files(files) => files::keep(&app, &self, files).await,
+            Source::Acme(_) => {
+                let own = self.clone();
+                let kept = asks.spawn(async move {
+                    if let Source::Acme(acme) = &own.source {
+                        acme::keep(&app, &own, acme).await;
+                    }
+                });
+                // A task that panicked has said so.
+                let _ = kept.await;
             }
         }
     }
 
-    fn reload(&self) {
-        match read(&self.files, &self.provider) {
-            Ok(certificate) => {
-                *self.present.lock() = certificate;
-                tracing::info!("the certificate was read again");
-            }
-            Err(error) => {
-                tracing::error!(%error, "the new certificate cannot be used; the old one stays");
-            }
-        }
+    /// Whether there is a certificate.
+    pub(crate) fn is_there(&self) -> bool {
+        self.present.lock().key.is_some()
     }
 
-    fn stamps(&self) -> [Option<Stamp>; 2] {
-        [&self.files.certificate, &self.files.key].map(|file| stamp(file))
+    /// What answers a question of plain HTTP that is to prove a name.
+    pub(crate) fn proof(&self, path: &str) -> Option<String> {
+        let Source::Acme(acme) = &self.source else { return None };
+        acme.challenges.text(path.strip_prefix(acme::PATH)?)
+    }
+
+    pub(super) fn provider(&self) -> &CryptoProvider {
+        &self.provider
+    }
+
+    /// What is known of the one that is shown, and when there is to be another, as unix time.
+    pub(super) fn present(&self) -> (Option<Known>, i64) {
+        let present = self.present.lock();
+        (present.known.clone(), present.due)
+    }
+
+    /// Shows this one from now on.
+    pub(super) fn take(&self, usable: Usable) {
+        self.meters.renewed();
+        self.show(usable.key, acme::renewal(&usable.known));
+    }
+
+    pub(super) fn show(&self, key: Arc<CertifiedKey>, due: i64) {
+        let known = key.end_entity_cert().ok().and_then(|first| x509::read(first));
+        self.meters.shows(known.as_ref().map_or(0, |known| known.not_after));
+        *self.present.lock() = Present { key: Some(key), known, due };
     }
 }
 
 impl ResolvesServerCert for Certificates {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.present.lock().clone())
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if let Source::Acme(acme) = &self.source {
+            // Whoever asks for this alone is the authority (RFC 8737, section 3).
+            let mut asked = hello.alpn().into_iter().flatten().peekable();
+            if asked.peek().is_some() && asked.all(|protocol| protocol == acme::PROTOCOL) {
+                return acme.challenges.handshake(hello.server_name());
+            }
+        }
+        self.present.lock().key.clone()
     }
 }
 
 impl fmt::Debug for Certificates {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Never the key.
-        out.debug_struct("Certificates").field("files", &self.files).finish_non_exhaustive()
+        out.debug_struct("Certificates").finish_non_exhaustive()
     }
 }
 
-fn stamp(file: &Path) -> Option<Stamp> {
-    let known = std::fs::metadata(file).ok()?;
-    Some((known.mtime(), known.mtime_nsec(), known.ino(), known.len()))
-}
-
-fn read(
-    files: &TlsConfig,
+/// A certificate, what stands behind it, and its key, from PEM.
+pub(super) fn from_pem(
+    chain: &[u8],
+    key: &[u8],
     provider: &CryptoProvider,
 ) -> Result<Arc<CertifiedKey>, CertificateError> {
-    let file = |path: &PathBuf| path.display().to_string();
-    let wrong = |path| move |source| CertificateError::File { file: file(path), source };
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&files.certificate)
-        .map_err(wrong(&files.certificate))?
-        .collect();
-    let chain = chain.map_err(wrong(&files.certificate))?;
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(CertificateError::Text)?;
+    let chain = chain.map_err(CertificateError::Text)?;
     if chain.is_empty() {
-        return Err(CertificateError::Empty { file: file(&files.certificate) });
+        return Err(CertificateError::Text(rustls::pki_types::pem::Error::NoItemsFound));
     }
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(wrong(&files.key))?;
     Ok(Arc::new(CertifiedKey::from_der(chain, key, provider)?))
 }

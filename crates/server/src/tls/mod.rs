@@ -4,8 +4,12 @@
 //! subscription is a task that writes what all others are written too. A slow handshake holds up
 //! nobody; it has as long as the head of a request.
 
+mod acme;
 mod certificate;
+mod files;
+mod meters;
 mod stream;
+mod x509;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,6 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 pub(crate) use certificate::{CertificateError, Certificates};
+pub(crate) use meters::Meters;
 
 use crate::app::App;
 use crate::dashboard::standing::OneMore;
@@ -111,6 +116,9 @@ async fn connection(
         Ok(Err(error)) => return tracing::debug!(%peer, %error, "no TLS came"),
         Err(_) => return tracing::debug!(%peer, "no TLS came in time"),
     };
+    if stream.get_ref().1.alpn_protocol() == Some(acme::PROTOCOL) {
+        return tracing::debug!(%peer, "a name was proven by a handshake");
+    }
     if stream.get_ref().1.alpn_protocol() == Some(H2) {
         let peer = Peer { protocol: Protocol::Http2, ..peer };
         return Box::pin(http2::serve(app, stream, peer, entry)).await;

@@ -65,8 +65,14 @@ impl Server {
     }
 
     /// Stops it in order and starts it again over the same folder.
-    pub(crate) fn restart(mut self) -> Self {
+    pub(crate) fn restart(self) -> Self {
+        self.restart_with(|_| {})
+    }
+
+    /// As [`restart`](Self::restart), with another configuration.
+    pub(crate) fn restart_with(mut self, change: impl FnOnce(&mut Config)) -> Self {
         self.inner.take().unwrap().stop().unwrap();
+        change(&mut self.config);
         self.inner = Some(testing::Server::start(self.config.clone()).unwrap());
         self
     }

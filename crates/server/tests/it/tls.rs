@@ -14,7 +14,7 @@ use rustls::crypto::{WebPkiSupportedAlgorithms, ring};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
 use serde_json::json;
-use tidings_server::config::TlsConfig;
+use tidings_server::config::{CertificateFiles, CertificateSource, TlsConfig};
 
 use crate::support::{Conn, PATIENCE, Server, resident, until};
 use crate::websocket::Ws;
@@ -23,17 +23,18 @@ pub(crate) type Stream = StreamOwned<ClientConnection, TcpStream>;
 
 /// Writes a certificate of its own authority, and its key, into the folder.
 pub(crate) fn files(folder: &Path) -> TlsConfig {
-    let files = TlsConfig {
-        certificate: folder.join("certificate.pem"),
-        key: folder.join("key.pem"),
-        listen: Some("127.0.0.1:0".parse().unwrap()),
-    };
+    let files = paths(folder);
     write(&files, "first.example");
-    files
+    let listen = Some("127.0.0.1:0".parse().unwrap());
+    TlsConfig { certificate: CertificateSource::Files(files), listen }
+}
+
+fn paths(folder: &Path) -> CertificateFiles {
+    CertificateFiles { certificate: folder.join("certificate.pem"), key: folder.join("key.pem") }
 }
 
 /// Replaces the certificate by one of this name.
-fn write(files: &TlsConfig, name: &str) {
+fn write(files: &CertificateFiles, name: &str) {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap();
     std::fs::write(&files.certificate, pem("CERTIFICATE", certificate.der())).unwrap();
@@ -41,7 +42,7 @@ fn write(files: &TlsConfig, name: &str) {
 }
 
 /// The text form of what is binary (RFC 7468).
-fn pem(label: &str, der: &[u8]) -> String {
+pub(crate) fn pem(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let lines: Vec<_> =
         text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
@@ -268,13 +269,13 @@ fn protocols_and_versions_are_agreed_on() {
 #[test]
 fn a_certificate_is_read_again_and_a_broken_one_is_not_taken() {
     let server = server();
-    let files = TlsConfig {
-        certificate: server.folder().join("certificate.pem"),
-        key: server.folder().join("key.pem"),
-        listen: None,
-    };
+    let files = paths(server.folder());
     let shown = || connect(server.tls(), &[]).conn.peer_certificates().unwrap()[0].to_vec();
     let first = shown();
+    let metric = |name: &str| server.metric(&format!("tidings_tls_certificate_{name}"));
+    // What the library that makes it writes if it is not told otherwise: the end of 4095.
+    assert_eq!(metric("expires_seconds"), 67_090_118_400.0);
+    assert_eq!((metric("renewals_total"), metric("failures_total")), (0.0, 0.0));
     // Streams outlive the change.
     let mut conn = server.connect_tls();
     conn.ask("GET", "/topics/t", "Accept: text/event-stream\r\n", b"");
@@ -303,6 +304,7 @@ fn a_certificate_is_read_again_and_a_broken_one_is_not_taken() {
     std::fs::write(&files.key, key).unwrap();
     write(&files, "third.example");
     until("the third certificate", || shown().windows(13).any(|part| part == b"third.example"));
+    assert!(metric("renewals_total") >= 2.0 && metric("failures_total") >= 2.0);
     server.publish("/topics/t", "still here");
     assert_eq!(stream.next().data, "still here");
 }
@@ -313,17 +315,19 @@ fn a_server_does_not_start_without_its_certificate() {
     let mut config = tidings_server::config::Config::dev();
     config.listen = "127.0.0.1:0".parse().unwrap();
     config.data_dir = folder.path().to_owned();
-    let fitting = files(folder.path());
+    let (whole, fitting) = (files(folder.path()), paths(folder.path()));
     let other = tempfile::tempdir().unwrap();
+    files(other.path());
+    let key_of_another = paths(other.path()).key;
     for (files, told) in [
         (
-            TlsConfig { key: files(other.path()).key, ..fitting.clone() },
+            CertificateFiles { key: key_of_another, ..fitting.clone() },
             "the certificate and its key",
         ),
-        (TlsConfig { key: other.path().join("nothing"), ..fitting.clone() }, "nothing"),
-        (TlsConfig { certificate: fitting.key.clone(), ..fitting.clone() }, "no certificate"),
+        (CertificateFiles { key: other.path().join("nothing"), ..fitting.clone() }, "nothing"),
+        (CertificateFiles { certificate: fitting.key.clone(), ..fitting }, "no certificate"),
     ] {
-        config.tls = Some(files);
+        config.tls = Some(TlsConfig { certificate: CertificateSource::Files(files), ..whole });
         let error = tidings_server::testing::Server::start(config.clone()).unwrap_err();
         assert!(error.to_string().contains(told), "{error}");
     }
