@@ -60,6 +60,7 @@ export function colleagues(): () => void {
   const people = cast.map((person) => ({ ...person, id: `${person.id}-${run}` }));
   const leave = people.map((person) => join(client, 'rooms', person));
   const numbers = new Map<string, number>();
+  const waiting = new Set<string>();
   let turn = Math.floor(Math.random() * lines.length);
   const timer = setInterval(() => {
     const person = people[turn % people.length];
@@ -71,9 +72,16 @@ export function colleagues(): () => void {
     turn += 1;
     const next = people[turn % people.length];
     const data = { ...body(cast[0], text, number), ...pick(person) };
-    // A message that was not taken leaves no hole in its author's numbers.
-    const sent = () => numbers.set(key, number);
-    client.publish(PREFIX + name, data).then(sent, () => undefined);
+    // One at a time: a message that was not taken leaves no hole in its author's numbers, and one that
+    // is taken late, after a crash of the server, does not come behind a higher number.
+    if (!waiting.has(key)) {
+      waiting.add(key);
+      const sent = () => numbers.set(key, number);
+      client
+        .publish(PREFIX + name, data)
+        .then(sent, () => undefined)
+        .finally(() => waiting.delete(key));
+    }
     if (next) {
       const word = { data: meOf(next).data, ttl: TYPING_MS };
       const options = { key: next.id, ttl: TYPING_MS };
