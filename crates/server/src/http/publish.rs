@@ -62,7 +62,11 @@ impl Request<'_> {
 
     /// Refuses what the caller may not publish to.
     pub(crate) fn judge(&self, who: &Who) -> Result<(), ApiError> {
-        self.topics().try_for_each(|topic| who.may(Action::Publish, topic))
+        self.events.iter().try_for_each(|event| {
+            let alternates = event.alternates.iter().map(|topic| &**topic);
+            let mut topics = std::iter::once(&*event.topic).chain(alternates);
+            topics.try_for_each(|topic| who.may_write(topic, event))
+        })
     }
 
     /// Whether the caller administrates all that it publishes to.

@@ -79,10 +79,10 @@ pub(crate) fn closed(change: impl FnOnce(&mut Config)) -> Closed {
     Closed { server, folder }
 }
 
-type Way = (&'static str, fn(&str) -> String);
+pub(crate) type Way = (&'static str, fn(&str) -> String);
 
 /// The ways to show a token, as header lines.
-const WAYS: [Way; 4] = [
+pub(crate) const WAYS: [Way; 4] = [
     ("bearer", |token| format!("Authorization: Bearer {token}\r\n")),
     ("own header", |token| format!("Tidings-Token: {token}\r\nAuthorization: Bearer sk-x\r\n")),
     ("cookie", |token| format!("Cookie: a=b; tidings={token}\r\nOrigin: {ORIGIN}\r\n")),
@@ -91,16 +91,16 @@ const WAYS: [Way; 4] = [
     }),
 ];
 
-struct Asks {
-    method: &'static str,
-    target: &'static str,
+pub(crate) struct Asks {
+    pub(crate) method: &'static str,
+    pub(crate) target: &'static str,
     body: &'static str,
     /// Status for nobody, a reader of `chat/*`, a writer of `chat/7`, an operator, somebody whose
     /// token is for nothing.
-    expected: [u16; 5],
+    pub(crate) expected: [u16; 5],
 }
 
-const fn asks(
+pub(crate) const fn asks(
     method: &'static str,
     target: &'static str,
     body: &'static str,
@@ -173,6 +173,9 @@ const TABLE: &[Asks] = &[
     asks("GET", "/readyz", "", [200; 5]),
     asks("GET", "/openapi.json", "", [200; 5]),
     asks("GET", "/nothing", "", [404; 5]),
+    asks("POST", "/topics/presence/chat/7?key=writer", "x", [401, 403, 403, 200, 403]),
+    asks("GET", "/topics/presence/chat/7?earliest", "", [401, 403, 403, 200, 403]),
+    asks("GET", "/events?pattern=presence/chat/*", "", [401, 403, 403, 200, 403]),
 ];
 
 pub(crate) fn people() -> [Option<String>; 5] {
@@ -185,7 +188,7 @@ pub(crate) fn people() -> [Option<String>; 5] {
     ]
 }
 
-fn ask(server: &Server, asks: &Asks, fields: &str, door: Door) -> Reply {
+pub(crate) fn ask(server: &Server, asks: &Asks, fields: &str, door: Door) -> Reply {
     let headers = format!("Accept: application/json\r\n{fields}{}", door.headers());
     reply(server, asks.method, asks.target, &headers, asks.body.as_bytes())
 }
@@ -198,7 +201,7 @@ fn reply(server: &Server, method: &str, target: &str, headers: &str, body: &[u8]
 }
 
 /// What holds for every answer: how a refusal is told, and who may read it.
-fn check(reply: &Reply, fields: &str, what: &str) {
+pub(crate) fn check(reply: &Reply, fields: &str, what: &str) {
     let header = |name| reply.header(name);
     assert_eq!(header("x-content-type-options"), Some("nosniff"), "{what}");
     let listed = fields.contains(&format!("Origin: {ORIGIN}"));

@@ -10,6 +10,7 @@ mod access_audit;
 mod access_cors;
 mod access_ends;
 mod access_keys;
+mod access_presence;
 mod access_relay;
 mod access_topics;
 mod access_ws;
