@@ -3,8 +3,8 @@
 //! A grant is a list of patterns for each kind of action. What no pattern covers is refused; there
 //! is nothing that forbids, so the order of a list means nothing.
 //!
-//! `presence` of a pattern `P` is `publish` and `subscribe` of `presence/P`, and no other right: who
-//! has only that writes only entries of its own ([`Grants::allow_plainly`]).
+//! `presence` of a pattern `P` is `publish` and `subscribe` of `presence/P`, and no other right:
+//! who has only that writes only entries of its own ([`Grants::allow_plainly`]).
 //!
 //! Where the operator has set an issuer a ceiling, what a token claims is judged against both, each
 //! request anew: two patterns may have more in common than a pattern can say.

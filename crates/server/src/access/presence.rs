@@ -1,10 +1,10 @@
 //! What somebody may write who has only the right `presence`: an entry of its own.
 //!
 //! The entries of a topic's presence are events with keys, and whoever writes the key of another
-//! speaks for it. So a key is the subject of the token, or the subject, a `/` and more, which tells
-//! the pages of one person apart. A subject that itself has a `/` could be taken for another's page,
-//! so it has no entries. Where anybody may join there are no names, and any key will do; what nobody
-//! may do so is to end the topic, or to write what belongs to no entry.
+//! speaks for it. So a key is the subject of the token, or the subject, a `/` and more, which
+//! tells the pages of one person apart. A subject that itself has a `/` could be taken for
+//! another's page, so it has no entries. Where anybody may join there are no names, and any key
+//! will do; what nobody may do so is to end the topic, or to write what belongs to no entry.
 
 use tidings_frame::ErrorCode;
 use tidings_hub::NewEvent;

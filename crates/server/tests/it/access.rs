@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidings_access::SigningKey;
 use tidings_access::grants::GrantTemplate;
+use tidings_access::verifier::TENANT_CLAIM;
 use tidings_access::{Action, Algorithm, Grants};
 use tidings_server::config::{Config, IssuerConfig, KeySource, Mode};
 
@@ -72,6 +73,8 @@ pub(crate) fn closed(change: impl FnOnce(&mut Config)) -> Closed {
             algorithms: vec![Algorithm::Hs256],
             without_expiry: false,
             grants,
+            ceiling: Some(GrantTemplate::everything()),
+            tenant_claim: TENANT_CLAIM.to_owned(),
             keys: KeySource::SecretFile(file.clone()),
         }];
         change(config);
@@ -369,6 +372,53 @@ fn what_an_issuer_says_of_subjects_holds_where_a_token_says_nothing() {
         ("/events?pattern=inbox/*", 403),
     ] {
         assert_eq!(server.request("GET", target, &fields, b"").status, wanted, "{target}");
+    }
+}
+
+#[test]
+fn a_token_grants_no_more_than_its_issuer_may() {
+    let server = closed(|config| {
+        let mut most = GrantTemplate::default();
+        for action in [Action::Publish, Action::Subscribe] {
+            most.set(action, vec!["chat/7".to_owned(), "inbox/{sub}".to_owned()]).unwrap();
+        }
+        config.issuers[0].ceiling = Some(most);
+    });
+    let all = serde_json::to_value(Grants::everything()).unwrap();
+    let wide = claims("ada", json!({"publish": ["chat/*"], "subscribe": ["chat/*"]}));
+    for claims in [wide, claims("ada", all)] {
+        for (method, target, expected) in [
+            ("POST", "/topics/chat/7", 200),
+            ("POST", "/topics/chat/8", 403),
+            ("POST", "/topics/presence/chat/7?key=ada", 403),
+            ("POST", "/topics/chat/7?alternate=chat/8", 403),
+            ("GET", "/topics/chat/7?earliest", 200),
+            ("GET", "/topics/chat/8?earliest", 403),
+            ("HEAD", "/topics/chat/8", 403),
+            ("GET", "/topics/inbox/bob?earliest", 403),
+            ("GET", "/events?topic=chat/7", 200),
+            ("GET", "/events?topic=chat/7&topic=chat/8", 403),
+            ("GET", "/events?pattern=chat/*", 403),
+            ("GET", "/events?pattern=**", 403),
+            ("GET", "/topics?name=chat/7", 200),
+            ("GET", "/connections", 403),
+            ("GET", "/metrics", 403),
+            ("PUT", "/topics/chat/7", 403),
+            ("DELETE", "/topics/chat/7", 403),
+            ("POST", "/revocations", 403),
+            ("DELETE", "/schedules/1", 403),
+        ] {
+            let row = asks(method, target, "", [expected; 5]);
+            for (way, write) in &WAYS[..3] {
+                for door in DOORS {
+                    let reply = ask(&server, &row, &write(&token(&claims)), door);
+                    assert_eq!(reply.status, expected, "{method} {target} {way} {door:?}");
+                }
+            }
+        }
+        let fields = format!("Tidings-Token: {}\r\n", token(&claims));
+        let page = server.request("GET", "/topics", &fields, b"").json();
+        assert_eq!(page["topics"].as_array().unwrap().len(), 1);
     }
 }
 
