@@ -8,6 +8,7 @@ mod believed;
 pub(crate) mod expiring;
 pub(crate) mod fetched;
 pub(crate) mod keys;
+pub(crate) mod maker;
 mod presence;
 mod present;
 pub(crate) mod revocations;

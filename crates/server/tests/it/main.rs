@@ -12,6 +12,7 @@ mod access_ends;
 mod access_keys;
 mod access_presence;
 mod access_relay;
+mod access_schedules;
 mod access_topics;
 mod access_ws;
 mod bad_input;
