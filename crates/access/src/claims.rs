@@ -30,8 +30,8 @@ pub struct Claims {
     /// Its own name, by which it can be revoked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jti: Option<String>,
-    /// The customer whose limits apply.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The customer whose limits apply, to write it. Which claim is read is the issuer's affair.
+    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
     pub tenant: Option<String>,
     /// What its bearer may do. Absent: what the issuer's section of the configuration grants.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "object::optional")]

@@ -2,9 +2,20 @@
 //!
 //! A grant is a list of patterns for each kind of action. What no pattern covers is refused; there
 //! is nothing that forbids, so the order of a list means nothing.
+//!
+//! `presence` of a pattern `P` is `publish` and `subscribe` of `presence/P`, and no other right:
+//! who has only that writes only entries of its own ([`Grants::allow_plainly`]).
+//!
+//! Where the operator has set an issuer a ceiling, what a token claims is judged against both, each
+//! request anew: two patterns may have more in common than a pattern can say.
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidings_frame::Pattern;
+
+/// Where the members of a topic are: the presence of `T` is the topic `presence/T`.
+pub const PRESENCE: &str = "presence/";
 
 /// Patterns in one list of a token.
 pub const PATTERNS_MAX: usize = 256;
@@ -55,17 +66,41 @@ pub struct Grants {
     /// Topics that may be administrated; `**` makes an operator.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub admin: Vec<Pattern>,
+    /// What is not granted by this too is not granted.
+    #[serde(skip)]
+    pub ceiling: Option<Arc<Grants>>,
 }
 
 impl Grants {
+    /// Grants of these patterns, by action.
+    #[must_use]
+    pub fn new(mut patterns: impl FnMut(Action) -> Vec<Pattern>) -> Self {
+        let mut grants = Self::default();
+        for action in Action::ALL {
+            *grants.patterns_mut(action) = patterns(action);
+        }
+        grants
+    }
+
     /// Everything.
     #[must_use]
     pub fn everything() -> Self {
-        let all = || vec![Pattern::new("**").expect("a pattern")];
-        Self { publish: all(), subscribe: all(), presence: all(), admin: all() }
+        Self::new(|_| vec![Pattern::new("**").expect("a pattern")])
     }
 
-    /// The patterns for one action.
+    /// The same, but nothing that the ceiling does not grant too.
+    #[must_use]
+    pub fn within(mut self, ceiling: Self) -> Self {
+        self.ceiling = Some(Arc::new(ceiling));
+        self
+    }
+
+    /// Whether this holds of the grants and of their ceiling.
+    fn both(&self, holds: impl Fn(&Self) -> bool) -> bool {
+        holds(self) && self.ceiling.as_deref().is_none_or(holds)
+    }
+
+    /// The patterns for one action, whatever the ceiling says.
     #[must_use]
     pub fn patterns(&self, action: Action) -> &[Pattern] {
         match action {
@@ -86,22 +121,61 @@ impl Grants {
         }
     }
 
-    /// Whether this may be done with the topic of this name.
+    /// Whether this may be done with the topic of this name, be it that its presence is granted.
     #[must_use]
     pub fn allow(&self, action: Action, topic: &str) -> bool {
+        self.both(|grants| {
+            let of = presence_of(action, topic);
+            let by_presence = |of| grants.presence.iter().any(|it| it.matches_below(of));
+            grants.name(action, topic) || of.is_some_and(by_presence)
+        })
+    }
+
+    /// Whether this may be done with the topic of this name, and not only because its presence is
+    /// granted.
+    #[must_use]
+    pub fn allow_plainly(&self, action: Action, topic: &str) -> bool {
+        self.both(|grants| grants.name(action, topic))
+    }
+
+    fn name(&self, action: Action, topic: &str) -> bool {
         self.patterns(action).iter().any(|pattern| pattern.matches(topic))
     }
 
     /// Whether this may be done with every topic that the pattern can mean, now and later.
     #[must_use]
     pub fn allow_all(&self, action: Action, wanted: &Pattern) -> bool {
-        self.patterns(action).iter().any(|pattern| pattern.covers(wanted))
+        let of = presence_of(action, wanted.as_str());
+        self.both(|grants| {
+            let by_presence = |of| grants.presence.iter().any(|it| it.covers_below(of));
+            let plainly = grants.patterns(action).iter().any(|pattern| pattern.covers(wanted));
+            plainly || of.is_some_and(by_presence)
+        })
+    }
+
+    /// How the names begin of topics with which this may be done plainly: as the patterns do, up to
+    /// their first wildcard, and as far as the ceiling reaches.
+    #[must_use]
+    pub fn beginnings(&self, action: Action) -> Vec<&str> {
+        let mine = plain_parts(self.patterns(action));
+        let Some(ceiling) = &self.ceiling else { return mine };
+        let limits = plain_parts(ceiling.patterns(action));
+        let mut common = Vec::new();
+        for (mine, limit) in mine.iter().flat_map(|mine| limits.iter().map(move |it| (*mine, *it)))
+        {
+            if mine.starts_with(limit) {
+                common.push(mine);
+            } else if limit.starts_with(mine) {
+                common.push(limit);
+            }
+        }
+        common
     }
 
     /// Whether the bearer is an operator: administrates every topic.
     #[must_use]
     pub fn is_operator(&self) -> bool {
-        self.admin.iter().any(|pattern| pattern.as_str() == "**")
+        self.both(|grants| grants.admin.iter().any(|pattern| pattern.as_str() == "**"))
     }
 
     /// Whether some list is longer than [`PATTERNS_MAX`].
@@ -109,20 +183,17 @@ impl Grants {
     pub fn is_too_long(&self) -> bool {
         Action::ALL.iter().any(|action| self.patterns(*action).len() > PATTERNS_MAX)
     }
+}
 
-    /// What both may do.
-    #[must_use]
-    pub fn with(mut self, other: &Self) -> Self {
-        for action in Action::ALL {
-            let mine = self.patterns_mut(action);
-            for pattern in other.patterns(action) {
-                if !mine.contains(pattern) {
-                    mine.push(pattern.clone());
-                }
-            }
-        }
-        self
-    }
+/// What stands before the first wildcard of each.
+fn plain_parts(patterns: &[Pattern]) -> Vec<&str> {
+    patterns.iter().filter_map(|pattern| pattern.as_str().split('*').next()).collect()
+}
+
+/// The topic whose presence is followed or joined by doing this with a topic, or a pattern, of this
+/// name.
+fn presence_of(action: Action, topic: &str) -> Option<&str> {
+    topic.strip_prefix(PRESENCE).filter(|_| matches!(action, Action::Publish | Action::Subscribe))
 }
 
 /// Grants with a place for the subject: `inbox/{sub}`. For issuers whose tokens say who somebody is
@@ -136,6 +207,12 @@ pub struct GrantTemplate {
 const SUBJECT: &str = "{sub}";
 
 impl GrantTemplate {
+    /// Everything.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self { lists: std::array::from_fn(|_| vec!["**".to_owned()]) }
+    }
+
     /// A template with these patterns for an action, instead of those it had.
     ///
     /// # Errors
@@ -155,18 +232,12 @@ impl GrantTemplate {
     pub fn fill(&self, subject: Option<&str>) -> Grants {
         let plain = subject
             .filter(|subject| !subject.contains(['/', '*']) && Pattern::new(subject).is_ok());
-        let mut grants = Grants::default();
-        for action in Action::ALL {
-            *grants.patterns_mut(action) = self.lists[action as usize]
-                .iter()
-                .filter_map(|text| match (text.contains(SUBJECT), plain) {
-                    (false, _) => Pattern::new(text).ok(),
-                    (true, Some(subject)) => Pattern::new(&text.replace(SUBJECT, subject)).ok(),
-                    (true, None) => None,
-                })
-                .collect();
-        }
-        grants
+        let filled = |text: &String| match (text.contains(SUBJECT), plain) {
+            (false, _) => Pattern::new(text).ok(),
+            (true, Some(subject)) => Pattern::new(&text.replace(SUBJECT, subject)).ok(),
+            (true, None) => None,
+        };
+        Grants::new(|action| self.lists[action as usize].iter().filter_map(filled).collect())
     }
 }
 
@@ -198,6 +269,35 @@ mod tests {
         assert!(Grants::everything().is_operator());
         assert!(!grants(r#"{"admin":["chat/**"]}"#).is_operator());
         assert!(!Grants::everything().allow(Action::Subscribe, "$relay/x"));
+    }
+
+    #[test]
+    fn presence_is_publish_and_subscribe_below_its_own_segment() {
+        let some = grants(r#"{"presence":["room/*"]}"#);
+        let all = grants(r#"{"presence":["**"]}"#);
+        let pattern = |text: &str| Pattern::new(text).unwrap();
+        for action in [Action::Publish, Action::Subscribe] {
+            assert!(some.allow(action, "presence/room/7") && all.allow(action, "presence/a/b"));
+            assert!(!some.allow_plainly(action, "presence/room/7"));
+            for other in ["room/7", "presence/room", "presence/room/7/a", "presence", "presence/"] {
+                assert!(!some.allow(action, other), "{other}");
+            }
+            assert!(!all.allow(action, "room/7") && !all.allow(action, "presence"));
+            // `presence/P` matches what `P` does to the rest, also where that begins with `$`.
+            assert!(
+                all.allow(action, "presence/$x") && all.allow_all(action, &pattern("presence/**"))
+            );
+            assert!(some.allow_all(action, &pattern("presence/room/*")));
+            for wider in ["presence/room/**", "presence/*", "presence/**", "*/room/7", "**"] {
+                assert!(!some.allow_all(action, &pattern(wider)), "{wider}");
+            }
+            assert!(!all.allow_all(action, &pattern("**")));
+            assert!(!all.allow_all(action, &pattern("*/a")));
+        }
+        for action in [Action::Admin, Action::Presence] {
+            assert!(!some.allow(action, "presence/room/7"));
+        }
+        assert_eq!(all.beginnings(Action::Subscribe), [""; 0]);
     }
 
     #[test]

@@ -78,10 +78,23 @@ impl Revoked {
     /// issued before everything.
     #[must_use]
     pub fn covers(&self, caller: &Caller) -> bool {
-        let token = caller.token_id.as_ref().is_some_and(|id| self.tokens.contains_key(id));
-        let subject = caller.subject.as_ref().and_then(|subject| self.subjects.get(subject));
+        let (subject, token_id) = (caller.subject.as_deref(), caller.token_id.as_deref());
+        self.covers_named(subject, token_id, caller.issued)
+    }
+
+    /// The same of the bearer of a token of this name about this subject, issued then (in seconds
+    /// since 1970).
+    #[must_use]
+    pub fn covers_named(
+        &self,
+        subject: Option<&str>,
+        token_id: Option<&str>,
+        issued: Option<u64>,
+    ) -> bool {
+        let token = token_id.is_some_and(|id| self.tokens.contains_key(id));
+        let subject = subject.and_then(|subject| self.subjects.get(subject));
         let through = subject.map(|through| through.saturating_add(LEEWAY_SECONDS));
-        token || through.is_some_and(|through| caller.issued.unwrap_or(0) <= through)
+        token || through.is_some_and(|through| issued.unwrap_or(0) <= through)
     }
 
     /// Whether nothing is revoked.

@@ -10,9 +10,13 @@ use crate::grants::{GrantTemplate, Grants};
 use crate::jws::{Compact, FormError, encode};
 use crate::key::{Algorithm, KeySet};
 use crate::object::Object;
+use serde_json::Value;
 
 /// Seconds by which the clocks of issuer and server may differ.
 pub const LEEWAY_SECONDS: u64 = 30;
+
+/// The claim that says whose limits apply, where an issuer has no other.
+pub const TENANT_CLAIM: &str = "tenant";
 
 /// Why a token does not count.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,6 +69,10 @@ pub struct Issuer {
     pub without_expiry: bool,
     /// What a token allows that has no claim `tidings`.
     pub grants: GrantTemplate,
+    /// The most that any of its tokens allows, whatever it claims; none: whatever it claims.
+    pub ceiling: Option<GrantTemplate>,
+    /// The claim that says whose limits apply, by its name or a path such as `org.id`.
+    pub tenant_claim: String,
     keys: RwLock<Arc<KeySet>>,
 }
 
@@ -78,6 +86,8 @@ impl Issuer {
             algorithms,
             without_expiry: false,
             grants: GrantTemplate::default(),
+            ceiling: None,
+            tenant_claim: TENANT_CLAIM.to_owned(),
             keys: RwLock::new(Arc::new(keys)),
         }
     }
@@ -204,6 +214,11 @@ impl Verifier {
             Some(grants) => grants,
             None => issuer.grants.fill(claims.sub.as_deref()),
         };
+        let grants = match &issuer.ceiling {
+            Some(ceiling) => grants.within(ceiling.fill(claims.sub.as_deref())),
+            None => grants,
+        };
+        let tenant = tenant(&token.payload, &issuer.tenant_claim)?;
         // Who has verified it, not who it says that it is from: of an issuer without a name that is
         // the token's choice.
         let by = match &issuer.name {
@@ -222,10 +237,30 @@ impl Verifier {
             identity: identity.to_string(),
             subject: claims.sub,
             token_id: claims.jti,
-            tenant: claims.tenant,
+            tenant,
             issued: claims.iat.map(|date| date.0),
             expires: claims.exp.map(|date| date.0),
             grants,
         })
+    }
+}
+
+/// What a claim says, by its name (which may hold dots, as in an address), else by the path of its
+/// name in objects. A number is as good as a text; anything else is refused rather than passed
+/// over, so that nobody gets rid of limits by it.
+fn tenant(payload: &[u8], claim: &str) -> Result<Option<String>, TokenError> {
+    let wrong = |why: String| TokenError::Claims(format!("{claim}: {why}"));
+    let Object(claims): Object<serde_json::Map<String, Value>> =
+        serde_json::from_slice(payload).map_err(|error| wrong(error.to_string()))?;
+    let mut path = claim.split('.');
+    let first = path.next().and_then(|name| claims.get(name));
+    let found = claims.get(claim).or_else(|| {
+        path.try_fold(first?, |within, name| within.get(name)).filter(|_| claim.contains('.'))
+    });
+    match found {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(Value::Number(number)) => Ok(Some(number.to_string())),
+        Some(_) => Err(wrong("whose limits apply is a text or a number".to_owned())),
     }
 }

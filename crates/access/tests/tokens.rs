@@ -4,8 +4,11 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tidings_access::grants::GrantTemplate;
 use tidings_access::signing::{SigningError, generate};
-use tidings_access::{Algorithm, Caller, Issuer, Key, KeySet, SigningKey, TokenError, Verifier};
+use tidings_access::{
+    Action, Algorithm, Caller, Grants, Issuer, Key, KeySet, SigningKey, TokenError, Verifier,
+};
 
 const NOW: u64 = 1_800_000_000;
 const RSA_PRIVATE: &[u8] = include_bytes!("keys/rsa.private.pem");
@@ -324,4 +327,103 @@ fn sets_are_the_same_only_with_the_same_keys_under_the_same_names() {
     }
     let secret = || set(vec![Pair::new(Algorithm::Hs256).verifies()]);
     assert!(!secret().is_same(&secret()));
+}
+
+#[test]
+fn a_claim_reaches_as_far_as_its_issuers_ceiling_and_no_further() {
+    let made = Pair::new(Algorithm::Hs256);
+    let template = |action, patterns: &[&str]| {
+        let mut template = GrantTemplate::default();
+        template.set(action, patterns.iter().map(|text| (*text).to_owned()).collect()).unwrap();
+        template
+    };
+    let under = |ceiling: Option<GrantTemplate>, grants: Value| {
+        let mut issuer = issuer(vec![made.verifies()], &[Algorithm::Hs256]);
+        issuer.ceiling = ceiling;
+        let mut claims = good();
+        claims["tidings"] = grants;
+        verifier(vec![issuer]).verify(&made.token(&claims), NOW).unwrap().grants
+    };
+    let chat = || Some(template(Action::Subscribe, &["chat/7", "inbox/{sub}", "news/**"]));
+    let pattern = |text: &str| tidings_frame::Pattern::new(text).unwrap();
+    let may = |grants: &Grants, topic: &str| grants.allow(Action::Subscribe, topic);
+
+    let wide = under(chat(), json!({"subscribe": ["chat/*", "inbox/*", "news/a/*"]}));
+    for (topic, allowed) in [
+        ("chat/7", true),
+        ("chat/8", false),
+        ("inbox/ada", true),
+        ("inbox/bob", false),
+        ("news/a/1", true),
+        ("news/b", false),
+    ] {
+        assert_eq!(may(&wide, topic), allowed, "{topic}");
+    }
+    for (wanted, allowed) in
+        [("chat/7", true), ("chat/*", false), ("news/a/*", true), ("news/**", false), ("**", false)]
+    {
+        assert_eq!(wide.allow_all(Action::Subscribe, &pattern(wanted)), allowed, "{wanted}");
+    }
+    let begins = |grants: &Grants| {
+        grants.beginnings(Action::Subscribe).iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(begins(&wide), ["chat/7", "inbox/ada", "news/a/"]);
+
+    let all = || serde_json::to_value(Grants::everything()).unwrap();
+    let everything = under(chat(), all());
+    assert!(may(&everything, "chat/7") && !may(&everything, "chat/8"));
+    // What the ceiling does not name it does not grant.
+    for action in [Action::Publish, Action::Presence, Action::Admin] {
+        assert!(!everything.allow(action, "chat/7"), "{action:?}");
+        assert!(!everything.allow(action, "presence/chat/7"), "{action:?}");
+    }
+    assert!(!everything.is_operator());
+    assert!(!under(Some(template(Action::Admin, &["chat/**"])), all()).is_operator());
+    let operators = under(Some(template(Action::Admin, &["**"])), all());
+    assert!(operators.is_operator() && !may(&operators, "chat/7"));
+    assert!(!under(Some(GrantTemplate::default()), all()).allow(Action::Subscribe, "a"));
+    assert!(under(None, all()).is_operator(), "an issuer without one may grant everything");
+
+    // Of presence too, and no more than presence: each is judged by both.
+    let members = || Some(template(Action::Presence, &["chat/7"]));
+    for claimed in [json!({"presence": ["**"]}), json!({"publish": ["**"]})] {
+        let member = under(members(), claimed);
+        assert!(member.allow(Action::Publish, "presence/chat/7"));
+        assert!(!member.allow_plainly(Action::Publish, "presence/chat/7"));
+        assert!(!member.allow(Action::Publish, "presence/chat/8"));
+        assert!(!member.allow(Action::Publish, "chat/7"));
+    }
+}
+
+#[test]
+fn a_tenant_is_what_its_issuer_calls_so() {
+    let made = Pair::new(Algorithm::Hs256);
+    let tenant = |claim: &str, more: Value| {
+        let mut issuer = issuer(vec![made.verifies()], &[Algorithm::Hs256]);
+        issuer.tenant_claim = claim.to_owned();
+        let mut claims = good();
+        claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        verifier(vec![issuer]).verify(&made.token(&claims), NOW).map(|caller| caller.tenant)
+    };
+    let named = |name: &str| Ok(Some(name.to_owned()));
+    let org = json!({"org": {"id": "o7", "no": 7, "of": {"id": "deep"}}, "tenant": {"x": 1}});
+    assert_eq!(tenant("tenant", json!({"tenant": "t1"})), named("t1"));
+    assert_eq!(tenant("tenant", json!({"tenant": null})), Ok(None));
+    assert_eq!(tenant("tenant", json!({})), Ok(None));
+    assert_eq!(tenant("org.id", org.clone()), named("o7"));
+    assert_eq!(tenant("org.no", org.clone()), named("7"));
+    assert_eq!(tenant("org.of.id", org.clone()), named("deep"));
+    for absent in ["org.none", "none.id", "org.id.x", "id"] {
+        assert_eq!(tenant(absent, org.clone()), Ok(None), "{absent}");
+    }
+    let url = "https://app.example/tenant";
+    assert_eq!(
+        tenant(url, json!({url: "t2", "https://app": {"example/tenant": "t3"}})),
+        named("t2")
+    );
+    for (claim, more) in
+        [("tenant", org.clone()), ("org", org), ("tenant", json!({"tenant": ["t1"]}))]
+    {
+        assert!(matches!(tenant(claim, more), Err(TokenError::Claims(_))), "{claim}");
+    }
 }

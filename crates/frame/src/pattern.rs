@@ -57,9 +57,15 @@ impl Pattern {
     /// Whether the topic called `name` is meant. Linear in the length of `name`; never allocates.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
-        if self.0.starts_with('*') && crate::topic::is_internal(name) {
-            return false;
-        }
+        let hidden = self.0.starts_with('*') && topic::is_internal(name);
+        !hidden && self.matches_below(name)
+    }
+
+    /// As [`Self::matches`], for what is left of a name after a segment or more: nothing there is
+    /// the server's own, so `*` matches `$x` too. `a/P` matches `a/b` exactly if `P` does this to
+    /// `b`.
+    #[must_use]
+    pub fn matches_below(&self, name: &str) -> bool {
         let mut segments = name.split('/');
         for wanted in self.0.split('/') {
             match (wanted, segments.next()) {
@@ -78,10 +84,14 @@ impl Pattern {
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         // A wildcard that begins a pattern means none of the server's own names.
-        if self.0.starts_with('*') && topic::is_internal(&other.0) {
-            return false;
-        }
-        let mut segments = other.0.split('/');
+        let hidden = self.0.starts_with('*') && topic::is_internal(&other.0);
+        !hidden && self.covers_below(&other.0)
+    }
+
+    /// As [`Self::covers`], for what is left of a pattern after a segment or more.
+    #[must_use]
+    pub fn covers_below(&self, other: &str) -> bool {
+        let mut segments = other.split('/');
         for mine in self.0.split('/') {
             match (mine, segments.next()) {
                 (_, None) => return false,

@@ -5,8 +5,8 @@
 //! and of the tails take no part in it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use siphasher::sip::SipHasher13;
@@ -21,7 +21,7 @@ use crate::keeper::Keeper;
 use crate::policy::{self, PolicyRules, TopicPolicy};
 use crate::publish::{NewEvent, Round};
 use crate::release::{Frames, Unreleased};
-use crate::schedule::Schedules;
+use crate::schedule::{MakerJudge, Schedules};
 
 /// Topics whose policy is kept at hand. Beyond that those that nobody follows are looked up anew.
 const TOPICS_AT_HAND_MAX: usize = 100_000;
@@ -73,6 +73,8 @@ pub struct Hub {
     pub(crate) spans: Spans,
     tails_bytes: Arc<AtomicUsize>,
     pub(crate) keeper: Keeper,
+    /// See [`Hub::judge_makers`].
+    pub(crate) maker_judge: OnceLock<MakerJudge>,
     pub(crate) counters: Counters,
     recovery: log::Recovery,
 }
@@ -141,6 +143,7 @@ impl Hub {
             spans: Spans::default(),
             tails_bytes: Arc::default(),
             keeper: Keeper::default(),
+            maker_judge: OnceLock::new(),
             counters: Counters::default(),
             recovery,
             state: Mutex::new(State {

@@ -41,6 +41,7 @@ pub use policy::{
     Durability, EndBy, PolicyRule, PolicyRules, Retain, TopicPolicy, TopicTtl, TtlMode,
 };
 pub use publish::{Accepted, Expect, NewEvent, Outcome, Producer, Publish, Published, Round};
+pub use schedule::MakerJudge;
 pub use selection::Selection;
 pub use start::{Start, Started};
 pub use tidings_log::{ReadLimit, Recovery, State as LogState, Status as LogStatus};

@@ -2,6 +2,9 @@
 //!
 //! The request waits in the log as it came; when its time comes it is published and taken off the
 //! list in one batch, so a crash between the two is impossible.
+//!
+//! With it waits who has asked for it, if somebody judges that ([`Hub::judge_makers`]): whoever is
+//! not welcome any more by then publishes nothing.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
@@ -20,12 +23,24 @@ use crate::publish::{Expect, NewEvent, Producer, Publish};
 /// How long a due publish waits when the log could not take it, in milliseconds.
 const RETRY_MS: u64 = 1_000;
 
+/// How long what is due waits for somebody to judge who has made it, in milliseconds: the server
+/// has just started.
+const JUDGE_MS: u64 = 50;
+
+/// Publishes taken off the list in one batch.
+const TAKEN_AT_ONCE: usize = 1_000;
+
+/// Says whether who has made a publish for later, as the publish says it, may still publish.
+pub type MakerJudge = Box<dyn Fn(&str) -> bool + Send + Sync>;
+
 /// A publish that waits for its time.
 #[derive(Clone, Debug)]
 pub(crate) struct Scheduled {
     pub(crate) id: u64,
     pub(crate) at_ms: u64,
     pub(crate) payload: Arc<[u8]>,
+    /// Who has made it.
+    pub(crate) maker: Option<Arc<str>>,
 }
 
 /// All that wait.
@@ -47,17 +62,18 @@ impl Schedules {
     }
 
     pub(crate) fn add(&mut self, id: u64, at_ms: u64, payload: Arc<[u8]>) {
-        if let Some(key) = key_of(&payload) {
+        let (key, maker) = key_and_maker(&payload);
+        if let Some(key) = key {
             self.by_key.insert(key, id);
         }
         self.due.insert((at_ms, id));
-        self.by_id.insert(id, Scheduled { id, at_ms, payload });
+        self.by_id.insert(id, Scheduled { id, at_ms, payload, maker });
     }
 
     pub(crate) fn remove(&mut self, id: u64) -> Option<Scheduled> {
         let scheduled = self.by_id.remove(&id)?;
         self.due.remove(&(scheduled.at_ms, id));
-        if let Some(key) = key_of(&scheduled.payload) {
+        if let (Some(key), _) = key_and_maker(&scheduled.payload) {
             self.by_key.remove(&key);
         }
         Some(scheduled)
@@ -78,6 +94,12 @@ impl Schedules {
         if at_ms > now_ms { None } else { self.by_id.get(&id).cloned() }
     }
 
+    /// Those that say who has made them.
+    fn made(&self) -> Vec<(u64, Arc<str>)> {
+        let made = self.by_id.values();
+        made.filter_map(|one| Some((one.id, one.maker.clone()?))).collect()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
     }
@@ -90,6 +112,9 @@ struct StoredRequest<'a> {
     idempotency_key: Option<Cow<'a, str>>,
     #[serde(default)]
     operator: bool,
+    /// Absent in what versions before it have stored, and where nobody is judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    maker: Option<Cow<'a, str>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -139,14 +164,30 @@ pub(crate) fn to_payload(request: &Publish<'_>) -> Arc<[u8]> {
         events: events.collect(),
         idempotency_key: request.idempotency_key.map(Cow::Borrowed),
         operator: request.operator,
+        maker: request.maker.map(Cow::Borrowed),
     };
     serde_json::to_vec(&stored).expect("strings and numbers always serialise").into()
 }
 
-fn key_of(payload: &[u8]) -> Option<(String, String)> {
-    let stored: StoredRequest<'_> = serde_json::from_slice(payload).ok()?;
-    let topic = stored.events.first()?.topic.to_string();
-    Some((topic, stored.idempotency_key?.into_owned()))
+type Key = (String, String);
+
+fn key_and_maker(payload: &[u8]) -> (Option<Key>, Option<Arc<str>>) {
+    let Ok(stored) = serde_json::from_slice::<StoredRequest<'_>>(payload) else {
+        return (None, None);
+    };
+    let topic = stored.events.first().map(|event| event.topic.to_string());
+    let key = topic.zip(stored.idempotency_key.map(Cow::into_owned));
+    (key, stored.maker.map(|maker| maker.into()))
+}
+
+/// Whether two payloads ask for the same, whichever of somebody's tokens has asked.
+pub(crate) fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let asked = |payload: &[u8]| {
+        let mut stored: StoredRequest<'_> = serde_json::from_slice(payload).ok()?;
+        stored.maker = None;
+        serde_json::to_vec(&stored).ok()
+    };
+    a == b || asked(a).is_some_and(|a| Some(a) == asked(b))
 }
 
 /// Publishes the request of a payload.
@@ -185,6 +226,7 @@ fn with_request<R>(payload: &[u8], publish: impl FnOnce(&Publish<'_>) -> R) -> O
         at_ms: None,
         operator: stored.operator,
         relay: false,
+        maker: None,
     }))
 }
 
@@ -198,6 +240,21 @@ impl Hub {
             let Some(due) = schedules.next_due(now_ms) else {
                 return schedules.next_ms();
             };
+            match (&due.maker, self.maker_judge.get()) {
+                (None, _) => {}
+                (Some(_), None) => return Some(now_ms + JUDGE_MS),
+                (Some(maker), Some(may)) if may(maker) => {}
+                (Some(_), Some(_)) => {
+                    tracing::info!(
+                        schedule = due.id,
+                        "a scheduled publish is dropped: who has made it was revoked"
+                    );
+                    if round.unschedule(&[due.id]).is_err() {
+                        return Some(now_ms + RETRY_MS);
+                    }
+                    continue;
+                }
+            }
             match round.fire(&due) {
                 Ok(()) | Err(PublishError::Store(StoreError::Failed(_))) => {}
                 Err(PublishError::Store(StoreError::DiskFull)) => {
@@ -217,7 +274,28 @@ impl Hub {
     /// # Errors
     /// When the log cannot take it.
     pub fn unschedule(&self, id: u64) -> Result<bool, StoreError> {
-        self.round().unschedule(id)
+        self.round().unschedule(&[id]).map(|taken| taken > 0)
+    }
+
+    /// Has those who have made publishes for later judged when these are due; until then, what has
+    /// a maker ([`Publish::maker`]) waits. Only the first judge counts. It is called with the hub's
+    /// lock held, so it must not ask the hub.
+    pub fn judge_makers(&self, judge: MakerJudge) {
+        // A second one would be a mistake of the caller's that changes nothing.
+        let _ = self.maker_judge.set(judge);
+    }
+
+    /// Takes back what waits of makers who are judged now and may not publish any more. Returns how
+    /// many that were.
+    ///
+    /// # Errors
+    /// When the log cannot take it.
+    pub fn unschedule_of_revoked(&self) -> Result<usize, StoreError> {
+        let Some(may) = self.maker_judge.get() else { return Ok(0) };
+        let made = self.state.lock().schedules.made();
+        let over = made.into_iter().filter(|(_, maker)| !may(maker));
+        let over: Vec<u64> = over.map(|(id, _)| id).collect();
+        over.chunks(TAKEN_AT_ONCE).map(|some| self.round().unschedule(some)).sum()
     }
 
     /// How many publishes wait for their time.
@@ -238,7 +316,7 @@ impl crate::publish::Round<'_> {
         self.flush();
         let failed = self.failed();
         if let (Some(scheduled), Some(StoreError::DiskFull)) = (scheduled, &failed) {
-            let Scheduled { id, at_ms, payload } = scheduled;
+            let Scheduled { id, at_ms, payload, .. } = scheduled;
             self.state().schedules.add(id, at_ms, payload);
         }
         let mut outcomes = self.commit();
@@ -250,19 +328,22 @@ impl crate::publish::Round<'_> {
         }
     }
 
-    fn unschedule(mut self, id: u64) -> Result<bool, StoreError> {
+    /// Takes these off the list, in one batch. Returns how many were on it.
+    fn unschedule(mut self, ids: &[u64]) -> Result<usize, StoreError> {
         let state = self.state();
-        let Some(scheduled) = state.schedules.remove(id) else {
-            return Ok(false);
-        };
-        let taken = state.writer.unschedule(&mut state.batch, id);
-        taken.map_err(|error| StoreError::Failed(error.to_string()))?;
+        let taken: Vec<_> = ids.iter().filter_map(|id| state.schedules.remove(*id)).collect();
+        let mut result = Ok(());
+        for scheduled in &taken {
+            let one = state.writer.unschedule(&mut state.batch, scheduled.id);
+            result = result.and(one.map_err(|error| StoreError::Failed(error.to_string())));
+        }
         self.flush();
-        if let Some(error) = self.failed() {
-            let Scheduled { id, at_ms, payload } = scheduled;
-            self.state().schedules.add(id, at_ms, payload);
+        if let Some(error) = self.failed().or(result.err()) {
+            for Scheduled { id, at_ms, payload, .. } in taken {
+                self.state().schedules.add(id, at_ms, payload);
+            }
             return Err(error);
         }
-        Ok(true)
+        Ok(taken.len())
     }
 }

@@ -3,8 +3,9 @@
 //! What was said is in the topic. This is what is known beside it while the process lives; the
 //! [ledger](crate::ledger) keeps what must outlive it.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -97,6 +98,8 @@ pub struct Answer {
     pub readers: Arc<Readers>,
     pub(crate) known: Mutex<Known>,
     pub(crate) progress: Mutex<Progress>,
+    /// The names of what it has said, once it is over and somebody has asked.
+    pub(crate) said: OnceLock<HashSet<String>>,
     phase: watch::Sender<Phase>,
     /// The upstream's header fields, until whoever asked has taken them: a short answer is over
     /// before that one looks.
@@ -147,6 +150,7 @@ impl Answer {
                 ..Progress::default()
             }),
             known: Mutex::new(known),
+            said: OnceLock::new(),
             phase: watch::Sender::new(phase),
             upstream: Mutex::default(),
             ending: Mutex::default(),

@@ -197,6 +197,13 @@ impl Answers {
         newest
     }
 
+    /// The newest so many of an owner's at this relay, newest first.
+    pub(crate) fn newest_of(&self, relay: usize, owner: &str, limit: usize) -> Vec<Arc<Answer>> {
+        let all = self.order.iter().rev().filter_map(|name| self.get(name));
+        let own = all.filter(|answer| answer.relay == relay && answer.owner == owner);
+        own.take(limit).cloned().collect()
+    }
+
     /// The answers that run.
     pub(crate) fn running(&self) -> Vec<Arc<Answer>> {
         self.by_name.values().filter(|answer| answer.is_running()).cloned().collect()

@@ -45,6 +45,7 @@ mod policies;
 pub mod readers;
 mod recover;
 pub mod relays;
+mod said;
 pub mod shared;
 mod store;
 mod upstream;

@@ -361,6 +361,13 @@ impl Relays {
         found.filter(|answer| answer.is_kept(now_ms)).cloned()
     }
 
+    pub(crate) fn newest_of(&self, relay: usize, owner: &str, limit: usize) -> Vec<Arc<Answer>> {
+        let now_ms = self.hub.now_ms();
+        let mut own = self.answers.lock().newest_of(relay, owner, limit);
+        own.retain(|answer| answer.is_kept(now_ms));
+        own
+    }
+
     /// The answers that run.
     #[must_use]
     pub fn running(&self) -> Vec<Arc<Answer>> {

@@ -41,7 +41,7 @@ pub(crate) const HANDED_MAX: usize = 1_024;
 pub(crate) struct App {
     pub(crate) hub: Arc<Hub>,
     pub(crate) config: Config,
-    pub(crate) access: Access,
+    pub(crate) access: Arc<Access>,
     pub(crate) audit: Audit,
     pub(crate) metrics: Metrics,
     /// What anybody may have and do.
@@ -118,7 +118,7 @@ impl App {
         let push = push.map(|push| push.join(&hub, &board, &log_reader));
         let limits = Limits::new(&config.limits);
         Ok(Self {
-            access: Access::new(&config, verifier),
+            access: Arc::new(Access::new(&config, verifier)),
             audit: Audit::new(&config)?,
             shards: letterboxes()?,
             backfills: letterboxes()?,

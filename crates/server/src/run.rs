@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::access::keys::{self, KeysError};
-use crate::access::{fetched, revocations};
+use crate::access::{fetched, maker, revocations};
 use crate::app::{App, HANDED_MAX};
 use crate::config::Config;
 use crate::hook::Hook;
@@ -147,6 +147,9 @@ pub(crate) fn run_until(
     app.shows(certificates.clone());
     let app = Arc::new(app);
     revocations::load(&hub, &app.access)?;
+    maker::judge(&hub, &app.access);
+    // The last process may have ended between a revocation and this.
+    hub.unschedule_of_revoked()?;
     // Before anything is sent: the last process may have ended between a revocation and this.
     app.push.iter().for_each(|push| push.end_revoked(&app.access));
     let outgoing = outgoing.start()?;

@@ -21,7 +21,10 @@ export interface Member<T> {
 
 /** How to take part. */
 export interface PresenceOptions<T> {
-  /** One's own id; made up unless given. Without `data` it is not announced. */
+  /**
+   * One's own id; made up unless given. Without `data` it is not announced. With a token that
+   * grants `presence` and not `publish` it must be the token's subject, or begin with it and `/`.
+   */
   id?: string;
   /** What is announced; absent: only reads. Must be what JSON has. */
   data?: T;

@@ -30,8 +30,25 @@ pub(crate) fn write(options: &Options, outcome: &Outcome) -> Result<(), BenchErr
     let mut text = serde_json::to_string_pretty(outcome).map_err(BenchError::Json)?;
     text.push('\n');
     fs::write(file, text).map_err(io)?;
-    let page = page(&recorded(&results)?);
+    let page = page(&recorded(&results)?) + &written_by_others(&results)?;
     fs::write(options.out.join("RESULTS.md"), page).map_err(io)
+}
+
+/// What is measured by other programs than this one, as they have written it: by their names.
+fn written_by_others(results: &Path) -> Result<String, BenchError> {
+    let io = |error| BenchError::Io("reading earlier results", error);
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(results).map_err(io)? {
+        paths.push(entry.map_err(io)?.path());
+    }
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    paths.sort();
+    let mut text = String::new();
+    for path in paths {
+        text.push('\n');
+        text.push_str(&fs::read_to_string(path).map_err(io)?);
+    }
+    Ok(text)
 }
 
 /// All recorded outcomes, the newest first.
@@ -152,7 +169,11 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
         write(&options(&[]), &outcome).unwrap();
         assert!(folder.path().join("results/2025-01-01-fanout-paced.json").exists());
-        let page = fs::read_to_string(folder.path().join("RESULTS.md")).unwrap();
-        assert!(page.contains("### paced: one topic"), "{page}");
+        let page = || fs::read_to_string(folder.path().join("RESULTS.md")).unwrap();
+        assert!(page().contains("### paced: one topic"), "{}", page());
+        // What others have measured stays at the end, whoever is recorded after it.
+        fs::write(folder.path().join("results/timing.md"), "## timing\n").unwrap();
+        write(&options(&[]), &outcome).unwrap();
+        assert!(page().ends_with("\n\n## timing\n"), "{}", page());
     }
 }

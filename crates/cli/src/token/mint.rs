@@ -92,6 +92,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         subscribe: arguments.subscribe.clone(),
         presence: arguments.presence.clone(),
         admin: arguments.admin.clone(),
+        ceiling: None,
     };
     if grants.is_too_long() {
         let message = "a token has at most 256 patterns of a kind";

@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use serde_json::json;
 use tidings_access::grants::GrantTemplate;
-use tidings_access::verifier::Caller;
-use tidings_access::{Action, Algorithm};
+use tidings_access::verifier::{Caller, TENANT_CLAIM};
+use tidings_access::{Action, Algorithm, Grants};
 use tidings_frame::Time;
 use tidings_server::config::{self, File, IssuerConfig, KeySource, Mode};
 
@@ -78,6 +78,8 @@ impl Arguments {
             algorithms: Algorithm::ALL.to_vec(),
             without_expiry: true,
             grants: GrantTemplate::default(),
+            ceiling: None,
+            tenant_claim: TENANT_CLAIM.to_owned(),
             keys,
         }])
     }
@@ -91,6 +93,7 @@ fn object(caller: &Caller) -> serde_json::Value {
         "issued": caller.issued,
         "expires": caller.expires,
         "grants": caller.grants,
+        "at_most": caller.grants.ceiling.as_deref(),
     })
 }
 
@@ -108,12 +111,21 @@ fn print(caller: &Caller) -> anyhow::Result<()> {
             terminal::line(&format!("{name:<10} {}", harmless(&value)))?;
         }
     }
+    grants("", &caller.grants)?;
+    if let Some(most) = &caller.grants.ceiling {
+        terminal::line("and nothing that its issuer's section does not grant too:")?;
+        grants("  ", most)?;
+    }
+    Ok(())
+}
+
+fn grants(indent: &str, grants: &Grants) -> anyhow::Result<()> {
     for action in Action::ALL {
         let patterns: Vec<&str> =
-            caller.grants.patterns(action).iter().map(|pattern| pattern.as_str()).collect();
+            grants.patterns(action).iter().map(|pattern| pattern.as_str()).collect();
         if !patterns.is_empty() {
             let patterns = harmless(&patterns.join("  "));
-            terminal::line(&format!("{:<10} {patterns}", action.name()))?;
+            terminal::line(&format!("{indent}{:<10} {patterns}", action.name()))?;
         }
     }
     Ok(())

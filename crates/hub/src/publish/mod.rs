@@ -81,6 +81,9 @@ pub struct Publish<'a> {
     /// Whether the relay publishes: to the server's own topics too, and with whatever event types
     /// its upstream has.
     pub relay: bool,
+    /// Who has asked for it, for [`Hub::judge_makers`], if it is for later; text that means
+    /// nothing here.
+    pub maker: Option<&'a str>,
 }
 
 /// A request that was accepted.

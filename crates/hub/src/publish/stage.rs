@@ -183,7 +183,7 @@ impl Round<'_> {
             let fingerprint = self.hub.fingerprint(request.events);
             self.check_repeat(request, Some(fingerprint))?;
             if let Some(same) = self.state.schedules.find(&request.events[0].topic, key) {
-                return Err(if same.payload == payload {
+                return Err(if schedule::is_same(&same.payload, &payload) {
                     let result = Published::Scheduled { id: same.id, at_ms: same.at_ms };
                     Ok(Accepted { result, wait: self.state.pending_batch() })
                 } else {

@@ -1,6 +1,7 @@
 //! Publishing: conditions, repeats, producers, ends, atomicity, schedules.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tidings_frame::End;
 use tidings_hub::{Expect, NewEvent, Producer, Publish, PublishError, Published, TopicError};
@@ -166,4 +167,37 @@ fn a_fork_begins_with_the_source_and_goes_its_own_way() {
     assert_eq!(hub.remove_topic(&name("fork")), Ok(()));
     assert_eq!(hub.remove_topic(&name("source")), Ok(()));
     assert_eq!(hub.remove_topic(&name("source")), Err(TopicError::NotFound));
+}
+
+#[test]
+fn who_has_made_what_is_due_is_judged_then() {
+    let hub = TestHub::new();
+    let events = [event("a", "x")];
+    let made = |maker: Option<&'static str>, after_ms| {
+        let at_ms = Some(BEGIN_MS + after_ms);
+        let request = Publish { maker, at_ms, ..one(&events) };
+        hub.publish(&request).unwrap();
+    };
+    made(Some("ada"), 10);
+    made(None, 11);
+    made(Some("bob"), 12);
+    made(Some("ada"), 500);
+    let hub = hub.reopened();
+    let welcome = Arc::new(AtomicBool::new(true));
+    hub.now_ms.store(BEGIN_MS + 100, Ordering::Relaxed);
+    let judge = welcome.clone();
+    // Nobody is judged yet: the first that is due waits, and what is due after it.
+    assert_eq!((hub.scheduled(), hub.visible()), (4, 0));
+    welcome.store(false, Ordering::Relaxed);
+    hub.judge_makers(Box::new(move |maker| {
+        assert!(maker == "ada" || maker == "bob");
+        maker == "bob" || judge.load(Ordering::Relaxed)
+    }));
+    until(|| hub.scheduled() == 1);
+    assert_eq!(hub.read(&topics(&["a"]), 0).len(), 2, "of nobody, and bob's");
+    welcome.store(true, Ordering::Relaxed);
+    assert_eq!(hub.unschedule_of_revoked(), Ok(0));
+    welcome.store(false, Ordering::Relaxed);
+    assert_eq!((hub.unschedule_of_revoked(), hub.scheduled()), (Ok(1), 0));
+    assert_eq!(hub.reopened().scheduled(), 0);
 }

@@ -47,6 +47,8 @@ pub fn load(issuers: &[IssuerConfig]) -> Result<Verifier, KeysError> {
         issuer.audience.clone_from(&config.audience);
         issuer.without_expiry = config.without_expiry;
         issuer.grants = config.grants.clone();
+        issuer.ceiling = config.ceiling.clone();
+        issuer.tenant_claim.clone_from(&config.tenant_claim);
         Ok(Arc::new(issuer))
     };
     Ok(Verifier::new(issuers.iter().map(with_keys).collect::<Result<_, _>>()?))

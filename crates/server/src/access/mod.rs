@@ -8,6 +8,8 @@ mod believed;
 pub(crate) mod expiring;
 pub(crate) mod fetched;
 pub(crate) mod keys;
+pub(crate) mod maker;
+mod presence;
 mod present;
 pub(crate) mod revocations;
 pub(crate) mod tickets;
@@ -21,7 +23,7 @@ use tidings_access::revoked::Revocation;
 use tidings_access::verifier::LEEWAY_SECONDS;
 use tidings_access::{Action, Caller, Grants, KeySet, Revoked, TokenError, Verifier};
 use tidings_frame::{ErrorCode, Pattern};
-use tidings_hub::Hub;
+use tidings_hub::{Hub, NewEvent};
 use tokio::sync::Notify;
 
 use crate::config::{Config, Mode};
@@ -282,10 +284,30 @@ impl Who {
             || self.token.as_ref().is_some_and(|caller| caller.grants.allow(action, topic))
     }
 
+    /// Whether this may be done with the topic of this name, and not only because its presence is
+    /// granted.
+    pub(crate) fn can_plainly(&self, action: Action, topic: &str) -> bool {
+        self.doors.allow_plainly(action, topic)
+            || self.token.as_ref().is_some_and(|caller| caller.grants.allow_plainly(action, topic))
+    }
+
+    /// Refuses unless such an event may be published to the topic of this name: who may do so
+    /// because its presence is granted writes what presence is made of, in its own name.
+    pub(crate) fn may_write(&self, topic: &str, event: &NewEvent<'_>) -> Result<(), ApiError> {
+        let by_presence = !self.can_plainly(Action::Publish, topic);
+        self.may(Action::Publish, topic)?;
+        if by_presence { presence::check(self, topic, event) } else { Ok(()) }
+    }
+
     /// Whether this may be done with everything that the pattern means.
     pub(crate) fn can_all(&self, action: Action, pattern: &Pattern) -> bool {
         self.doors.allow_all(action, pattern)
             || self.token.as_ref().is_some_and(|caller| caller.grants.allow_all(action, pattern))
+    }
+
+    /// Whether anybody may publish to the topic of this name.
+    fn is_anybodys(&self, topic: &str) -> bool {
+        self.doors.allow(Action::Publish, topic)
     }
 
     /// Refuses unless this may be done with the topic of this name.
@@ -305,7 +327,7 @@ impl Who {
     /// Refuses unless there is something with which this may be done; for lists, which show only
     /// what may be seen.
     pub(crate) fn may_somewhere(&self, action: Action) -> Result<(), ApiError> {
-        let some = |grants: &Grants| !grants.patterns(action).is_empty();
+        let some = |grants: &Grants| !grants.beginnings(action).is_empty();
         if some(&self.doors) || self.token.as_ref().is_some_and(|caller| some(&caller.grants)) {
             Ok(())
         } else {
@@ -318,13 +340,11 @@ impl Who {
     pub(crate) fn beginnings(&self) -> Vec<String> {
         let token = self.token.as_ref().map(|caller| &caller.grants);
         let all = std::iter::once(&*self.doors).chain(token);
-        let patterns = all.flat_map(|grants| {
-            [Action::Subscribe, Action::Admin]
-                .into_iter()
-                .flat_map(|action| grants.patterns(action))
-        });
-        let plain = |pattern: &Pattern| pattern.as_str().split('*').next().map(str::to_owned);
-        let mut beginnings: Vec<String> = patterns.filter_map(plain).collect();
+        let mut beginnings: Vec<String> = all
+            .flat_map(|grants| [Action::Subscribe, Action::Admin].map(|it| grants.beginnings(it)))
+            .flatten()
+            .map(str::to_owned)
+            .collect();
         beginnings.sort_unstable();
         beginnings.dedup_by(|next, before| next.starts_with(&**before));
         beginnings

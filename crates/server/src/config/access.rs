@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use http::Uri;
 use tidings_access::grants::GrantTemplate;
+use tidings_access::verifier::TENANT_CLAIM;
 use tidings_access::{Action, Algorithm, Grants};
 
 use super::checked::{Anonymous, complain};
@@ -23,6 +24,10 @@ pub struct IssuerConfig {
     pub without_expiry: bool,
     /// What a token without the claim `tidings` grants.
     pub grants: GrantTemplate,
+    /// The most that a token grants, whatever it claims; none: whatever it claims.
+    pub ceiling: Option<GrantTemplate>,
+    /// The claim that says whose limits apply.
+    pub tenant_claim: String,
     /// Where the keys are.
     pub keys: KeySource,
 }
@@ -78,16 +83,16 @@ pub(super) fn check(raw: Vec<Issuer>, layers: &mut Layers) -> Vec<IssuerConfig> 
         if several && issuer.name.is_none() {
             problem("name", NAME_HINT.to_owned());
         }
-        let mut grants = GrantTemplate::default();
-        for (action, patterns) in [
-            (Action::Publish, issuer.publish),
-            (Action::Subscribe, issuer.subscribe),
-            (Action::Presence, issuer.presence),
-            (Action::Admin, issuer.admin),
-        ] {
-            if let Err(message) = grants.set(action, patterns.unwrap_or_default()) {
-                problem(action.name(), message);
-            }
+        let lists = [issuer.publish, issuer.subscribe, issuer.presence, issuer.admin];
+        let grants = template("", lists, &mut problem);
+        let most = issuer.at_most;
+        let lists = [most.publish, most.subscribe, most.presence, most.admin];
+        // What the section grants is the most that a token can claim, unless it says otherwise.
+        let ceiling = template("at_most.", lists, &mut problem).or_else(|| grants.clone());
+        let grants = grants.unwrap_or_default();
+        let tenant_claim = issuer.tenant_claim.unwrap_or_else(|| TENANT_CLAIM.to_owned());
+        if tenant_claim.split('.').any(str::is_empty) {
+            problem("tenant_claim", "it is a name, or names with dots between".to_owned());
         }
         let fetched = issuer.jwks_url.is_some();
         let audience = audience(issuer.audience, fetched, &mut problem);
@@ -125,10 +130,27 @@ pub(super) fn check(raw: Vec<Issuer>, layers: &mut Layers) -> Vec<IssuerConfig> 
             algorithms,
             without_expiry: issuer.without_expiry.unwrap_or_default(),
             grants,
+            ceiling,
+            tenant_claim,
             keys,
         });
     }
     checked
+}
+
+/// The patterns for publish, subscribe, presence and admin, if any are given at all.
+fn template(
+    prefix: &str,
+    lists: [Option<Vec<String>>; 4],
+    problem: &mut impl FnMut(&str, String),
+) -> Option<GrantTemplate> {
+    let mut template = lists.iter().any(Option::is_some).then(GrantTemplate::default)?;
+    for (action, patterns) in Action::ALL.into_iter().zip(lists) {
+        if let Err(message) = template.set(action, patterns.unwrap_or_default()) {
+            problem(&format!("{prefix}{}", action.name()), message);
+        }
+    }
+    Some(template)
 }
 
 /// The audiences of which one must be in a token; none if it is not looked at.

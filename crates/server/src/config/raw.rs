@@ -182,13 +182,34 @@ section! {
         /// Whether a token counts that does not say until when.
         without_expiry: Option<bool> = Kind::Flag, Preset::None;
         /// Patterns to which a token without the claim `tidings` may publish; `{sub}` stands for
-        /// its subject.
+        /// its subject. Once one of these four lists is given, no token of this issuer grants more
+        /// than they do, whatever it claims, unless `at_most` says what is the most.
         publish: Option<Vec<String>> = Kind::Texts, Preset::None;
         /// Patterns that such a token may follow and read: `["inbox/{sub}"]`.
         subscribe: Option<Vec<String>> = Kind::Texts, Preset::None;
         /// Patterns whose presence such a token may see and join.
         presence: Option<Vec<String>> = Kind::Texts, Preset::None;
         /// Patterns that such a token may administrate.
+        admin: Option<Vec<String>> = Kind::Texts, Preset::None;
+        /// The most that any token of this issuer grants, whatever it claims.
+        at_most: Most = Kind::Section(Most::FIELDS), Preset::None;
+        /// The claim that says whose limits apply (`[limits.tenant]`): its name, or a path such as
+        /// `org.id`.
+        tenant_claim: Option<String> = Kind::Text, Preset::Text("tenant");
+    }
+}
+
+section! {
+    /// The most that any token of an issuer grants, whatever it claims. Once one of these is given,
+    /// what is left out is nothing.
+    Most {
+        /// Patterns to which a token may publish at most; `{sub}` stands for its subject.
+        publish: Option<Vec<String>> = Kind::Texts, Preset::None;
+        /// Patterns that it may follow and read.
+        subscribe: Option<Vec<String>> = Kind::Texts, Preset::None;
+        /// Patterns whose presence it may see and join.
+        presence: Option<Vec<String>> = Kind::Texts, Preset::None;
+        /// Patterns that it may administrate.
         admin: Option<Vec<String>> = Kind::Texts, Preset::None;
     }
 }

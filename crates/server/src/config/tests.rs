@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidings_access::Grants;
+use tidings_access::{Action, Grants};
 
 use super::*;
 
@@ -96,6 +96,40 @@ fn fetched_keys_need_an_audience() {
     assert_eq!(audience(of("[\"a\", \"b\"]").expect("given")), ["a", "b"]);
     assert_eq!(audience(of("[\"*\"]").expect("any")), [""; 0]);
     assert!(of("[\"a\", \"*\"]").is_err());
+}
+
+#[test]
+fn what_an_issuer_is_given_is_the_most_that_its_tokens_claim() {
+    let issuer = |more: &str| {
+        let text = format!("[[issuer]]\nalgorithms = [\"HS256\"]\nsecret_env = \"SECRET\"\n{more}");
+        serve(&text).unwrap().config.issuers[0].clone()
+    };
+    let may = |issuer: &IssuerConfig, action, topic: &str| {
+        issuer.ceiling.as_ref().map(|most| most.fill(Some("ada")).allow(action, topic))
+    };
+    let none = issuer("");
+    assert_eq!((none.ceiling, none.tenant_claim.as_str()), (None, "tenant"));
+    let own = issuer("subscribe = [\"inbox/{sub}\"]\ntenant_claim = \"org.id\"\n");
+    assert_eq!(own.tenant_claim, "org.id");
+    assert_eq!(may(&own, Action::Subscribe, "inbox/ada"), Some(true));
+    assert_eq!(may(&own, Action::Subscribe, "inbox/bob"), Some(false));
+    assert_eq!(may(&own, Action::Admin, "inbox/ada"), Some(false));
+    let nothing = issuer("publish = []\n");
+    assert_eq!(may(&nothing, Action::Publish, "a"), Some(false), "given, and empty");
+    let most = issuer("subscribe = [\"a\"]\n[issuer.at_most]\nsubscribe = [\"**\"]\n");
+    assert_eq!(may(&most, Action::Subscribe, "b"), Some(true));
+    assert_eq!(may(&most, Action::Publish, "b"), Some(false));
+    assert!(!most.grants.fill(None).allow(Action::Subscribe, "b"), "where a token says nothing");
+    let start = "[[issuer]]\nalgorithms = [\"HS256\"]\nsecret_env = \"SECRET\"\n";
+    for (wrong, place) in [
+        ("[issuer.at_most]\npublish = [\"a/**/b\"]\n", "issuer[0].at_most.publish: `a/**/b`"),
+        ("[issuer.at_most]\nread = []\n", "issuer[0].at_most.read"),
+        ("tenant_claim = \"org..id\"\n", "issuer[0].tenant_claim: it is a name"),
+        ("tenant_claim = \"\"\n", "issuer[0].tenant_claim: it is empty"),
+    ] {
+        let error = problems(&format!("{start}{wrong}"));
+        assert!(error.contains(place), "{error}");
+    }
 }
 
 #[test]

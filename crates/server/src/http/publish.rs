@@ -11,7 +11,7 @@ use tidings_frame::{End, ErrorCode, Position};
 use tidings_hub::{Accepted, Hub, NewEvent, Producer, Publish, Published};
 
 use super::params;
-use crate::access::{OWN_HEADER, Who};
+use crate::access::{OWN_HEADER, Who, maker};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::head::Head;
@@ -62,7 +62,11 @@ impl Request<'_> {
 
     /// Refuses what the caller may not publish to.
     pub(crate) fn judge(&self, who: &Who) -> Result<(), ApiError> {
-        self.topics().try_for_each(|topic| who.may(Action::Publish, topic))
+        self.events.iter().try_for_each(|event| {
+            let alternates = event.alternates.iter().map(|topic| &**topic);
+            let mut topics = std::iter::once(&*event.topic).chain(alternates);
+            topics.try_for_each(|topic| who.may_write(topic, event))
+        })
     }
 
     /// Whether the caller administrates all that it publishes to.
@@ -70,14 +74,20 @@ impl Request<'_> {
         self.topics().all(|topic| who.can(Action::Admin, topic))
     }
 
+    /// What is kept of the caller with a publish for later, so that it can be revoked.
+    pub(crate) fn maker(&self, who: &Who) -> Option<String> {
+        self.at_ms.and(who.caller()).and_then(|caller| maker::of(caller))
+    }
+
     /// What the hub is asked.
-    pub(crate) fn publish(&self, operator: bool) -> Publish<'_> {
+    pub(crate) fn publish<'a>(&'a self, operator: bool, maker: Option<&'a str>) -> Publish<'a> {
         Publish {
             events: &self.events,
             idempotency_key: self.idempotency_key.as_deref(),
             at_ms: self.at_ms,
             operator,
             relay: false,
+            maker,
         }
     }
 }
@@ -387,9 +397,10 @@ pub(crate) async fn publish(
     request.judge(who)?;
     app.limits.publish(&app.hub, app.limits.of(request.party, who.caller()), &request.events)?;
     app.ask_to_publish(By { caller: who.caller(), peer }, request.topics()).await?;
+    let maker = request.maker(who);
     let outcome = {
         let mut round = app.hub.round();
-        round.publish(&request.publish(request.is_operators(who)));
+        round.publish(&request.publish(request.is_operators(who), maker.as_deref()));
         round.commit().pop()
     };
     let accepted = outcome

@@ -87,11 +87,11 @@ fn not_a_place() -> ApiError {
 }
 
 /// Whether the caller may know that there is a topic of this name: who may administrate it, and who
-/// may follow it, unless the application would have to be asked first.
+/// may follow it plainly, unless the application would have to be asked first.
 pub(super) fn is_shown(app: &App, by: By<'_>, who: &Who, name: &str) -> bool {
     let allowed = || {
         let open = app.open(Asks::Subscribe, by, std::iter::once(What::Topic(name)));
-        who.can(Action::Subscribe, name) && open.is_ok_and(|open| open.is_none())
+        who.can_plainly(Action::Subscribe, name) && open.is_ok_and(|open| open.is_none())
     };
     !is_internal(name) && (who.can(Action::Admin, name) || allowed())
 }
@@ -99,7 +99,7 @@ pub(super) fn is_shown(app: &App, by: By<'_>, who: &Who, name: &str) -> bool {
 /// Whether the application, which is asked, lets the caller know.
 async fn may_ask(app: &App, by: By<'_>, who: &Who, name: &TopicName) -> Result<bool, ApiError> {
     let name = name.as_str();
-    if is_internal(name) || !who.can(Action::Subscribe, name) {
+    if is_internal(name) || !who.can_plainly(Action::Subscribe, name) {
         return Ok(false);
     }
     match app.ask(Asks::Subscribe, by, std::iter::once(What::Topic(name))).await {

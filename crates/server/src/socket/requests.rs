@@ -362,8 +362,9 @@ impl Shard {
         }
         let limits = &self.app.limits;
         limits.publish(hub, limits.of(request.party, who.caller()), &request.events)?;
+        let maker = request.maker(&who);
         let round = round.get_or_insert_with(|| hub.round());
-        let place = round.publish(&request.publish(request.is_operators(&who)));
+        let place = round.publish(&request.publish(request.is_operators(&who), maker.as_deref()));
         let first = intake.topics.len();
         intake.topics.extend(request.events.iter().map(|event| event.topic.to_string()));
         intake.asking.push(Asking {

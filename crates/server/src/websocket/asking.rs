@@ -13,6 +13,7 @@ use crate::config::Asks;
 use crate::error::ApiError;
 use crate::hook::judge::{By, all_of};
 use crate::hook::{Verdict, What};
+use crate::limits::Admission;
 
 /// What waits for the application.
 #[derive(Default)]
@@ -20,6 +21,9 @@ pub(super) struct Asking {
     /// Messages that are to be done once it has answered; the question is about the first.
     held: Vec<Utf8Bytes>,
     answer: Option<tokio::sync::oneshot::Receiver<Verdict>>,
+    /// What the first of them has of the limits, if it is a subscription: given back if it is
+    /// refused, or the connection ends.
+    pub(super) place: Option<Admission>,
 }
 
 impl Asking {

@@ -93,10 +93,10 @@ pub(crate) fn upgrade(app: &Arc<App>, head: &Head<'_>) -> Result<Upgrade, Reply>
     }
     let expiring = Expiring::of(head)?;
     let who = app.who(head)?;
-    who.may_somewhere(Action::Subscribe).or_else(|error| {
-        // To publish is reason enough to come in.
-        who.may_somewhere(Action::Publish).map_err(|_| error)
-    })?;
+    // To publish, or to be seen, is reason enough to come in.
+    let others = || [Action::Publish, Action::Presence].map(|right| who.may_somewhere(right));
+    who.may_somewhere(Action::Subscribe)
+        .or_else(|error| others().into_iter().find_map(Result::ok).ok_or(error))?;
     if app.is_draining() {
         return Err(ApiError::draining().into());
     }

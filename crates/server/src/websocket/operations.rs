@@ -16,7 +16,7 @@ use crate::error::ApiError;
 use crate::hook::Verdict;
 use crate::http::connections::{Next, object_of};
 use crate::http::subscribe::Subscribe;
-use crate::limits::{PAUSE, Party};
+use crate::limits::{Admission, PAUSE, Party};
 
 impl Connection {
     /// Does what is asked for. Publishes that follow each other share a round.
@@ -30,6 +30,7 @@ impl Connection {
     pub(super) fn operate_after(&mut self, mut verdict: Option<Verdict>, texts: &[Utf8Bytes]) {
         let app = self.app.clone();
         let mut staged: Vec<Staged<'_>> = Vec::new();
+        let mut place = self.asking.place.take();
         for (at, text) in texts.iter().enumerate() {
             let verdict = verdict.take();
             let Request { reference, operation } = Request::read(&app, &self.who, text.as_str());
@@ -41,12 +42,20 @@ impl Connection {
                     }
                     Ok(Operation::Publish(request))
                 }
+                Operation::Subscribe { sub, mut asked } => {
+                    let taken = place.take().filter(|_| verdict.is_some());
+                    asked.admission = taken.map_or_else(|| self.place_for(&sub), Ok)?;
+                    Ok(Operation::Subscribe { sub, asked })
+                }
                 other => Ok(other),
             });
             let operation = match operation {
                 Ok(operation) => match self.may_do(&operation, verdict) {
                     Ok(true) => Ok(operation),
                     Ok(false) => {
+                        if let Operation::Subscribe { asked, .. } = operation {
+                            self.asking.place = Some(asked.admission);
+                        }
                         self.publish(&mut staged);
                         return self.asking.hold(&texts[at..]);
                     }
@@ -111,6 +120,19 @@ impl Connection {
         }
     }
 
+    /// What a subscription of this name takes of the limits: before the application is asked, so
+    /// that nobody has more that wait than may be.
+    fn place_for(&self, sub: &str) -> Result<Admission, ApiError> {
+        if self.find(sub).is_ok() {
+            return Err(ApiError::parameter("sub", "a subscription has that name already"));
+        }
+        if self.subscriptions.len() >= WEBSOCKET_SUBSCRIPTIONS_MAX {
+            let why = format!("a connection has at most {WEBSOCKET_SUBSCRIPTIONS_MAX}");
+            return Err(ApiError::parameter("sub", why));
+        }
+        Ok(self.app.limits.subscription(self.party())?)
+    }
+
     /// Who asks now, as limits see it.
     fn party(&self) -> Party {
         self.app.limits.of(self.party, self.who.caller())
@@ -127,20 +149,12 @@ impl Connection {
     fn subscribe(
         &mut self,
         sub: String,
-        mut asked: Subscribe,
+        asked: Subscribe,
         reference: Option<Reference>,
     ) -> Result<(), ApiError> {
         if self.app.is_draining() {
             return Err(ApiError::draining());
         }
-        if self.find(&sub).is_ok() {
-            return Err(ApiError::parameter("sub", "a subscription has that name already"));
-        }
-        if self.subscriptions.len() >= WEBSOCKET_SUBSCRIPTIONS_MAX {
-            let why = format!("a connection has at most {WEBSOCKET_SUBSCRIPTIONS_MAX}");
-            return Err(ApiError::parameter("sub", why));
-        }
-        asked.admission = self.app.limits.subscription(self.party())?;
         let subscription = Subscription::new(&self.app, self.peer, sub, reference, asked);
         self.subscriptions.push(subscription);
         Ok(())

@@ -38,7 +38,8 @@ pub(super) fn publish(
     let outcomes = {
         let mut round = app.hub.round();
         for Staged { request, operator, .. } in staged.iter() {
-            round.publish(&request.publish(*operator));
+            let maker = request.maker(who);
+            round.publish(&request.publish(*operator, maker.as_deref()));
         }
         round.commit()
     };

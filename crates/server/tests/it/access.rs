@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidings_access::SigningKey;
 use tidings_access::grants::GrantTemplate;
+use tidings_access::verifier::TENANT_CLAIM;
 use tidings_access::{Action, Algorithm, Grants};
 use tidings_server::config::{Config, IssuerConfig, KeySource, Mode};
 
@@ -72,6 +73,8 @@ pub(crate) fn closed(change: impl FnOnce(&mut Config)) -> Closed {
             algorithms: vec![Algorithm::Hs256],
             without_expiry: false,
             grants,
+            ceiling: Some(GrantTemplate::everything()),
+            tenant_claim: TENANT_CLAIM.to_owned(),
             keys: KeySource::SecretFile(file.clone()),
         }];
         change(config);
@@ -79,10 +82,10 @@ pub(crate) fn closed(change: impl FnOnce(&mut Config)) -> Closed {
     Closed { server, folder }
 }
 
-type Way = (&'static str, fn(&str) -> String);
+pub(crate) type Way = (&'static str, fn(&str) -> String);
 
 /// The ways to show a token, as header lines.
-const WAYS: [Way; 4] = [
+pub(crate) const WAYS: [Way; 4] = [
     ("bearer", |token| format!("Authorization: Bearer {token}\r\n")),
     ("own header", |token| format!("Tidings-Token: {token}\r\nAuthorization: Bearer sk-x\r\n")),
     ("cookie", |token| format!("Cookie: a=b; tidings={token}\r\nOrigin: {ORIGIN}\r\n")),
@@ -91,16 +94,16 @@ const WAYS: [Way; 4] = [
     }),
 ];
 
-struct Asks {
-    method: &'static str,
-    target: &'static str,
+pub(crate) struct Asks {
+    pub(crate) method: &'static str,
+    pub(crate) target: &'static str,
     body: &'static str,
     /// Status for nobody, a reader of `chat/*`, a writer of `chat/7`, an operator, somebody whose
     /// token is for nothing.
-    expected: [u16; 5],
+    pub(crate) expected: [u16; 5],
 }
 
-const fn asks(
+pub(crate) const fn asks(
     method: &'static str,
     target: &'static str,
     body: &'static str,
@@ -173,6 +176,9 @@ const TABLE: &[Asks] = &[
     asks("GET", "/readyz", "", [200; 5]),
     asks("GET", "/openapi.json", "", [200; 5]),
     asks("GET", "/nothing", "", [404; 5]),
+    asks("POST", "/topics/presence/chat/7?key=writer", "x", [401, 403, 403, 200, 403]),
+    asks("GET", "/topics/presence/chat/7?earliest", "", [401, 403, 403, 200, 403]),
+    asks("GET", "/events?pattern=presence/chat/*", "", [401, 403, 403, 200, 403]),
 ];
 
 pub(crate) fn people() -> [Option<String>; 5] {
@@ -185,7 +191,7 @@ pub(crate) fn people() -> [Option<String>; 5] {
     ]
 }
 
-fn ask(server: &Server, asks: &Asks, fields: &str, door: Door) -> Reply {
+pub(crate) fn ask(server: &Server, asks: &Asks, fields: &str, door: Door) -> Reply {
     let headers = format!("Accept: application/json\r\n{fields}{}", door.headers());
     reply(server, asks.method, asks.target, &headers, asks.body.as_bytes())
 }
@@ -198,7 +204,7 @@ fn reply(server: &Server, method: &str, target: &str, headers: &str, body: &[u8]
 }
 
 /// What holds for every answer: how a refusal is told, and who may read it.
-fn check(reply: &Reply, fields: &str, what: &str) {
+pub(crate) fn check(reply: &Reply, fields: &str, what: &str) {
     let header = |name| reply.header(name);
     assert_eq!(header("x-content-type-options"), Some("nosniff"), "{what}");
     let listed = fields.contains(&format!("Origin: {ORIGIN}"));
@@ -366,6 +372,53 @@ fn what_an_issuer_says_of_subjects_holds_where_a_token_says_nothing() {
         ("/events?pattern=inbox/*", 403),
     ] {
         assert_eq!(server.request("GET", target, &fields, b"").status, wanted, "{target}");
+    }
+}
+
+#[test]
+fn a_token_grants_no_more_than_its_issuer_may() {
+    let server = closed(|config| {
+        let mut most = GrantTemplate::default();
+        for action in [Action::Publish, Action::Subscribe] {
+            most.set(action, vec!["chat/7".to_owned(), "inbox/{sub}".to_owned()]).unwrap();
+        }
+        config.issuers[0].ceiling = Some(most);
+    });
+    let all = serde_json::to_value(Grants::everything()).unwrap();
+    let wide = claims("ada", json!({"publish": ["chat/*"], "subscribe": ["chat/*"]}));
+    for claims in [wide, claims("ada", all)] {
+        for (method, target, expected) in [
+            ("POST", "/topics/chat/7", 200),
+            ("POST", "/topics/chat/8", 403),
+            ("POST", "/topics/presence/chat/7?key=ada", 403),
+            ("POST", "/topics/chat/7?alternate=chat/8", 403),
+            ("GET", "/topics/chat/7?earliest", 200),
+            ("GET", "/topics/chat/8?earliest", 403),
+            ("HEAD", "/topics/chat/8", 403),
+            ("GET", "/topics/inbox/bob?earliest", 403),
+            ("GET", "/events?topic=chat/7", 200),
+            ("GET", "/events?topic=chat/7&topic=chat/8", 403),
+            ("GET", "/events?pattern=chat/*", 403),
+            ("GET", "/events?pattern=**", 403),
+            ("GET", "/topics?name=chat/7", 200),
+            ("GET", "/connections", 403),
+            ("GET", "/metrics", 403),
+            ("PUT", "/topics/chat/7", 403),
+            ("DELETE", "/topics/chat/7", 403),
+            ("POST", "/revocations", 403),
+            ("DELETE", "/schedules/1", 403),
+        ] {
+            let row = asks(method, target, "", [expected; 5]);
+            for (way, write) in &WAYS[..3] {
+                for door in DOORS {
+                    let reply = ask(&server, &row, &write(&token(&claims)), door);
+                    assert_eq!(reply.status, expected, "{method} {target} {way} {door:?}");
+                }
+            }
+        }
+        let fields = format!("Tidings-Token: {}\r\n", token(&claims));
+        let page = server.request("GET", "/topics", &fields, b"").json();
+        assert_eq!(page["topics"].as_array().unwrap().len(), 1);
     }
 }
 

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tidings_access::grants::GrantTemplate;
 use tidings_access::signing::generate;
+use tidings_access::verifier::TENANT_CLAIM;
 use tidings_access::{Algorithm, Grants, SigningKey};
 use tidings_scripted::{Script, Upstream};
 use tidings_server::config::{IssuerConfig, KeySource, Mode};
@@ -55,6 +56,8 @@ fn issuer(algorithms: &[Algorithm], keys: KeySource) -> IssuerConfig {
         algorithms: algorithms.to_vec(),
         without_expiry: false,
         grants: GrantTemplate::default(),
+        ceiling: None,
+        tenant_claim: TENANT_CLAIM.to_owned(),
         keys,
     }
 }

@@ -177,8 +177,26 @@ fn a_response_is_only_its_askers() {
     }
     assert_eq!(ask("bob", json!({"previous_response_id": "resp_abc"})), 404);
     assert_eq!(ask("bob", json!({"previous_response_id": "resp_unknown"})), 404);
+    // What is kept at the API goes by other names too: the message that ada was told, and what
+    // nobody here has made.
+    let item = |id: &str| json!({"input": [{"type": "item_reference", "id": id}]});
+    let said = relay.request("GET", "/v1/responses/resp_abc", Some(&ada)).json();
+    let message = said["output"][0]["id"].as_str().unwrap().to_owned();
+    for (who, more) in [
+        ("bob", item(&message)),
+        ("bob", json!({"input": [{"id": message}]})),
+        ("bob", json!({"input": [{"type": "reasoning", "id": message, "summary": []}]})),
+        ("bob", json!({"tools": [{"type": "code_interpreter", "container": "cntr_1"}]})),
+        ("bob", json!({"conversation": "conv_1"})),
+        ("bob", json!({"conversation": {"id": "conv_1"}})),
+        ("ada", json!({"conversation": "conv_1"})),
+        ("ada", item("msg_unknown")),
+    ] {
+        assert_eq!(ask(who, more.clone()), 404, "{who} {more}");
+    }
     assert_eq!(relay.upstream.received().len(), asked, "the API was not asked");
     assert_eq!(ask("ada", json!({"previous_response_id": "resp_abc"})), 200);
+    assert_eq!(ask("ada", item(&message)), 200);
 }
 
 /// What is between the client and this server goes no further, however it is written.

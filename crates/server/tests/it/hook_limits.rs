@@ -3,10 +3,10 @@
 
 use serde_json::json;
 
-use crate::hook::{hook, says};
+use crate::hook::{Gate, hook, says};
 use crate::limits::{limits, refused};
 use crate::receiver::Receiver;
-use crate::support::{DOORS, Server};
+use crate::support::{DOORS, Server, until};
 use crate::websocket::Ws;
 
 /// A server with a hook about these topics, and limits.
@@ -47,6 +47,38 @@ fn a_stream_that_is_one_too_many_is_not_asked_about() {
         }
         assert_eq!(receiver.came().len(), 1, "{door:?}");
     }
+}
+
+#[test]
+fn a_websockets_subscription_has_its_place_while_it_is_asked_about() {
+    let gate = Gate::default();
+    let passes = gate.clone();
+    let receiver = Receiver::start(move |posted, _| {
+        let allow = !posted.json()["topics"].to_string().contains("no");
+        if !allow {
+            passes.pass();
+        }
+        says(allow)
+    });
+    let server = limited(
+        &receiver,
+        "topics = [\"no\", \"yes\"]\ntimeout = \"30s\"",
+        "[limits.address]\nsubscriptions = 1",
+    );
+    let (mut waits, mut other) = (Ws::open(&server), Ws::open(&server));
+    let subscribe = |topic: &str| json!({"op": "subscribe", "sub": topic, "topics": [topic]});
+    waits.send(&subscribe("no"));
+    until("it waits", || receiver.told_all().len() == 1);
+    for topic in ["yes", "free"] {
+        let said = other.ask(subscribe(topic));
+        assert_eq!(said["problem"]["limit"], "subscriptions.address", "{said}");
+    }
+    assert_eq!(receiver.told_all().len(), 1, "what is too much is not asked about");
+    gate.open();
+    assert_eq!(waits.message()["problem"]["code"], "forbidden");
+    // What was refused has given its place back, and what is allowed keeps it.
+    assert_eq!(other.ask(subscribe("yes"))["op"], "subscribed");
+    assert_eq!(waits.ask(subscribe("free"))["problem"]["limit"], "subscriptions.address");
 }
 
 /// Who has shown no token is known by an address.

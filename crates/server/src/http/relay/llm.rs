@@ -89,7 +89,13 @@ pub(super) async fn answer(request: &Request<'_>, rest: &str) -> Result<Outcome,
     }
     // The upstream would take the operator's key for the right to it.
     if request.has_own_key()
-        && !owned::may_name(rest, head.method, body, |id| is_owner(request, id))?
+        && !owned::may_name(
+            rest,
+            head.method,
+            body,
+            |id| is_owner(request, id),
+            |ids| Ok(relays.has_said(relay, &request.owner(), ids)?),
+        )?
     {
         return Err(ApiError::new(ErrorCode::NotFound, "there is no such response"));
     }

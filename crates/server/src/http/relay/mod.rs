@@ -13,6 +13,7 @@ use tidings_relay::{Answer, Found, Lease, Plain, Relays, Right};
 pub(super) mod answers;
 mod chat;
 mod llm;
+mod names;
 mod owned;
 pub(crate) mod shared;
 

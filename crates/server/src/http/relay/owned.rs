@@ -4,12 +4,9 @@
 //! So a caller may name only what this server knows to be its own. What cannot be read in one way
 //! alone is refused, because the API might read it in another.
 
-use std::borrow::Cow;
-use std::fmt;
-
-use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use tidings_frame::ErrorCode;
 
+use super::names;
 use crate::error::ApiError;
 
 /// The segment below which responses are.
@@ -18,18 +15,17 @@ const RESPONSES: &str = "responses";
 /// What is asked with `POST` below it and is no response's id.
 const NO_IDS: [&str; 2] = ["compact", "input_tokens"];
 
-/// The member of a body that says which response goes on.
-const PREVIOUS: &str = "previous_response_id";
-
-/// Whether every response that a request names passes `is_own`.
+/// Whether every response that a request names passes `is_own`, and all the items `are_own`.
+/// Conversations are not made here, so none is anybody's.
 ///
 /// # Errors
-/// When the body cannot be read.
+/// When the body cannot be read, or what is the caller's own.
 pub(super) fn may_name(
     rest: &str,
     method: &str,
     body: &[u8],
     is_own: impl Fn(&str) -> bool,
+    are_own: impl Fn(&[String]) -> Result<bool, ApiError>,
 ) -> Result<bool, ApiError> {
     let decoded = percent_encoding::percent_decode_str(rest).decode_utf8_lossy();
     let mut segments = decoded.split(['/', '\\']).filter(|segment| !segment.is_empty());
@@ -49,41 +45,11 @@ pub(super) fn may_name(
     if !own_path || body.is_empty() {
         return Ok(own_path);
     }
-    Ok(previous(body)?.iter().all(|id| is_own(id)))
-}
-
-/// The responses that a body goes on from: more than one if its member is there more than once, in
-/// which case the API decides which of them counts.
-fn previous(body: &[u8]) -> Result<Vec<String>, ApiError> {
     let invalid =
         |error: serde_json::Error| ApiError::new(ErrorCode::InvalidJson, error.to_string());
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let found = reader.deserialize_map(Previous).map_err(invalid)?;
-    reader.end().map_err(invalid)?;
-    Ok(found)
-}
-
-struct Previous;
-
-impl<'de> Visitor<'de> for Previous {
-    type Value = Vec<String>;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
-        let mut found = Vec::new();
-        while let Some(name) = members.next_key::<Cow<'de, str>>()? {
-            // There are readers of JSON to which case means nothing.
-            if name.eq_ignore_ascii_case(PREVIOUS) {
-                found.extend(members.next_value::<Option<String>>()?);
-            } else {
-                members.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(found)
-    }
+    let names = names::read(body).map_err(invalid)?;
+    let own = names.conversations.is_empty() && names.responses.iter().all(|id| is_own(id));
+    Ok(own && (names.items.is_empty() || are_own(&names.items)?))
 }
 
 #[cfg(test)]
@@ -91,7 +57,8 @@ mod tests {
     use super::*;
 
     fn named(method: &str, rest: &str, body: &str) -> Option<bool> {
-        may_name(rest, method, body.as_bytes(), |id| id == "mine").ok()
+        let are_own = |items: &[String]| Ok(items.iter().all(|id| id == "my item"));
+        may_name(rest, method, body.as_bytes(), |id| id == "mine", are_own).ok()
     }
 
     #[test]
@@ -136,6 +103,13 @@ mod tests {
             (r#"{"previous_response_id":"mine","previous_response_id":"theirs"}"#, Some(false)),
             (r#"{"previous_response_id":"theirs","previous_response_id":"mine"}"#, Some(false)),
             (r#"{"previous_response_id":["theirs"]}"#, None),
+            (r#"{"conversation":"mine"}"#, Some(false)),
+            (r#"{"conversation":{"id":"mine"}}"#, Some(false)),
+            (r#"{"conversation":null}"#, Some(true)),
+            (r#"{"input":[{"type":"item_reference","id":"my item"}]}"#, Some(true)),
+            (r#"{"input":[{"type":"item_reference","id":"theirs"}]}"#, Some(false)),
+            (r#"{"input":[{"id":"my item"},{"id":"theirs"}]}"#, Some(false)),
+            (r#"{"previous_response_id":"theirs","input":[{"id":"my item"}]}"#, Some(false)),
             (r#"{"input":"a"} {"previous_response_id":"theirs"}"#, None),
             ("\u{1f}\u{8b}", None),
         ] {

@@ -1,0 +1,85 @@
+//! What was published for later by somebody who is not welcome any more does not come.
+
+use serde_json::{Value, json};
+
+use crate::access::{Closed, claims, closed, now, people, token};
+use crate::support::until;
+
+fn of(subject: &str, id: &str, issued: u64) -> String {
+    let mut claims = claims(subject, json!({"publish": ["chat/*"]}));
+    claims["jti"] = json!(id);
+    claims["iat"] = json!(issued);
+    format!("Tidings-Token: {}\r\n", token(&claims))
+}
+
+fn operator() -> String {
+    format!("Tidings-Token: {}\r\n", people()[3].as_ref().unwrap())
+}
+
+fn schedule(server: &Closed, fields: &str, delay: &str) -> Value {
+    let target = format!("/topics/chat/7?delay={delay}");
+    let reply = server.request("POST", &target, fields, fields.as_bytes());
+    assert_eq!(reply.status, 202, "{}", reply.text());
+    reply.json()
+}
+
+fn revoke(server: &Closed, body: &Value) {
+    let reply = server.request("POST", "/revocations", &operator(), body.to_string().as_bytes());
+    assert_eq!(reply.status, 200, "{}", reply.text());
+}
+
+fn waiting(server: &Closed) -> usize {
+    let page = server.request("GET", "/metrics", &operator(), b"").text();
+    let line = page.lines().find_map(|line| line.strip_prefix("tidings_scheduled_publishes "));
+    line.unwrap().parse().unwrap()
+}
+
+fn kept(server: &Closed) -> Vec<String> {
+    let fields = format!("Accept: application/json\r\n{}", operator());
+    let page = server.request("GET", "/topics/chat/7?earliest", &fields, b"");
+    if page.status == 404 {
+        return Vec::new();
+    }
+    let page = page.json();
+    let events = page["events"].as_array().unwrap();
+    events.iter().map(|event| event["data"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn what_waits_is_taken_back_with_its_makers_token_or_subject() {
+    let server = closed(|_| {});
+    let (ada, adas_other) = (of("ada", "a1", now() - 10), of("ada", "a2", now() - 10));
+    let (bob, eve) = (of("bob", "b1", now() - 10), of("eve", "e1", now() - 10));
+    for fields in [&ada, &adas_other, &bob, &eve] {
+        schedule(&server, fields, "300d");
+    }
+    schedule(&server, &eve, "1s");
+    assert_eq!(waiting(&server), 5);
+    // Its time is over before what it has scheduled is due; so it must not wait for that.
+    revoke(&server, &json!({"token_id": "a1", "expires": now() + 1}));
+    assert_eq!(waiting(&server), 4);
+    revoke(&server, &json!({"subject": "bob"}));
+    assert_eq!(waiting(&server), 3);
+    let server = server.restart();
+    assert_eq!(waiting(&server), 3 - kept(&server).len());
+    until("what nobody has revoked", || kept(&server) == [eve.clone()]);
+    assert_eq!(waiting(&server), 2, "of ada's other token, and of eve");
+    // Somebody who was let in again is judged by the newer token.
+    let again = of("bob", "b2", now() + 45);
+    schedule(&server, &again, "1s");
+    until("what was made after it", || kept(&server) == [eve.clone(), again.clone()]);
+}
+
+#[test]
+fn a_repeat_with_another_token_of_the_same_subject_is_a_repeat() {
+    let server = closed(|_| {});
+    let at = "/topics/chat/7?delay=300d";
+    let ask = |fields: &str, data: &[u8]| {
+        server.request("POST", at, &format!("Idempotency-Key: k\r\n{fields}"), data)
+    };
+    let first = ask(&of("ada", "a1", now() - 10), b"x");
+    assert_eq!(first.status, 202);
+    assert_eq!(ask(&of("ada", "a2", now() - 5), b"x").json(), first.json());
+    ask(&of("ada", "a2", now() - 5), b"y").problem(422, "idempotency-mismatch");
+    assert_eq!(waiting(&server), 1);
+}
