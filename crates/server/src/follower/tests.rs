@@ -440,3 +440,40 @@ fn what_comes_between_the_news_and_the_sleep_is_not_slept_through() {
     }
     assert_eq!(events, 2);
 }
+
+/// Deletes a topic that has had an event.
+fn delete(hub: &Hub, topic: &str) {
+    publish(hub, topic);
+    hub.remove_topic(&TopicName::new(topic).unwrap()).unwrap();
+}
+
+/// A change finds a read in hand whose gap nobody was told of.
+#[test]
+fn what_is_missing_is_told_once_over_a_change() {
+    let base = Base::new();
+    let hub = &base.hub;
+    let board = Arc::new(Board::new(hub.clone()));
+    let reader = Arc::new(LogReader::default());
+    let waker = Waker::from(Woken::new());
+    let mut context = Context::from_waker(&waker);
+    let names = ["a", "b", "c"].map(str::to_owned);
+    publish(hub, "a");
+    let of = selection(&names[..2], &[]);
+    let mut follower = Follower::new(board.clone(), reader.clone(), of, Start::Earliest, VIEW);
+    reader.next_job().unwrap()(hub);
+    assert!(matches!(follower.poll_next(&mut context), Poll::Ready(Ok(News::Began { .. }))));
+    delete(hub, "b");
+    assert!(follower.poll_next(&mut context).is_pending());
+    reader.next_job().unwrap()(hub);
+    follower.change(selection(&names, &[]));
+    let mut gaps = Vec::new();
+    for job in [true, true, false] {
+        while let Poll::Ready(news) = follower.poll_next(&mut context) {
+            if let News::Span { gap: Some(gap), .. } = news.unwrap() {
+                gaps.extend(gap.topics);
+            }
+        }
+        reader.next_job().into_iter().filter(|_| job).for_each(|job| job(hub));
+    }
+    assert_eq!(gaps, ["b".into()]);
+}

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::stream::Stream;
 use crate::support::{DOORS, Server, until};
+use crate::wires::over_each_wire;
 
 fn listed(server: &Server, name: &str) -> Option<Value> {
     let page = server.get("/connections").json();
@@ -188,18 +190,86 @@ fn a_change_says_the_position_from_which_it_holds() {
 
 #[test]
 fn a_change_in_the_middle_of_catching_up_loses_nothing() {
-    let server = Server::start();
-    server.publish_numbers("a", 0..2_000);
-    for _ in 0..20 {
-        let mut stream = server.subscribe("/topics/a?earliest");
-        let changed = patch(&server, &stream.name(), &json!({"add": {"topics": ["b"]}}));
-        assert_eq!(changed.status, 200, "{}", changed.text());
-        let expect: Vec<String> = (0..2_000).map(|number| number.to_string()).collect();
-        assert_eq!(stream.data(2_000), expect);
-        server.publish("/topics/b", "b");
-        assert_eq!(stream.next().data, "b");
-        assert_eq!(server.request("DELETE", "/topics/b", "", b"").status, 204);
+    over_each_wire(|| {
+        let server = Server::start();
+        server.publish_numbers("a", 0..2_000);
+        for round in 0..20 {
+            let added = format!("b{round}");
+            let mut stream = server.subscribe("/topics/a?earliest");
+            let changed = patch(&server, &stream.name(), &json!({"add": {"topics": [added]}}));
+            assert_eq!(changed.status, 200, "{}", changed.text());
+            let expect: Vec<String> = (0..2_000).map(|number| number.to_string()).collect();
+            assert_eq!(stream.data(2_000), expect);
+            server.publish(&format!("/topics/{added}"), "b");
+            assert_eq!(stream.next().data, "b");
+        }
+    });
+}
+
+/// Events of the topic of [`stuck`]: more than the kernel takes.
+const LARGE: usize = 64;
+
+/// A subscription whose reader has stopped in the middle of the topic `a`.
+fn stuck(server: &Server, target: &str, headers: &str) -> Stream {
+    let stream = server.subscribe_with(target, headers);
+    until("it is stuck", || {
+        let found = listed(server, &stream.name()).unwrap();
+        found["state"] != "live" && found["lag"].as_u64().unwrap() > 0
+    });
+    stream
+}
+
+/// What is told as missing before the event with this data: for each gap its topics.
+fn gaps_before(stream: &mut Stream, marker: &str) -> Vec<Value> {
+    let mut gaps = Vec::new();
+    loop {
+        let event = stream.next();
+        stream.forget_raw();
+        if event.kind == "gap" {
+            gaps.push(serde_json::from_str::<Value>(&event.data).unwrap()["topics"].clone());
+        }
+        if event.data == marker {
+            return gaps;
+        }
     }
+}
+
+#[test]
+fn what_was_deleted_of_an_added_topic_after_the_change_holds_is_told() {
+    over_each_wire(|| {
+        let server = Server::start();
+        let large = "x".repeat(256 << 10);
+        (0..LARGE).for_each(|_| drop(server.publish("/topics/a", &large)));
+        let mut stream = stuck(&server, "/topics/a?earliest", "");
+        let deleted = server.publish("/topics/b", "b1");
+        assert_eq!(server.request("DELETE", "/topics/b", "", b"").status, 204);
+        let changed = patch(&server, &stream.name(), &json!({"add": {"topics": ["b"]}})).json();
+        assert!(sequence(&changed["after"]) < sequence(&json!(deleted)), "{changed}");
+        server.publish("/topics/b", "b2");
+        assert_eq!(gaps_before(&mut stream, "b2"), [json!(["b"])]);
+    });
+}
+
+#[test]
+fn a_change_tells_nothing_again_that_was_told() {
+    over_each_wire(|| {
+        let server = Server::start();
+        let first = server.publish("/topics/a", "first");
+        server.publish("/topics/c", "c");
+        assert_eq!(server.request("DELETE", "/topics/c", "", b"").status, 204);
+        let large = "x".repeat(256 << 10);
+        (0..LARGE).for_each(|_| drop(server.publish("/topics/a", &large)));
+        server.publish("/topics/c", "late");
+        assert_eq!(server.request("DELETE", "/topics/c", "", b"").status, 204);
+        let resumes = format!("Last-Event-ID: {first}\r\n");
+        let mut stream = stuck(&server, "/events?topic=a&topic=c", &resumes);
+        for added in ["b", "d"] {
+            let changed = patch(&server, &stream.name(), &json!({"add": {"topics": [added]}}));
+            assert_eq!(changed.status, 200, "{}", changed.text());
+        }
+        server.publish("/topics/d", "d");
+        assert_eq!(gaps_before(&mut stream, "d"), [json!(["c"])]);
+    });
 }
 
 #[test]

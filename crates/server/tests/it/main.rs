@@ -67,6 +67,7 @@ mod webhooks;
 mod webhooks_answers;
 mod websocket;
 mod wire;
+mod wires;
 mod ws;
 mod ws_input;
 mod ws_protocol;

@@ -12,6 +12,7 @@ use tidings_server::testing;
 
 use crate::stream::Stream;
 use crate::tls;
+use crate::wires::{self, Wire};
 
 /// How long anything may take before a test gives up; nothing is measured against it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
@@ -42,6 +43,7 @@ pub(crate) struct Server {
     inner: Option<testing::Server>,
     folder: TempDir,
     config: Config,
+    wire: Wire,
 }
 
 impl Server {
@@ -56,12 +58,13 @@ impl Server {
         config.listen = "127.0.0.1:0".parse().unwrap();
         config.data_dir = folder.path().to_owned();
         config.drain.jitter = Duration::ZERO;
-        if everything_over_tls() {
+        let wire = wires::present();
+        if wire != Wire::Plain {
             config.tls = Some(tls::files(folder.path()));
         }
         change(&mut config);
         let inner = Some(testing::Server::start(config.clone()).unwrap());
-        Self { inner, folder, config }
+        Self { inner, folder, config, wire }
     }
 
     /// Stops it in order and starts it again over the same folder.
@@ -91,7 +94,11 @@ impl Server {
     }
 
     pub(crate) fn connect(&self) -> Conn {
-        if everything_over_tls() { self.connect_tls() } else { Conn::to(self.address()) }
+        match self.wire {
+            Wire::Plain => Conn::to(self.address()),
+            Wire::Tls => self.connect_tls(),
+            Wire::Http2 => Conn::over(wires::translated(self.tls())),
+        }
     }
 
     /// A connection over TLS.
@@ -277,20 +284,15 @@ pub(crate) fn with_sequence(id: &str, sequence: u64) -> String {
     format!("{}-{sequence}", id.split_once('-').unwrap().0)
 }
 
-/// Whether the tests that do not care speak to the server over TLS.
-fn everything_over_tls() -> bool {
-    std::env::var_os("OVER_TLS").is_some()
-}
-
 /// What a connection is written to and read from.
-trait Wire: Read + Write + Send {}
+trait Bytes: Read + Write + Send {}
 
-impl<T: Read + Write + Send> Wire for T {}
+impl<T: Read + Write + Send> Bytes for T {}
 
 /// A connection that is spoken to in bytes.
 pub(crate) struct Conn {
     socket: TcpStream,
-    wire: Box<dyn Wire>,
+    wire: Box<dyn Bytes>,
     input: Vec<u8>,
 }
 
