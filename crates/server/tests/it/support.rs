@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -266,7 +267,24 @@ pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Memory in use by this process, in bytes.
+/// Whether nothing but this test runs in this process, so that its memory is that of the test. If
+/// not, the test is run in a process of its own, and is over when this returns.
+///
+/// `test` is its whole name.
+#[track_caller]
+pub(crate) fn is_alone(test: &str) -> bool {
+    const ALONE: &str = "RUN_ALONE";
+    if std::env::var_os(ALONE).is_some_and(|alone| alone == test) {
+        return true;
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let ran = command.args(["--exact", test]).env(ALONE, test).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success() && said.contains(" 1 passed;"), "{test}: {said}");
+    false
+}
+
+/// Memory in use by this process, in bytes. For a test that [`is_alone`].
 pub(crate) fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
