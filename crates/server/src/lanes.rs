@@ -6,12 +6,27 @@
 //! is ever moved between cores. There are as many lanes as shards (`io_threads`). The first is the
 //! runtime that does everything else besides, so one lane is one thread in all.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+
+thread_local! {
+    static PRESENT: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The lane that this is; 0 is the first, and whatever is no lane.
+pub(crate) fn present() -> usize {
+    PRESENT.get()
+}
+
+/// This thread is that lane.
+pub(crate) fn enter(number: usize) {
+    PRESENT.set(number);
+}
 
 /// The lanes, for whoever has a connection to deal out.
 #[derive(Clone, Debug)]
@@ -37,12 +52,18 @@ impl Lanes {
             let (stop, stopped) = oneshot::channel::<()>();
             let thread = std::thread::Builder::new().name(format!("tidings-tasks-{number}"));
             let thread = thread.spawn(move || {
+                enter(number);
                 // Told or let go of: both end it, and its connections with it.
                 let _ = runtime.block_on(stopped);
             })?;
             threads.0.push((stop, thread));
         }
         Ok((Self { handles: handles.into(), next: Arc::default() }, threads))
+    }
+
+    /// All of them, in order.
+    pub(crate) fn all(&self) -> &[Handle] {
+        &self.handles
     }
 
     /// Whose turn it is.
@@ -80,7 +101,7 @@ mod tests {
         for _ in 0..12 {
             let (told, held) = (told.clone(), held.clone());
             lanes.next().spawn(async move {
-                told.send(std::thread::current().id()).unwrap();
+                told.send((present(), std::thread::current().id())).unwrap();
                 std::future::pending::<()>().await;
                 drop(held);
             });
@@ -94,6 +115,7 @@ mod tests {
             *dealt.entry(place).or_default() += 1;
         }
         assert_eq!(dealt.len(), 3);
+        assert_eq!(dealt.keys().map(|place| place.0).sum::<usize>(), 3, "0, 1 and 2");
         assert!(dealt.values().all(|count| *count == 4), "{dealt:?}");
         threads.stop();
         drop(first);

@@ -157,6 +157,10 @@ pub(crate) fn run_until(
         tasks.spawn(general::serve(app.clone(), handed, lanes.clone()));
         let board = app.board.clone();
         tasks.spawn(fetched::keep(app.clone()));
+        for (number, lane) in lanes.all().iter().enumerate() {
+            let board = board.clone();
+            tasks.spawn_on(async move { board.wake_those_of(number).await }, lane);
+        }
         tasks.spawn(async move { board.run().await });
         tasks.spawn(crate::dashboard::run(app.clone()));
         if let Some(listener) = listeners.operator {

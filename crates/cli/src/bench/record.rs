@@ -30,7 +30,7 @@ pub(crate) fn write(options: &Options, outcome: &Outcome) -> Result<(), BenchErr
     let mut text = serde_json::to_string_pretty(outcome).map_err(BenchError::Json)?;
     text.push('\n');
     fs::write(file, text).map_err(io)?;
-    let page = page(&recorded(&results)?);
+    let page = page(&recorded(&results)?) + &by_others(&results)?;
     fs::write(options.out.join("RESULTS.md"), page).map_err(io)
 }
 
@@ -51,6 +51,19 @@ fn recorded(results: &Path) -> Result<Vec<Outcome>, BenchError> {
     }
     outcomes.sort_by(|one, other| other.time.cmp(&one.time));
     Ok(outcomes)
+}
+
+/// What programs beside this one have written: Markdown, put below by the names of its files.
+fn by_others(results: &Path) -> Result<String, BenchError> {
+    let io = |error| BenchError::Io("reading earlier results", error);
+    let mut files = Vec::new();
+    for entry in fs::read_dir(results).map_err(io)? {
+        files.push(entry.map_err(io)?.path());
+    }
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    files.sort();
+    let texts = files.iter().map(fs::read_to_string).collect::<Result<Vec<_>, _>>().map_err(io)?;
+    Ok(texts.iter().map(|text| format!("\n{}\n", text.trim())).collect())
 }
 
 fn page(outcomes: &[Outcome]) -> String {
@@ -150,9 +163,12 @@ mod tests {
         let outcome = outcome("fanout", "2025-01-01T00:00:00Z");
         write(&options(&["--quick"]), &outcome).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        fs::create_dir(folder.path().join("results")).unwrap();
+        fs::write(folder.path().join("results/others.md"), "## others\n\nFigures.\n").unwrap();
         write(&options(&[]), &outcome).unwrap();
         assert!(folder.path().join("results/2025-01-01-fanout-paced.json").exists());
         let page = fs::read_to_string(folder.path().join("RESULTS.md")).unwrap();
         assert!(page.contains("### paced: one topic"), "{page}");
+        assert!(page.ends_with("\n\n## others\n\nFigures.\n"), "{page}");
     }
 }

@@ -30,6 +30,7 @@ use tokio::sync::oneshot;
 pub(crate) use board::Board;
 pub(crate) use reader::LogReader;
 
+use crate::lanes;
 use board::Joined;
 
 /// What a follower tells.
@@ -224,6 +225,7 @@ impl Follower {
             if seat.due.is_empty() {
                 if !seat.waker.as_ref().is_some_and(|old| old.will_wake(context.waker())) {
                     seat.waker = Some(context.waker().clone());
+                    seat.lane = lanes::present();
                 }
                 return Poll::Pending;
             }

@@ -192,7 +192,7 @@ impl<'a> Led<'a> {
         let prefix = format!("n{number}/");
         let hub = &base.hub;
         let published = ["a", "b"].map(|topic| (publish(hub, &format!("{prefix}{topic}")), topic));
-        let board = Arc::new(Board::new(hub.clone()));
+        let board = Arc::new(Board::new(hub.clone(), 1));
         let of_board = board.clone();
         let mut led = Self {
             hub,
@@ -412,7 +412,7 @@ impl Wake for Publishes {
 #[test]
 fn what_comes_between_the_news_and_the_sleep_is_not_slept_through() {
     let base = Base::new();
-    let board = Arc::new(Board::new(base.hub.clone()));
+    let board = Arc::new(Board::new(base.hub.clone(), 1));
     let reader = Arc::new(LogReader::default());
     let mut news = Box::pin(board.run());
     let board_woken = Woken::new();
@@ -452,7 +452,7 @@ fn delete(hub: &Hub, topic: &str) {
 fn what_is_missing_is_told_once_over_a_change() {
     let base = Base::new();
     let hub = &base.hub;
-    let board = Arc::new(Board::new(hub.clone()));
+    let board = Arc::new(Board::new(hub.clone(), 1));
     let reader = Arc::new(LogReader::default());
     let waker = Waker::from(Woken::new());
     let mut context = Context::from_waker(&waker);
@@ -476,4 +476,38 @@ fn what_is_missing_is_told_once_over_a_change() {
         reader.next_job().into_iter().filter(|_| job).for_each(|job| job(hub));
     }
     assert_eq!(gaps, ["b".into()]);
+}
+
+#[test]
+fn whoever_is_on_another_lane_is_woken_there() {
+    let base = Base::new();
+    let board = Arc::new(Board::new(base.hub.clone(), 2));
+    let reader = Arc::new(LogReader::default());
+    let mut wakes = Box::pin(board.wake_those_of(1));
+    let lane_woken = Woken::new();
+    let lane_waker = Waker::from(lane_woken.clone());
+    let mut lane = Context::from_waker(&lane_waker);
+    assert!(wakes.as_mut().poll(&mut lane).is_pending());
+    let of = selection(&["t".to_owned()], &[]);
+    let mut follower = Follower::new(board.clone(), reader.clone(), of, Start::Live, VIEW);
+    reader.next_job().unwrap()(&base.hub);
+    let woken = Woken::new();
+    let waker = Waker::from(woken.clone());
+    let mut context = Context::from_waker(&waker);
+    assert!(matches!(follower.poll_next(&mut context), Poll::Ready(Ok(News::Began { .. }))));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            lanes::enter(1);
+            let mut context = Context::from_waker(&waker);
+            assert!(follower.poll_next(&mut context).is_pending());
+        });
+    });
+    for asleep in [&woken, &lane_woken] {
+        asleep.take();
+    }
+    publish(&base.hub, "t");
+    board.take_news(&mut board.table());
+    assert!(!woken.is_set() && lane_woken.is_set(), "its lane is told, and not it");
+    assert!(wakes.as_mut().poll(&mut lane).is_pending());
+    assert!(woken.is_set());
 }

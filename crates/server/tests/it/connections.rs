@@ -6,7 +6,7 @@ use crate::stream::Stream;
 use crate::support::{DOORS, Server, until};
 use crate::wires::over_each_wire;
 
-fn listed(server: &Server, name: &str) -> Option<Value> {
+pub(crate) fn listed(server: &Server, name: &str) -> Option<Value> {
     let page = server.get("/connections").json();
     let all = page["connections"].as_array().unwrap();
     all.iter().find(|connection| connection["id"] == name).cloned()
@@ -69,41 +69,44 @@ fn a_reader_that_is_behind_has_a_lag_until_it_has_read() {
 
 #[test]
 fn topics_are_added_and_removed_while_it_lives() {
-    let server = Server::start();
-    for door in DOORS {
-        let mut stream = server.subscribe_with("/topics/a", door.headers());
-        let name = stream.name();
-        server.publish("/topics/a", "a1");
-        let b1 = server.publish("/topics/b", "b1");
-        assert_eq!(stream.next().data, "a1");
-        let added = patch(&server, &name, &json!({"add": {"topics": ["b"], "patterns": ["c/*"]}}));
-        assert_eq!(added.status, 200, "{}", added.text());
-        let answer = added.json();
-        assert_eq!(answer["topics"], json!(["a", "b"]));
-        assert_eq!(answer["patterns"], json!(["c/*"]));
-        assert_eq!(answer["id"], name);
-        // It holds from where the new topic's events are not sent any more, up to what comes now.
-        assert!(sequence(&answer["after"]) >= sequence(&json!(b1)), "{answer}");
-        for topic in ["a", "b", "c/x", "d"] {
-            server.publish(&format!("/topics/{topic}"), &format!("{topic}2"));
+    over_each_wire(|| {
+        let server = Server::start();
+        for door in DOORS {
+            let mut stream = server.subscribe_with("/topics/a", door.headers());
+            let name = stream.name();
+            server.publish("/topics/a", "a1");
+            let b1 = server.publish("/topics/b", "b1");
+            assert_eq!(stream.next().data, "a1");
+            let added =
+                patch(&server, &name, &json!({"add": {"topics": ["b"], "patterns": ["c/*"]}}));
+            assert_eq!(added.status, 200, "{}", added.text());
+            let answer = added.json();
+            assert_eq!(answer["topics"], json!(["a", "b"]));
+            assert_eq!(answer["patterns"], json!(["c/*"]));
+            assert_eq!(answer["id"], name);
+            // It holds from where the new topic's events are not sent any more, up to what comes now.
+            assert!(sequence(&answer["after"]) >= sequence(&json!(b1)), "{answer}");
+            for topic in ["a", "b", "c/x", "d"] {
+                server.publish(&format!("/topics/{topic}"), &format!("{topic}2"));
+            }
+            // Not b1: it was before it was asked for.
+            assert_eq!(stream.data(3), ["a2", "b2", "c/x2"]);
+            let removed = patch(&server, &name, &json!({"remove": {"topics": ["a"]}}));
+            assert_eq!(removed.json()["topics"], json!(["b"]));
+            for topic in ["a", "b", "c/y"] {
+                server.publish(&format!("/topics/{topic}"), &format!("{topic}3"));
+            }
+            assert_eq!(stream.data(2), ["b3", "c/y3"]);
+            let whole = patch(&server, &name, &json!({"topics": ["d"]}));
+            let after = whole.json()["after"].clone();
+            let expected = json!({"id": name, "topics": ["d"], "patterns": [], "after": after});
+            assert_eq!(whole.json(), expected);
+            for topic in ["a", "b", "c/y", "d"] {
+                server.publish(&format!("/topics/{topic}"), &format!("{topic}4"));
+            }
+            assert_eq!(stream.next().data, "d4");
         }
-        // Not b1: it was before it was asked for.
-        assert_eq!(stream.data(3), ["a2", "b2", "c/x2"]);
-        let removed = patch(&server, &name, &json!({"remove": {"topics": ["a"]}}));
-        assert_eq!(removed.json()["topics"], json!(["b"]));
-        for topic in ["a", "b", "c/y"] {
-            server.publish(&format!("/topics/{topic}"), &format!("{topic}3"));
-        }
-        assert_eq!(stream.data(2), ["b3", "c/y3"]);
-        let whole = patch(&server, &name, &json!({"topics": ["d"]}));
-        let after = whole.json()["after"].clone();
-        let expected = json!({"id": name, "topics": ["d"], "patterns": [], "after": after});
-        assert_eq!(whole.json(), expected);
-        for topic in ["a", "b", "c/y", "d"] {
-            server.publish(&format!("/topics/{topic}"), &format!("{topic}4"));
-        }
-        assert_eq!(stream.next().data, "d4");
-    }
+    });
 }
 
 /// The number in an id.
@@ -113,45 +116,47 @@ fn sequence(id: &Value) -> u64 {
 
 #[test]
 fn a_connections_own_key_changes_and_ends_it_and_nothing_else() {
-    let server = Server::with(|config| config.anonymous.admin.clear());
-    for door in DOORS {
-        for target in ["/topics/a", "/events?topic=a&pattern=x/*", "/topics/a?earliest"] {
-            let mut stream = server.subscribe_with(target, door.headers());
-            let other = server.subscribe_with("/topics/a", door.headers());
-            let (own, bare) = (stream.own_name(), stream.name());
-            let add = json!({"add": {"topics": ["b"]}});
-            patch(&server, &bare, &add).problem(403, "forbidden");
-            let target = format!("/connections/{bare}");
-            server.request("DELETE", &target, "", b"").problem(403, "forbidden");
-            server.get("/connections").problem(403, "forbidden");
-            let key = own.split_once('.').unwrap().1;
-            let others_key = other.own_name().split_once('.').unwrap().1.to_owned();
-            for wrong in [
-                format!("{bare}."),
-                format!("{bare}.{others_key}"),
-                format!("{}.{key}", other.name()),
-                format!("{own}x"),
-                own[..own.len() - 1].to_owned(),
-                own.to_ascii_lowercase(),
-                format!("c999999.{key}"),
-            ] {
-                patch(&server, &wrong, &add).problem(404, "connection-not-found");
-                let target = format!("/connections/{wrong}");
+    over_each_wire(|| {
+        let server = Server::with(|config| config.anonymous.admin.clear());
+        for door in DOORS {
+            for target in ["/topics/a", "/events?topic=a&pattern=x/*", "/topics/a?earliest"] {
+                let mut stream = server.subscribe_with(target, door.headers());
+                let other = server.subscribe_with("/topics/a", door.headers());
+                let (own, bare) = (stream.own_name(), stream.name());
+                let add = json!({"add": {"topics": ["b"]}});
+                patch(&server, &bare, &add).problem(403, "forbidden");
+                let target = format!("/connections/{bare}");
+                server.request("DELETE", &target, "", b"").problem(403, "forbidden");
+                server.get("/connections").problem(403, "forbidden");
+                let key = own.split_once('.').unwrap().1;
+                let others_key = other.own_name().split_once('.').unwrap().1.to_owned();
+                for wrong in [
+                    format!("{bare}."),
+                    format!("{bare}.{others_key}"),
+                    format!("{}.{key}", other.name()),
+                    format!("{own}x"),
+                    own[..own.len() - 1].to_owned(),
+                    own.to_ascii_lowercase(),
+                    format!("c999999.{key}"),
+                ] {
+                    patch(&server, &wrong, &add).problem(404, "connection-not-found");
+                    let target = format!("/connections/{wrong}");
+                    server.request("DELETE", &target, "", b"").problem(404, "connection-not-found");
+                }
+                // What it adds is judged as a subscription would be.
+                patch(&server, &own, &json!({"add": {"topics": ["$x"]}})).problem(403, "forbidden");
+                let changed = patch(&server, &own, &add);
+                assert_eq!(changed.status, 200, "{}", changed.text());
+                assert_eq!(changed.json()["id"], bare, "the key is not said again");
+                server.publish("/topics/b", &own);
+                stream.data_before(&own);
+                let target = format!("/connections/{own}");
+                assert_eq!(server.request("DELETE", &target, "", b"").status, 204);
+                stream.until_end();
                 server.request("DELETE", &target, "", b"").problem(404, "connection-not-found");
             }
-            // What it adds is judged as a subscription would be.
-            patch(&server, &own, &json!({"add": {"topics": ["$x"]}})).problem(403, "forbidden");
-            let changed = patch(&server, &own, &add);
-            assert_eq!(changed.status, 200, "{}", changed.text());
-            assert_eq!(changed.json()["id"], bare, "the key is not said again");
-            server.publish("/topics/b", &own);
-            stream.data_before(&own);
-            let target = format!("/connections/{own}");
-            assert_eq!(server.request("DELETE", &target, "", b"").status, 204);
-            stream.until_end();
-            server.request("DELETE", &target, "", b"").problem(404, "connection-not-found");
         }
-    }
+    });
 }
 
 #[test]
@@ -167,25 +172,27 @@ fn a_key_gives_no_more_than_a_subscriber_has() {
 
 #[test]
 fn a_change_says_the_position_from_which_it_holds() {
-    let server = Server::start();
-    for door in DOORS {
-        for round in 0..20 {
-            let (a, b) = (format!("a{round}{door:?}"), format!("b{round}{door:?}"));
-            let mut stream = server.subscribe_with(&format!("/topics/{a}"), door.headers());
-            let ids = std::thread::scope(|scope| {
-                let publisher = scope.spawn(|| server.publish_numbers(&b, 0..50));
-                let changed = patch(&server, &stream.name(), &json!({"add": {"topics": [b]}}));
-                assert_eq!(changed.status, 200, "{}", changed.text());
-                let after = sequence(&changed.json()["after"]);
-                let mut ids = publisher.join().unwrap();
-                ids.retain(|id| sequence(&json!(id)) > after);
-                ids
-            });
-            // Every event of the added topic after it, and none before.
-            let came: Vec<String> = stream.take(ids.len()).into_iter().map(|e| e.id).collect();
-            assert_eq!(came, ids, "round {round}");
+    over_each_wire(|| {
+        let server = Server::with(|config| config.io_threads = 2);
+        for door in DOORS {
+            for round in 0..20 {
+                let (a, b) = (format!("a{round}{door:?}"), format!("b{round}{door:?}"));
+                let mut stream = server.subscribe_with(&format!("/topics/{a}"), door.headers());
+                let ids = std::thread::scope(|scope| {
+                    let publisher = scope.spawn(|| server.publish_numbers(&b, 0..50));
+                    let changed = patch(&server, &stream.name(), &json!({"add": {"topics": [b]}}));
+                    assert_eq!(changed.status, 200, "{}", changed.text());
+                    let after = sequence(&changed.json()["after"]);
+                    let mut ids = publisher.join().unwrap();
+                    ids.retain(|id| sequence(&json!(id)) > after);
+                    ids
+                });
+                // Every event of the added topic after it, and none before.
+                let came: Vec<String> = stream.take(ids.len()).into_iter().map(|e| e.id).collect();
+                assert_eq!(came, ids, "round {round}");
+            }
         }
-    }
+    });
 }
 
 #[test]
@@ -207,10 +214,10 @@ fn a_change_in_the_middle_of_catching_up_loses_nothing() {
 }
 
 /// Events of the topic of [`stuck`]: more than the kernel takes.
-const LARGE: usize = 64;
+pub(crate) const LARGE: usize = 64;
 
 /// A subscription whose reader has stopped in the middle of the topic `a`.
-fn stuck(server: &Server, target: &str, headers: &str) -> Stream {
+pub(crate) fn stuck(server: &Server, target: &str, headers: &str) -> Stream {
     let stream = server.subscribe_with(target, headers);
     until("it is stuck", || {
         let found = listed(server, &stream.name()).unwrap();
@@ -274,14 +281,16 @@ fn a_change_tells_nothing_again_that_was_told() {
 
 #[test]
 fn a_connection_is_ended_by_name() {
-    let server = Server::start();
-    for target in ["/topics/a", "/events?pattern=*"] {
-        let stream = server.subscribe(target);
-        let target = format!("/connections/{}", stream.name());
-        assert_eq!(server.request("DELETE", &target, "", b"").status, 204);
-        assert_eq!(stream.until_end(), []);
-        server.request("DELETE", &target, "", b"").problem(404, "connection-not-found");
-    }
+    over_each_wire(|| {
+        let server = Server::start();
+        for target in ["/topics/a", "/events?pattern=*"] {
+            let stream = server.subscribe(target);
+            let target = format!("/connections/{}", stream.name());
+            assert_eq!(server.request("DELETE", &target, "", b"").status, 204);
+            assert_eq!(stream.until_end(), []);
+            server.request("DELETE", &target, "", b"").problem(404, "connection-not-found");
+        }
+    });
 }
 
 #[test]

@@ -74,7 +74,7 @@ async fn a_stuck_stream_harms_no_other_and_loses_nothing() {
         return;
     }
     for over in BOTH {
-        let server = tls::server();
+        let server = tls::server_with(|config| config.io_threads = 2);
         let client = Client::connect(&server, over).await;
         let mut stuck = client.subscribe("/topics/t", &[]).await;
         let mut others = Vec::new();

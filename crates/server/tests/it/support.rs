@@ -102,6 +102,11 @@ impl Server {
         }
     }
 
+    /// As [`connect`](Self::connect), for what HTTP/2 does not have.
+    pub(crate) fn connect_http1(&self) -> Conn {
+        if self.wire == Wire::Http2 { self.connect_tls() } else { self.connect() }
+    }
+
     /// A connection over TLS.
     pub(crate) fn connect_tls(&self) -> Conn {
         let address = self.inner.as_ref().unwrap().tls();

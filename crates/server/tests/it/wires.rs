@@ -29,9 +29,9 @@ thread_local! {
 }
 
 /// Runs a test over each: the servers that it starts are spoken to over that.
+#[allow(clippy::print_stdout, reason = "shown with a test that fails, and only then")]
 pub(crate) fn over_each_wire(test: impl Fn()) {
     for wire in [Wire::Plain, Wire::Tls, Wire::Http2] {
-        // Shown if the test fails.
         println!("over {wire:?}:");
         PRESENT.set(wire);
         test();
