@@ -84,7 +84,8 @@ fn topics_are_added_and_removed_while_it_lives() {
             assert_eq!(answer["topics"], json!(["a", "b"]));
             assert_eq!(answer["patterns"], json!(["c/*"]));
             assert_eq!(answer["id"], name);
-            // It holds from where the new topic's events are not sent any more, up to what comes now.
+            // It holds from where the new topic's events are not sent any more, up to
+            // what comes now.
             assert!(sequence(&answer["after"]) >= sequence(&json!(b1)), "{answer}");
             for topic in ["a", "b", "c/x", "d"] {
                 server.publish(&format!("/topics/{topic}"), &format!("{topic}2"));
