@@ -4,6 +4,7 @@ Beside them the same over plain HTTP, and nginx with nchan over TLS if it is ins
 
 Needs Python 3, openssl and target/release/tidings.
 Usage: bench/tls.py [SUBSCRIBERS] [RUNS]   (1,000 and 3 unless given)
+What it prints is kept in bench/results/tls.md, which `tidings bench` puts below its own results.
 """
 
 import collections
@@ -28,6 +29,8 @@ EVENTS, PER_SECOND = 50, 10
 DATA = b"x" * 100
 STREAMS = 100
 PATIENCE_S = 30
+# Memory has settled when so many looks in a row, so far apart, lie so close together.
+SETTLED_LOOKS, SETTLED_PAUSE_S, SETTLED_BYTES = 10, 0.1, 32 << 10
 SERVER_CPU, LOAD_CPU = 0, 1
 NCHAN = pathlib.Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -101,6 +104,15 @@ class Contender:
                     total += int(line.split()[1]) * 1024
         return total
 
+    def settled_memory(self):
+        """The same, once it stays as it is: what setting up has left over is given back by then."""
+        looks, deadline = [], time.monotonic() + PATIENCE_S
+        while len(looks) < SETTLED_LOOKS or max(looks) - min(looks) > SETTLED_BYTES:
+            assert time.monotonic() < deadline, f"{self.name}: memory does not settle: {looks}"
+            time.sleep(SETTLED_PAUSE_S)
+            looks = [*looks, self.memory()][-SETTLED_LOOKS:]
+        return looks[-1]
+
     def cpu(self):
         """What the scheduler has given its threads, in seconds."""
         total = 0
@@ -144,6 +156,18 @@ HEAD = b"".join(
 )
 
 
+def await_heads(connection, count):
+    """Reads until so many streams of HTTP/2 are answered."""
+    came = b""
+    while count > 0:
+        while len(came) < 9 or len(came) < 9 + int.from_bytes(came[:3], "big"):
+            part = connection.recv(1 << 16)
+            assert part, "the connection ended"
+            came += part
+        count -= came[3] == 1
+        came = came[9 + int.from_bytes(came[:3], "big"):]
+
+
 def subscribe(server):
     """The connections of all subscribers, each with its head read."""
     connections = []
@@ -155,6 +179,7 @@ def subscribe(server):
             connection.sendall(PREFACE + frame(4, 0, 0, settings) + window + frame(4, 1, 0))
             for number in range(STREAMS):
                 connection.sendall(frame(1, 5, number * 2 + 1, HEAD))
+            await_heads(connection, STREAMS)
             connections.append(connection)
         return connections
     request = b"GET /topics/t HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n"
@@ -217,12 +242,11 @@ def measure(folder, name, protocol):
     try:
         publisher = server.connect()
         publish(publisher)
-        before = server.memory()
+        before = server.settled_memory()
         connections = subscribe(server)
         readers = Readers(connections)
         readers.start()
-        time.sleep(1)
-        memory = (server.memory() - before) / SUBSCRIBERS
+        memory = (server.settled_memory() - before) / SUBSCRIBERS
         already = readers.events
         began = server.cpu()
         due = time.monotonic()
@@ -247,7 +271,7 @@ def main():
     contenders = [("tidings", "plain"), ("tidings", "tls"), ("tidings", "h2")]
     if NCHAN.exists():
         contenders.append(("nchan", "tls"))
-    results = collections.defaultdict(list)
+    results, began = collections.defaultdict(list), time.time()
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
@@ -258,6 +282,9 @@ def main():
         for _ in range(RUNS):
             for contender in contenders:
                 results[contender].append(measure(folder, *contender))
+    print("## tls\n")
+    print(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(began))}, ", end="")
+    print(f"`bench/tls.py {SUBSCRIBERS} {RUNS}`, the server on one core, the readers on another\n")
     print(f"{SUBSCRIBERS} subscribers, {EVENTS} events of {len(DATA)} B at {PER_SECOND}/s, ", end="")
     print(f"medians of {RUNS} runs (lowest–highest)\n")
     print("| server | over | memory, idle subscriber | CPU, delivery |")

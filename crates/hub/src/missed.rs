@@ -41,7 +41,7 @@ impl Gap {
 }
 
 /// What a subscriber was told before. Its position only rises.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Told {
     /// Up to where events of a topic are missing.
     topics: HashMap<log::TopicId, u64>,
@@ -51,6 +51,16 @@ pub(crate) struct Told {
     floor: u64,
     /// How many deletions were looked at.
     deletions: Option<u64>,
+}
+
+impl Told {
+    /// The selection is another one: what it has new was not looked at.
+    pub(crate) fn look_again(&mut self, more_patterns: bool) {
+        self.deletions = None;
+        if more_patterns {
+            self.floor = 0;
+        }
+    }
 }
 
 /// Deleted topics of a selection.

@@ -114,7 +114,8 @@ impl App {
         let letterboxes = || -> std::io::Result<Vec<Arc<Mailbox>>> {
             (0..config.io_threads).map(|_| Mailbox::new(hub.visible())).collect()
         };
-        let (board, log_reader) = (Arc::new(Board::new(hub.clone())), Arc::default());
+        let (board, log_reader) =
+            (Arc::new(Board::new(hub.clone(), config.io_threads)), Arc::default());
         let push = push.map(|push| push.join(&hub, &board, &log_reader));
         let limits = Limits::new(&config.limits);
         Ok(Self {

@@ -33,6 +33,7 @@ mod head;
 mod hook;
 mod http;
 mod http2;
+mod lanes;
 mod limits;
 mod metrics;
 mod operator;

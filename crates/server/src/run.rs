@@ -27,6 +27,7 @@ use crate::app::{App, HANDED_MAX};
 use crate::config::Config;
 use crate::hook::Hook;
 use crate::http::general;
+use crate::lanes::Lanes;
 use crate::operator;
 use crate::outgoing::Outgoing;
 use crate::push;
@@ -155,11 +156,16 @@ pub(crate) fn run_until(
     let outgoing = outgoing.start()?;
     let threads = start_threads(&app, listeners.plain.map(Arc::new))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (lanes, lane_threads) = Lanes::start(runtime.handle().clone(), app.config.io_threads)?;
     runtime.block_on(async {
         let mut tasks = JoinSet::new();
-        tasks.spawn(general::serve(app.clone(), handed));
+        tasks.spawn(general::serve(app.clone(), handed, lanes.clone()));
         let board = app.board.clone();
         tasks.spawn(fetched::keep(app.clone()));
+        for (number, lane) in lanes.all().iter().enumerate() {
+            let board = board.clone();
+            tasks.spawn_on(async move { board.wake_those_of(number).await }, lane);
+        }
         tasks.spawn(async move { board.run().await });
         tasks.spawn(crate::dashboard::run(app.clone()));
         if let Some(listener) = listeners.operator {
@@ -167,7 +173,7 @@ pub(crate) fn run_until(
         }
         if let (Some(certificates), Some(listener)) = (certificates, listeners.tls) {
             let acceptor = certificates.acceptor()?;
-            tasks.spawn(tls::serve(app.clone(), asynchronous(listener)?, acceptor));
+            tasks.spawn(tls::serve(app.clone(), asynchronous(listener)?, acceptor, lanes));
             tasks.spawn(certificates.keep(app.clone(), asks));
         }
         let mut stop = std::pin::pin!(stop);
@@ -183,6 +189,7 @@ pub(crate) fn run_until(
         Ok::<(), RunError>(())
     })?;
     app.stop();
+    lane_threads.stop();
     if let Some(worker) = worker {
         worker.stop();
     }

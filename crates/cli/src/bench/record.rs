@@ -30,25 +30,8 @@ pub(crate) fn write(options: &Options, outcome: &Outcome) -> Result<(), BenchErr
     let mut text = serde_json::to_string_pretty(outcome).map_err(BenchError::Json)?;
     text.push('\n');
     fs::write(file, text).map_err(io)?;
-    let page = page(&recorded(&results)?) + &written_by_others(&results)?;
+    let page = page(&recorded(&results)?) + &by_others(&results)?;
     fs::write(options.out.join("RESULTS.md"), page).map_err(io)
-}
-
-/// What is measured by other programs than this one, as they have written it: by their names.
-fn written_by_others(results: &Path) -> Result<String, BenchError> {
-    let io = |error| BenchError::Io("reading earlier results", error);
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(results).map_err(io)? {
-        paths.push(entry.map_err(io)?.path());
-    }
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
-    paths.sort();
-    let mut text = String::new();
-    for path in paths {
-        text.push('\n');
-        text.push_str(&fs::read_to_string(path).map_err(io)?);
-    }
-    Ok(text)
 }
 
 /// All recorded outcomes, the newest first.
@@ -68,6 +51,19 @@ fn recorded(results: &Path) -> Result<Vec<Outcome>, BenchError> {
     }
     outcomes.sort_by(|one, other| other.time.cmp(&one.time));
     Ok(outcomes)
+}
+
+/// What programs beside this one have written: Markdown, put below by the names of its files.
+fn by_others(results: &Path) -> Result<String, BenchError> {
+    let io = |error| BenchError::Io("reading earlier results", error);
+    let mut files = Vec::new();
+    for entry in fs::read_dir(results).map_err(io)? {
+        files.push(entry.map_err(io)?.path());
+    }
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    files.sort();
+    let texts = files.iter().map(fs::read_to_string).collect::<Result<Vec<_>, _>>().map_err(io)?;
+    Ok(texts.iter().map(|text| format!("\n{}\n", text.trim())).collect())
 }
 
 fn page(outcomes: &[Outcome]) -> String {
@@ -167,13 +163,12 @@ mod tests {
         let outcome = outcome("fanout", "2025-01-01T00:00:00Z");
         write(&options(&["--quick"]), &outcome).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        fs::create_dir(folder.path().join("results")).unwrap();
+        fs::write(folder.path().join("results/others.md"), "## others\n\nFigures.\n").unwrap();
         write(&options(&[]), &outcome).unwrap();
         assert!(folder.path().join("results/2025-01-01-fanout-paced.json").exists());
-        let page = || fs::read_to_string(folder.path().join("RESULTS.md")).unwrap();
-        assert!(page().contains("### paced: one topic"), "{}", page());
-        // What others have measured stays at the end, whoever is recorded after it.
-        fs::write(folder.path().join("results/timing.md"), "## timing\n").unwrap();
-        write(&options(&[]), &outcome).unwrap();
-        assert!(page().ends_with("\n\n## timing\n"), "{}", page());
+        let page = fs::read_to_string(folder.path().join("RESULTS.md")).unwrap();
+        assert!(page.contains("### paced: one topic"), "{page}");
+        assert!(page.ends_with("\n\n## others\n\nFigures.\n"), "{page}");
     }
 }

@@ -31,6 +31,8 @@ pub struct Backlog {
     scanned: u32,
     /// What the subscriber was told that it misses.
     told: Told,
+    /// And what before it was told something last, if that was in its last step.
+    told_before: Option<Box<Told>>,
     /// Held while it reads spans, which are kept for as many readers as there are.
     reader: Option<Reader>,
 }
@@ -66,7 +68,25 @@ impl Backlog {
             version: None,
             scanned: 0,
             told: Told::default(),
+            told_before: None,
             reader: None,
+        }
+    }
+
+    /// Reads for another selection from now on, and does not tell again what it has told.
+    pub fn change(&mut self, selection: Arc<Selection>) {
+        let old = self.selection.patterns();
+        self.told.look_again(selection.patterns().iter().any(|pattern| !old.contains(pattern)));
+        self.told_before = None;
+        self.selection = selection;
+        self.topics.clear();
+        (self.version, self.scanned) = (None, 0);
+    }
+
+    /// The last step was not passed on: what it has told is not told.
+    pub fn take_back(&mut self) {
+        if let Some(before) = self.told_before.take() {
+            self.told = *before;
         }
     }
 
@@ -74,7 +94,10 @@ impl Backlog {
     /// what was removed meanwhile is told as well.
     pub fn missed(&mut self, hub: &Hub, after: u64) -> Option<Gap> {
         let topics = self.topics(hub).to_vec();
-        hub.missed(&self.selection, &topics, after, &mut self.told)
+        let before = self.told.clone();
+        let gap = hub.missed(&self.selection, &topics, after, &mut self.told);
+        self.told_before = gap.is_some().then(|| Box::new(before));
+        gap
     }
 
     /// What it was made for.
@@ -139,6 +162,7 @@ impl Backlog {
     /// When the log cannot be read; the position is still right and the step can be tried again.
     pub fn step(&mut self, hub: &Hub, after: u64, view: View) -> Result<Step, StoreError> {
         self.reader.get_or_insert_with(|| hub.spans.reader());
+        self.told_before = None;
         let through = hub.visible();
         // After `through`: a topic whose first event is visible by now is in the count.
         let topics = self.topics(hub).to_vec();
@@ -195,6 +219,7 @@ impl Backlog {
         private: bool,
         each: &mut dyn FnMut(&EventObject<'_>),
     ) -> Result<(u64, bool), StoreError> {
+        self.told_before = None;
         let topics = self.topics(hub).to_vec();
         let (after, through) = range;
         let progress = hub

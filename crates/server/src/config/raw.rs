@@ -230,7 +230,7 @@ section! {
         /// How often a silent subscription gets a comment, so that proxies keep it open.
         heartbeat: Length = Kind::Length(limits::HEARTBEAT_MIN, secs(300)),
             Preset::Length(limits::HEARTBEAT_DEFAULT);
-        /// Threads that write to subscribers.
+        /// Threads that write to subscribers, and as many for TLS, HTTP/2 and WebSockets.
         io_threads: u64 = Kind::Count(1, 64), Preset::Count(1);
         /// Origins of web pages that may use the server (CORS): `https://app.example`, or `*` for
         /// any. In `tidings dev` it is `*` unless given.

@@ -18,6 +18,7 @@ use tidings_frame::Pattern;
 use tidings_hub::{Bell, Framing, Hub, Live, Reach, Selection, Span, View};
 use tokio::sync::Notify;
 
+use crate::lanes;
 use crate::socket::slots::{Key, Slots};
 
 /// The board.
@@ -27,6 +28,16 @@ pub(crate) struct Board {
     /// Told when the bell rings while the task sleeps.
     rung: Arc<Notify>,
     table: Mutex<Table>,
+    /// For each lane who is to be woken there.
+    lanes: Vec<Woken>,
+}
+
+/// Whom a lane is to wake. It does so itself: a thread that is woken for the first of a thousand
+/// would write to that one alone, and what the streams of a connection share would be lost.
+#[derive(Default)]
+struct Woken {
+    wakers: Mutex<Vec<Waker>>,
+    told: Notify,
 }
 
 /// What is known of followers and their topics.
@@ -48,6 +59,8 @@ pub(super) struct Seat {
     /// Topics with news since it has looked.
     pub(super) due: HashSet<u64>,
     pub(super) waker: Option<Waker>,
+    /// Where it is polled.
+    pub(super) lane: usize,
 }
 
 struct Topic {
@@ -78,7 +91,8 @@ pub(super) struct Joined {
 }
 
 impl Board {
-    pub(crate) fn new(hub: Arc<Hub>) -> Self {
+    /// The board of followers on so many lanes.
+    pub(crate) fn new(hub: Arc<Hub>, lanes: usize) -> Self {
         let rung = Arc::new(Notify::new());
         let ring = rung.clone();
         let visible = hub.visible();
@@ -91,7 +105,19 @@ impl Board {
             patterns: Vec::new(),
             kept: None,
         };
-        Self { hub, bell, rung, table: Mutex::new(table) }
+        let lanes = (0..lanes).map(|_| Woken::default()).collect();
+        Self { hub, bell, rung, table: Mutex::new(table), lanes }
+    }
+
+    /// Wakes those of a lane for ever; runs there.
+    pub(crate) async fn wake_those_of(&self, lane: usize) {
+        let Some(woken) = self.lanes.get(lane) else { return };
+        loop {
+            // Told before it waits, it does not wait.
+            woken.told.notified().await;
+            let wakers = std::mem::take(&mut *woken.wakers.lock());
+            wakers.into_iter().for_each(Waker::wake);
+        }
     }
 
     /// Takes news from the bell for ever.
@@ -114,6 +140,8 @@ impl Board {
     /// Notes what the bell tells, so that all that was visible before is noted.
     pub(super) fn take_news(&self, table: &mut Table) {
         let mut news = Vec::new();
+        let here = lanes::present();
+        let mut elsewhere: Vec<Vec<Waker>> = vec![Vec::new(); self.lanes.len()];
         table.visible = self.bell.take(&mut news).max(table.visible);
         table.kept = None;
         for live in news {
@@ -125,9 +153,17 @@ impl Board {
             for &(key, _) in &known.followers {
                 let Some(seat) = table.seats.get_mut(key) else { continue };
                 seat.due.insert(topic);
-                if let Some(waker) = seat.waker.take() {
-                    waker.wake();
+                let Some(waker) = seat.waker.take() else { continue };
+                match elsewhere.get_mut(seat.lane) {
+                    Some(wakers) if seat.lane != here => wakers.push(waker),
+                    _ => waker.wake(),
                 }
+            }
+        }
+        for (woken, wakers) in self.lanes.iter().zip(elsewhere) {
+            if !wakers.is_empty() {
+                woken.wakers.lock().extend(wakers);
+                woken.told.notify_one();
             }
         }
     }

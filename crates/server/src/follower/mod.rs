@@ -30,6 +30,7 @@ use tokio::sync::oneshot;
 pub(crate) use board::Board;
 pub(crate) use reader::LogReader;
 
+use crate::lanes;
 use board::Joined;
 
 /// What a follower tells.
@@ -67,8 +68,8 @@ enum Phase {
     Begins(oneshot::Receiver<Beginning>),
     /// Is to read the log.
     Behind(Box<Backlog>),
-    /// Has the log read.
-    Reads(oneshot::Receiver<(Box<Backlog>, Result<Step, StoreError>)>),
+    /// Has the log read; for what it does not follow any more, if it has `changed` since.
+    Reads { read: oneshot::Receiver<(Box<Backlog>, Result<Step, StoreError>)>, changed: bool },
     /// Follows the tails.
     Live,
 }
@@ -149,11 +150,17 @@ impl Follower {
                     return Poll::Ready(Ok(News::Began { after, gap, over }));
                 }
                 Phase::Behind(_) => self.read_on(),
-                Phase::Reads(read) => {
+                Phase::Reads { read, changed } => {
                     // The server has stopped, and this connection is about to.
-                    let Ok((backlog, step)) = ready!(Pin::new(read).poll(context)) else {
+                    let Ok((mut backlog, step)) = ready!(Pin::new(read).poll(context)) else {
                         return Poll::Pending;
                     };
+                    if *changed {
+                        backlog.take_back();
+                        backlog.change(self.selection.clone());
+                        self.phase = Phase::Behind(backlog);
+                        continue;
+                    }
                     self.phase = Phase::Behind(backlog);
                     let Step { span, caught_up, gap } = step?;
                     self.after = self.after.max(span.after);
@@ -195,13 +202,14 @@ impl Follower {
         let (after, view, merge) = (self.after, self.view, self.merge);
         let phase = std::mem::replace(&mut self.phase, Phase::Live);
         if let Phase::Behind(mut backlog) = phase {
-            self.phase = Phase::Reads(self.reader.ask(move |hub| {
+            let read = self.reader.ask(move |hub| {
                 let step = match merge {
                     Some(how) => merged::step(hub, &mut backlog, after, view.framing, how),
                     None => backlog.step(hub, after, view),
                 };
                 (backlog, step)
-            }));
+            });
+            self.phase = Phase::Reads { read, changed: false };
         }
     }
 
@@ -217,6 +225,7 @@ impl Follower {
             if seat.due.is_empty() {
                 if !seat.waker.as_ref().is_some_and(|old| old.will_wake(context.waker())) {
                     seat.waker = Some(context.waker().clone());
+                    seat.lane = lanes::present();
                 }
                 return Poll::Pending;
             }
@@ -264,7 +273,11 @@ impl Follower {
         self.board.leave(self.joined.key, &self.selection, self.view.framing);
         self.joined = self.board.join(&next, self.view.framing);
         self.selection = next;
-        self.fall_behind();
+        match &mut self.phase {
+            Phase::Behind(backlog) => backlog.change(self.selection.clone()),
+            Phase::Reads { changed, .. } => *changed = true,
+            Phase::Begins(_) | Phase::Live => self.fall_behind(),
+        }
         self.after
     }
 

@@ -192,7 +192,7 @@ impl<'a> Led<'a> {
         let prefix = format!("n{number}/");
         let hub = &base.hub;
         let published = ["a", "b"].map(|topic| (publish(hub, &format!("{prefix}{topic}")), topic));
-        let board = Arc::new(Board::new(hub.clone()));
+        let board = Arc::new(Board::new(hub.clone(), 1));
         let of_board = board.clone();
         let mut led = Self {
             hub,
@@ -412,7 +412,7 @@ impl Wake for Publishes {
 #[test]
 fn what_comes_between_the_news_and_the_sleep_is_not_slept_through() {
     let base = Base::new();
-    let board = Arc::new(Board::new(base.hub.clone()));
+    let board = Arc::new(Board::new(base.hub.clone(), 1));
     let reader = Arc::new(LogReader::default());
     let mut news = Box::pin(board.run());
     let board_woken = Woken::new();
@@ -439,4 +439,75 @@ fn what_comes_between_the_news_and_the_sleep_is_not_slept_through() {
         events += span.events;
     }
     assert_eq!(events, 2);
+}
+
+/// Deletes a topic that has had an event.
+fn delete(hub: &Hub, topic: &str) {
+    publish(hub, topic);
+    hub.remove_topic(&TopicName::new(topic).unwrap()).unwrap();
+}
+
+/// A change finds a read in hand whose gap nobody was told of.
+#[test]
+fn what_is_missing_is_told_once_over_a_change() {
+    let base = Base::new();
+    let hub = &base.hub;
+    let board = Arc::new(Board::new(hub.clone(), 1));
+    let reader = Arc::new(LogReader::default());
+    let waker = Waker::from(Woken::new());
+    let mut context = Context::from_waker(&waker);
+    let names = ["a", "b", "c"].map(str::to_owned);
+    publish(hub, "a");
+    let of = selection(&names[..2], &[]);
+    let mut follower = Follower::new(board.clone(), reader.clone(), of, Start::Earliest, VIEW);
+    reader.next_job().unwrap()(hub);
+    assert!(matches!(follower.poll_next(&mut context), Poll::Ready(Ok(News::Began { .. }))));
+    delete(hub, "b");
+    assert!(follower.poll_next(&mut context).is_pending());
+    reader.next_job().unwrap()(hub);
+    follower.change(selection(&names, &[]));
+    let mut gaps = Vec::new();
+    for job in [true, true, false] {
+        while let Poll::Ready(news) = follower.poll_next(&mut context) {
+            if let News::Span { gap: Some(gap), .. } = news.unwrap() {
+                gaps.extend(gap.topics);
+            }
+        }
+        reader.next_job().into_iter().filter(|_| job).for_each(|job| job(hub));
+    }
+    assert_eq!(gaps, ["b".into()]);
+}
+
+#[test]
+fn whoever_is_on_another_lane_is_woken_there() {
+    let base = Base::new();
+    let board = Arc::new(Board::new(base.hub.clone(), 2));
+    let reader = Arc::new(LogReader::default());
+    let mut wakes = Box::pin(board.wake_those_of(1));
+    let lane_woken = Woken::new();
+    let lane_waker = Waker::from(lane_woken.clone());
+    let mut lane = Context::from_waker(&lane_waker);
+    assert!(wakes.as_mut().poll(&mut lane).is_pending());
+    let of = selection(&["t".to_owned()], &[]);
+    let mut follower = Follower::new(board.clone(), reader.clone(), of, Start::Live, VIEW);
+    reader.next_job().unwrap()(&base.hub);
+    let woken = Woken::new();
+    let waker = Waker::from(woken.clone());
+    let mut context = Context::from_waker(&waker);
+    assert!(matches!(follower.poll_next(&mut context), Poll::Ready(Ok(News::Began { .. }))));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            lanes::enter(1);
+            let mut context = Context::from_waker(&waker);
+            assert!(follower.poll_next(&mut context).is_pending());
+        });
+    });
+    for asleep in [&woken, &lane_woken] {
+        asleep.take();
+    }
+    publish(&base.hub, "t");
+    board.take_news(&mut board.table());
+    assert!(!woken.is_set() && lane_woken.is_set(), "its lane is told, and not it");
+    assert!(wakes.as_mut().poll(&mut lane).is_pending());
+    assert!(woken.is_set());
 }

@@ -35,6 +35,7 @@ use crate::dates::EVERY_ANSWER;
 use crate::error::ApiError;
 use crate::head::{Head, Headers};
 use crate::http2;
+use crate::lanes::Lanes;
 use crate::limits::guarded::{Guarded, Ledger};
 use crate::limits::{Entry, PAUSE};
 use crate::peer::{Peer, Protocol};
@@ -69,13 +70,13 @@ pub(crate) struct LetGo<S> {
 }
 
 /// Takes connections until the app has stopped.
-pub(crate) async fn serve(app: Arc<App>, mut handed: mpsc::Receiver<Handed>) {
+pub(crate) async fn serve(app: Arc<App>, mut handed: mpsc::Receiver<Handed>, lanes: Lanes) {
     let mut tasks = JoinSet::new();
     loop {
         tokio::select! {
             Some(handed) = handed.recv() => {
                 let app = app.clone();
-                tasks.spawn(async move { connection(app, handed).await });
+                tasks.spawn_on(async move { connection(app, handed).await }, lanes.next());
             }
             // Their memory is given back as they end.
             Some(_) = tasks.join_next() => {}

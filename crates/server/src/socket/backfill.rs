@@ -150,7 +150,7 @@ impl Backfill {
                     let next = laggard.subscriber.change(change)?;
                     Attending::changed(&mut laggard.subscriber.attending, &next);
                     laggard.subscriber.selection = next.clone();
-                    laggard.backlog = Backlog::new(next.clone());
+                    laggard.backlog.change(next.clone());
                     Some(Changed { selection: next, after: laggard.subscriber.after })
                 });
                 let _ = done.send(changed);

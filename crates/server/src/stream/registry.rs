@@ -106,6 +106,8 @@ impl Streams {
         let Some(place) = self.find(number) else { return false };
         let (done, closed) = oneshot::channel();
         place.ask(Control::Close { done });
+        // It may have ended meanwhile: then what is asked goes with it, and is answered by that.
+        drop(place);
         closed.await.unwrap_or(false)
     }
 
@@ -118,5 +120,44 @@ impl Streams {
         for place in self.all.lock().values() {
             place.shared.lock().wake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+    use std::pin::pin;
+    use std::task::{Context, Poll};
+
+    use tidings_frame::TopicName;
+    use tidings_hub::Selection;
+
+    use super::*;
+    use crate::peer::Peer;
+    use crate::socket::mail::Transport;
+
+    #[test]
+    fn who_asks_a_stream_that_ends_before_it_looks_is_answered() {
+        let streams = Streams::default();
+        let place = streams.insert(Listed {
+            id: 7,
+            peer: Peer::plain(([127, 0, 0, 1], 1).into()),
+            transport: Transport::Sse,
+            opened_ms: 0,
+            selection: Arc::new(Selection::one(TopicName::new("t").unwrap())),
+            after: 0,
+            blocked: false,
+            catching_up: false,
+            events: 0,
+            bytes: 0,
+            subject: None,
+        });
+        let mut closes = pin!(streams.close(7));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(closes.as_mut().poll(&mut context).is_pending());
+        streams.remove(7);
+        drop(place);
+        assert_eq!(closes.as_mut().poll(&mut context), Poll::Ready(false));
     }
 }

@@ -28,6 +28,7 @@ use crate::app::App;
 use crate::dashboard::standing::OneMore;
 use crate::http::general::{Becomes, LetGo, Rewound, converse};
 use crate::http2;
+use crate::lanes::Lanes;
 use crate::limits::{Entry, Refused};
 use crate::peer::{Peer, Protocol};
 use crate::proxy;
@@ -49,7 +50,12 @@ const HTTP_1_1: &[u8] = b"http/1.1";
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Takes connections until the drain is over.
-pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, acceptor: TlsAcceptor) {
+pub(crate) async fn serve(
+    app: Arc<App>,
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    lanes: Lanes,
+) {
     let mut connections = JoinSet::new();
     let mut over = std::pin::pin!(async {
         app.drained().await;
@@ -65,7 +71,11 @@ pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, acceptor: TlsAcc
         };
         tokio::select! {
             accepted = accepted => match accepted {
-                Ok((stream, address)) => take(&app, stream, address, &acceptor, &mut connections),
+                Ok((stream, address)) => {
+                    if let Some(taken) = take(&app, stream, address, &acceptor) {
+                        connections.spawn_on(taken, lanes.next());
+                    }
+                }
                 Err(error) => {
                     app.metrics.refused();
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -80,24 +90,30 @@ pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, acceptor: TlsAcc
     }
 }
 
+/// What becomes of a connection, if there is room for it.
 fn take(
     app: &Arc<App>,
     stream: TcpStream,
     address: SocketAddr,
     acceptor: &TlsAcceptor,
-    connections: &mut JoinSet<()>,
-) {
+) -> Option<impl Future<Output = ()> + Send + use<>> {
     let mut peer = Peer { tls: true, ..Peer::plain(address) };
     let Ok(entry) = app.enter(&mut peer) else {
         // A refusal in words would cost a handshake.
-        return app.metrics.refused();
+        app.metrics.refused();
+        return None;
     };
+    // Another runtime waits for it from now on.
+    let stream = stream.into_std();
     let (app, acceptor) = (app.clone(), acceptor.clone());
-    connections.spawn(async move {
+    Some(async move {
         let _one = OneMore::new(&app.dashboard.counts, |counts| &counts.tls);
-        connection(&app, stream, &mut peer, entry, acceptor).await;
+        match stream.and_then(TcpStream::from_std) {
+            Ok(stream) => connection(&app, stream, &mut peer, entry, acceptor).await,
+            Err(error) => tracing::warn!(%error, "a connection could not be taken over"),
+        }
         app.disconnected(peer);
-    });
+    })
 }
 
 async fn connection(

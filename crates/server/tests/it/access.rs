@@ -13,6 +13,7 @@ use tidings_access::{Action, Algorithm, Grants};
 use tidings_server::config::{Config, IssuerConfig, KeySource, Mode};
 
 use crate::support::{DOORS, Door, Reply, Server};
+use crate::wires::over_each_wire;
 
 pub(crate) const SECRET: &str = "a secret of forty letters, for tests only";
 pub(crate) const ORIGIN: &str = "https://app.example";
@@ -424,74 +425,82 @@ fn a_token_grants_no_more_than_its_issuer_may() {
 
 #[test]
 fn a_connection_ends_with_its_token_unless_it_is_renewed() {
-    let server = closed(|_| {});
-    let publish = |data: &str| {
-        let fields = format!("Tidings-Token: {}\r\n", people()[3].as_ref().unwrap());
-        assert_eq!(server.request("POST", "/topics/chat/7", &fields, data.as_bytes()).status, 200);
-    };
-    // The clocks' leeway is part of a token's time, so that this one has two seconds left.
-    let short = |grants: Value| {
-        let mut claims = claims("ada", grants);
-        claims["exp"] = json!(now() - 28);
-        format!("Tidings-Token: {}\r\n", token(&claims))
-    };
-    for door in DOORS {
-        let short = short(json!({"subscribe": ["chat/*"]}));
-        let fields = format!("{short}{}", door.headers());
-        let ends = server.subscribe_with("/topics/chat/7", &fields);
-        let mut stays = server.subscribe_with("/topics/chat/7", &fields);
-        let renewed = token(&claims("ada", json!({"subscribe": ["chat/7"]})));
-        let patch = |body: Value, token: &str| {
-            let target = format!("/connections/{}", stays.own_name());
-            let fields = format!("Tidings-Token: {token}\r\n");
-            server.request("PATCH", &target, &fields, body.to_string().as_bytes())
+    over_each_wire(|| {
+        let server = closed(|_| {});
+        let publish = |data: &str| {
+            let fields = format!("Tidings-Token: {}\r\n", people()[3].as_ref().unwrap());
+            assert_eq!(
+                server.request("POST", "/topics/chat/7", &fields, data.as_bytes()).status,
+                200
+            );
         };
-        // What it follows already is judged by the new token too.
-        let less = token(&claims("ada", json!({"subscribe": ["chat/8"]})));
-        patch(json!({"add": {}}), &less).problem(403, "forbidden");
-        assert_eq!(patch(json!({"add": {}}), &renewed).status, 200);
-        ends.until_end();
-        publish("later");
-        stays.data_before("later");
-    }
+        // The clocks' leeway is part of a token's time, so that this one has two seconds left.
+        let short = |grants: Value| {
+            let mut claims = claims("ada", grants);
+            claims["exp"] = json!(now() - 28);
+            format!("Tidings-Token: {}\r\n", token(&claims))
+        };
+        for door in DOORS {
+            let short = short(json!({"subscribe": ["chat/*"]}));
+            let fields = format!("{short}{}", door.headers());
+            let ends = server.subscribe_with("/topics/chat/7", &fields);
+            let mut stays = server.subscribe_with("/topics/chat/7", &fields);
+            let renewed = token(&claims("ada", json!({"subscribe": ["chat/7"]})));
+            let patch = |body: Value, token: &str| {
+                let target = format!("/connections/{}", stays.own_name());
+                let fields = format!("Tidings-Token: {token}\r\n");
+                server.request("PATCH", &target, &fields, body.to_string().as_bytes())
+            };
+            // What it follows already is judged by the new token too.
+            let less = token(&claims("ada", json!({"subscribe": ["chat/8"]})));
+            patch(json!({"add": {}}), &less).problem(403, "forbidden");
+            assert_eq!(patch(json!({"add": {}}), &renewed).status, 200);
+            ends.until_end();
+            publish("later");
+            stays.data_before("later");
+        }
+    });
 }
 
 #[test]
 fn what_is_revoked_ends_at_once_and_stays_revoked_after_a_restart() {
-    let server = closed(|_| {});
-    let operator = format!("Tidings-Token: {}\r\n", people()[3].as_ref().unwrap());
-    let of = |subject: &str, id: &str, issued: u64| {
-        let mut claims = claims(subject, json!({"subscribe": ["chat/*"]}));
-        claims["jti"] = json!(id);
-        claims["iat"] = json!(issued);
-        format!("Tidings-Token: {}\r\n", token(&claims))
-    };
-    let (ada, bob) = (of("ada", "a1", now() - 10), of("bob", "b1", now() - 10));
-    let adas = server.subscribe_with("/topics/chat/7", &ada);
-    let bobs = server.subscribe_with("/events?pattern=chat/*", &bob);
-    let revoke = |body: Value| {
-        let reply = server.request("POST", "/revocations", &operator, body.to_string().as_bytes());
-        assert_eq!(reply.status, 200, "{}", reply.text());
-    };
-    revoke(json!({"token_id": "a0", "expires": u64::MAX}));
-    revoke(json!({"token_id": "a1", "expires": now() + 3_600}));
-    adas.until_end();
-    revoke(json!({"subject": "bob"}));
-    bobs.until_end();
-    for wrong in ["{}", "{\"token_id\":\"a\",\"subject\":\"b\"}", "[]", "{\"who\":\"b\"}"] {
-        let reply = server.request("POST", "/revocations", &operator, wrong.as_bytes());
-        assert_eq!(reply.status, 400, "{wrong}");
-    }
-    let server = server.restart();
-    let status = |fields: &str| {
-        let fields = format!("Accept: application/json\r\n{fields}");
-        server.request("GET", "/topics/chat/7?poll=0", &fields, b"").status
-    };
-    assert_eq!((status(&ada), status(&bob)), (401, 401));
-    assert_eq!(status(&of("ada", "a2", now() - 10)), 200, "another token of hers");
-    // The issuer's clock may be ahead by the leeway.
-    assert_eq!(status(&of("bob", "b2", now() + 15)), 401, "it may have been issued before");
-    assert_eq!(status(&of("bob", "b2", now() + 45)), 200, "issued after he was let in again");
+    over_each_wire(|| {
+        let server = closed(|_| {});
+        let operator = format!("Tidings-Token: {}\r\n", people()[3].as_ref().unwrap());
+        let of = |subject: &str, id: &str, issued: u64| {
+            let mut claims = claims(subject, json!({"subscribe": ["chat/*"]}));
+            claims["jti"] = json!(id);
+            claims["iat"] = json!(issued);
+            format!("Tidings-Token: {}\r\n", token(&claims))
+        };
+        let (ada, bob) = (of("ada", "a1", now() - 10), of("bob", "b1", now() - 10));
+        let adas = server.subscribe_with("/topics/chat/7", &ada);
+        let bobs = server.subscribe_with("/events?pattern=chat/*", &bob);
+        let revoke = |body: Value| {
+            let reply =
+                server.request("POST", "/revocations", &operator, body.to_string().as_bytes());
+            assert_eq!(reply.status, 200, "{}", reply.text());
+        };
+        revoke(json!({"token_id": "a0", "expires": u64::MAX}));
+        revoke(json!({"token_id": "a1", "expires": now() + 3_600}));
+        adas.until_end();
+        revoke(json!({"subject": "bob"}));
+        bobs.until_end();
+        for wrong in ["{}", "{\"token_id\":\"a\",\"subject\":\"b\"}", "[]", "{\"who\":\"b\"}"] {
+            let reply = server.request("POST", "/revocations", &operator, wrong.as_bytes());
+            assert_eq!(reply.status, 400, "{wrong}");
+        }
+        let server = server.restart();
+        let status = |fields: &str| {
+            let fields = format!("Accept: application/json\r\n{fields}");
+            server.request("GET", "/topics/chat/7?poll=0", &fields, b"").status
+        };
+        assert_eq!((status(&ada), status(&bob)), (401, 401));
+        assert_eq!(status(&of("ada", "a2", now() - 10)), 200, "another token of hers");
+        // The issuer's clock may be ahead by the leeway.
+        assert_eq!(status(&of("bob", "b2", now() + 15)), 401, "it may have been issued before");
+        assert_eq!(status(&of("bob", "b2", now() + 45)), 200, "issued after he was let in again");
+    });
 }
 
 #[test]

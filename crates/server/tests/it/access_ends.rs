@@ -15,6 +15,7 @@ use crate::relay::chat;
 use crate::stream::Stream;
 use crate::support::{DOORS, until};
 use crate::websocket::{PROTOCOL, Ws, asking};
+use crate::wires::over_each_wire;
 
 fn shows(token: &str) -> String {
     format!("Tidings-Token: {token}\r\n")
@@ -149,28 +150,30 @@ fn a_capability_that_is_shown_as_a_bearers_is_enough() {
 
 #[test]
 fn a_long_poll_ends_with_its_token() {
-    let server = closed(|_| {});
-    let [_, reader, ..] = people().map(Option::unwrap_or_default);
-    let waiting = || {
-        let listed = server.request("GET", "/connections", &operator(), b"").json();
-        listed["connections"].as_array().unwrap().len()
-    };
-    let mut short = claims("bob", json!({"subscribe": ["chat/*"]}));
-    // The clocks' leeway is part of a token's time.
-    short["exp"] = json!(now() - 28);
-    let mut conns: Vec<_> = [reader, token(&short)]
-        .iter()
-        .map(|token| {
-            let mut conn = server.connect();
-            let fields = format!("{}{}", shows(token), DOORS[1].headers());
-            conn.ask("GET", "/topics/chat/7?poll=60", &fields, b"");
-            conn
-        })
-        .collect();
-    until("both wait", || waiting() == 2);
-    conns.pop().unwrap().reply().problem(401, "unauthorized");
-    revoke(&server, &json!({"subject": "reader"}));
-    conns.pop().unwrap().reply().problem(401, "unauthorized");
+    over_each_wire(|| {
+        let server = closed(|_| {});
+        let [_, reader, ..] = people().map(Option::unwrap_or_default);
+        let waiting = || {
+            let listed = server.request("GET", "/connections", &operator(), b"").json();
+            listed["connections"].as_array().unwrap().len()
+        };
+        let mut short = claims("bob", json!({"subscribe": ["chat/*"]}));
+        // The clocks' leeway is part of a token's time.
+        short["exp"] = json!(now() - 28);
+        let mut conns: Vec<_> = [reader, token(&short)]
+            .iter()
+            .map(|token| {
+                let mut conn = server.connect();
+                let fields = format!("{}{}", shows(token), DOORS[1].headers());
+                conn.ask("GET", "/topics/chat/7?poll=60", &fields, b"");
+                conn
+            })
+            .collect();
+        until("both wait", || waiting() == 2);
+        conns.pop().unwrap().reply().problem(401, "unauthorized");
+        revoke(&server, &json!({"subject": "reader"}));
+        conns.pop().unwrap().reply().problem(401, "unauthorized");
+    });
 }
 
 #[test]
@@ -204,27 +207,29 @@ fn follower(subject: &str) -> String {
 
 #[test]
 fn the_application_is_asked_about_what_goes_on_with_anothers_token() {
-    let (receiver, server) = not_bob();
-    for door in DOORS {
-        let fields = format!("{}{}", shows(&follower("ada")), door.headers());
-        let stream = server.subscribe_with("/events?topic=a&pattern=b/*", &fields);
-        let renew = |who: &str, body: Value| {
-            let target = format!("/connections/{}", stream.own_name());
-            let body = body.to_string();
-            server.request("PATCH", &target, &shows(&follower(who)), body.as_bytes())
-        };
-        renew("bob", json!({"add": {}})).problem(403, "forbidden");
-        renew("bob", json!({"remove": {"topics": ["a"]}})).problem(403, "forbidden");
-        let renewed = renew("carol", json!({"add": {}}));
-        assert_eq!(renewed.status, 200, "{}", renewed.text());
-        assert_eq!(renewed.json()["patterns"], json!(["b/*"]));
-    }
-    let of_carol: Vec<Value> = receiver.came().iter().map(Posted::json).collect();
-    let of_carol: Vec<&Value> = of_carol.iter().filter(|it| it["subject"] == "carol").collect();
-    // What was answered for one door is known for the other.
-    assert_eq!(of_carol.len(), 1);
-    assert_eq!(of_carol[0]["topics"], json!(["a"]));
-    assert_eq!(of_carol[0]["patterns"], json!(["b/*"]));
+    over_each_wire(|| {
+        let (receiver, server) = not_bob();
+        for door in DOORS {
+            let fields = format!("{}{}", shows(&follower("ada")), door.headers());
+            let stream = server.subscribe_with("/events?topic=a&pattern=b/*", &fields);
+            let renew = |who: &str, body: Value| {
+                let target = format!("/connections/{}", stream.own_name());
+                let body = body.to_string();
+                server.request("PATCH", &target, &shows(&follower(who)), body.as_bytes())
+            };
+            renew("bob", json!({"add": {}})).problem(403, "forbidden");
+            renew("bob", json!({"remove": {"topics": ["a"]}})).problem(403, "forbidden");
+            let renewed = renew("carol", json!({"add": {}}));
+            assert_eq!(renewed.status, 200, "{}", renewed.text());
+            assert_eq!(renewed.json()["patterns"], json!(["b/*"]));
+        }
+        let of_carol: Vec<Value> = receiver.came().iter().map(Posted::json).collect();
+        let of_carol: Vec<&Value> = of_carol.iter().filter(|it| it["subject"] == "carol").collect();
+        // What was answered for one door is known for the other.
+        assert_eq!(of_carol.len(), 1);
+        assert_eq!(of_carol[0]["topics"], json!(["a"]));
+        assert_eq!(of_carol[0]["patterns"], json!(["b/*"]));
+    });
 }
 
 #[test]

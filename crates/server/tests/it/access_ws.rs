@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::access::{Closed, ORIGIN, claims, closed, now, people, token};
 use crate::support::{DOORS, Reply};
 use crate::websocket::{PROTOCOL, Ws, asking};
+use crate::wires::over_each_wire;
 
 fn bearer(token: &str) -> String {
     format!("Authorization: Bearer {token}\r\n")
@@ -13,7 +14,7 @@ fn bearer(token: &str) -> String {
 
 /// Comes in with these header lines.
 fn enter(server: &Closed, target: &str, fields: &str) -> Ws {
-    let mut conn = server.connect();
+    let mut conn = server.connect_http1();
     conn.ask("GET", target, &asking(&format!("{PROTOCOL}{fields}")), b"");
     Ws::answered(conn)
 }
@@ -194,38 +195,40 @@ fn a_change_shows_no_private_events_that_a_subscription_would_not() {
 
 #[test]
 fn who_asks_is_told_before_its_token_ends() {
-    let server = closed(|_| {});
-    let grants = json!({"subscribe": ["chat/*"]});
-    let mut claims = claims("ada", grants.clone());
-    claims["exp"] = json!(now() + 60);
-    let soon = token(&claims);
-    claims["exp"] = json!(now() + 61);
-    let later = token(&claims);
-    for door in DOORS {
-        let fields = format!("{}{}", bearer(&soon), door.headers());
-        let target = "/topics/chat/7?auth_expiring=70";
-        let mut told = server.subscribe_with(target, &fields);
-        let event = told.next();
-        assert_eq!((event.kind.as_str(), event.id.as_str()), ("auth-expiring", ""));
-        let left: Value = serde_json::from_str(&event.data).unwrap();
-        assert!(left["expires_in"].as_u64().unwrap() <= 60, "{left}");
-        // Another token, another end.
-        let own = format!("/connections/{}", told.own_name());
-        server.request("PATCH", &own, &bearer(&later), br#"{"add":{}}"#);
-        assert_eq!(told.next().kind, "auth-expiring");
-    }
-    let mut ws = enter(&server, "/ws?auth_expiring=70", &bearer(&soon));
-    assert_eq!(ws.said()["op"], "auth-expiring");
-    assert_eq!(ws.ask(json!({"op": "token", "token": later}))["op"], "accepted");
-    assert_eq!(ws.said()["op"], "auth-expiring");
-    // Once for each end, and not for who did not ask.
-    let operator = people()[3].clone().unwrap();
-    let mut quiet = enter(&server, "/ws", &bearer(&soon));
-    for ws in [&mut ws, &mut quiet] {
-        ws.subscribe("s", json!({"topics": ["chat/7"]}));
-    }
-    server.request("POST", "/topics/chat/7", &bearer(&operator), b"x");
-    assert_eq!((ws.data(1), quiet.data(1)), (vec!["x".into()], vec!["x".into()]));
-    let wrong = "/topics/chat/7?auth_expiring=0";
-    server.request("GET", wrong, &bearer(&soon), b"").problem(400, "invalid-parameter");
+    over_each_wire(|| {
+        let server = closed(|_| {});
+        let grants = json!({"subscribe": ["chat/*"]});
+        let mut claims = claims("ada", grants.clone());
+        claims["exp"] = json!(now() + 60);
+        let soon = token(&claims);
+        claims["exp"] = json!(now() + 61);
+        let later = token(&claims);
+        for door in DOORS {
+            let fields = format!("{}{}", bearer(&soon), door.headers());
+            let target = "/topics/chat/7?auth_expiring=70";
+            let mut told = server.subscribe_with(target, &fields);
+            let event = told.next();
+            assert_eq!((event.kind.as_str(), event.id.as_str()), ("auth-expiring", ""));
+            let left: Value = serde_json::from_str(&event.data).unwrap();
+            assert!(left["expires_in"].as_u64().unwrap() <= 60, "{left}");
+            // Another token, another end.
+            let own = format!("/connections/{}", told.own_name());
+            server.request("PATCH", &own, &bearer(&later), br#"{"add":{}}"#);
+            assert_eq!(told.next().kind, "auth-expiring");
+        }
+        let mut ws = enter(&server, "/ws?auth_expiring=70", &bearer(&soon));
+        assert_eq!(ws.said()["op"], "auth-expiring");
+        assert_eq!(ws.ask(json!({"op": "token", "token": later}))["op"], "accepted");
+        assert_eq!(ws.said()["op"], "auth-expiring");
+        // Once for each end, and not for who did not ask.
+        let operator = people()[3].clone().unwrap();
+        let mut quiet = enter(&server, "/ws", &bearer(&soon));
+        for ws in [&mut ws, &mut quiet] {
+            ws.subscribe("s", json!({"topics": ["chat/7"]}));
+        }
+        server.request("POST", "/topics/chat/7", &bearer(&operator), b"x");
+        assert_eq!((ws.data(1), quiet.data(1)), (vec!["x".into()], vec!["x".into()]));
+        let wrong = "/topics/chat/7?auth_expiring=0";
+        server.request("GET", wrong, &bearer(&soon), b"").problem(400, "invalid-parameter");
+    });
 }

@@ -8,7 +8,7 @@ use tidings_server::config::{self, Config, File, Flag, Mode};
 
 use crate::relay::{Answered, Relay, chat};
 use crate::stream::Stream;
-use crate::support::{Conn, Server, until};
+use crate::support::{Conn, Server, is_alone, until};
 use crate::websocket::Ws;
 
 const OVERVIEW: &str = "/topics/$tidings/overview";
@@ -59,6 +59,9 @@ fn the_page_is_there_in_every_mode() {
 
 #[test]
 fn connections_and_memory_are_counted_as_they_are() {
+    if !is_alone("dashboard::connections_and_memory_are_counted_as_they_are") {
+        return;
+    }
     let server = Server::start();
     let mut stream = server.subscribe(OVERVIEW);
     let first = figures(&mut stream);

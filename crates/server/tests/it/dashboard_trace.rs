@@ -10,6 +10,7 @@ use crate::relay::{Answered, Relay, chat};
 use crate::stream::Stream;
 use crate::support::{DOORS, Server, until};
 use crate::websocket::Ws;
+use crate::wires::over_each_wire;
 
 /// Begins a trace; returns its id.
 #[track_caller]
@@ -48,71 +49,75 @@ fn of_type(stream: &mut Stream, kind: &str) -> Value {
 
 #[test]
 fn publishes_are_told_by_every_way_they_come() {
-    let server = Server::start();
-    let id = begin(&server, &json!({"topic": "a/*"}));
-    let mut trace = read(&server, &id);
-    for door in DOORS {
-        let target = "/topics/a/b?type=t";
-        let reply = server.request("POST", target, door.headers(), b"four");
+    over_each_wire(|| {
+        let server = Server::start();
+        let id = begin(&server, &json!({"topic": "a/*"}));
+        let mut trace = read(&server, &id);
+        for door in DOORS {
+            let target = "/topics/a/b?type=t";
+            let reply = server.request("POST", target, door.headers(), b"four");
+            let (kind, said) = record(&mut trace);
+            assert_eq!((kind.as_str(), &said["topic"]), ("published", &json!("a/b")));
+            assert_eq!((&said["id"], &said["status"]), (&reply.json()["id"], &json!(200)));
+            assert_eq!((&said["bytes"], &said["type"]), (&json!(4), &json!("t")));
+            assert!(said["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{said}");
+            assert!(said["at"].as_str().unwrap().ends_with('Z') && said.get("subject").is_none());
+            server.publish("/topics/other", "not this");
+            let bad = server.request("POST", "/topics/a/b?ttl=x", door.headers(), b"four");
+            bad.problem(400, "invalid-parameter");
+            let (kind, said) = record(&mut trace);
+            assert_eq!((kind.as_str(), &said["status"]), ("refused", &json!(400)), "{said}");
+            assert!(said["detail"].as_str().unwrap().contains("ttl"), "{said}");
+            let late = server.request("POST", "/topics/a/b?delay=1h", door.headers(), b"four");
+            let (kind, said) = record(&mut trace);
+            assert_eq!((kind.as_str(), &said["id"]), ("scheduled", &late.json()["schedule"]));
+            let taken = server.request("POST", "/topics/a/b?expect=none", door.headers(), b"four");
+            taken.problem(412, "unexpected-position");
+            let (kind, said) = record(&mut trace);
+            assert_eq!((kind.as_str(), &said["status"]), ("refused", &json!(412)), "{said}");
+        }
+        let mut ws = Ws::open(&server);
+        ws.send(&json!({"op": "publish", "topic": "a/c", "data": "hello"}));
         let (kind, said) = record(&mut trace);
-        assert_eq!((kind.as_str(), &said["topic"]), ("published", &json!("a/b")));
-        assert_eq!((&said["id"], &said["status"]), (&reply.json()["id"], &json!(200)));
-        assert_eq!((&said["bytes"], &said["type"]), (&json!(4), &json!("t")));
-        assert!(said["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{said}");
-        assert!(said["at"].as_str().unwrap().ends_with('Z') && said.get("subject").is_none());
-        server.publish("/topics/other", "not this");
-        let bad = server.request("POST", "/topics/a/b?ttl=x", door.headers(), b"four");
-        bad.problem(400, "invalid-parameter");
-        let (kind, said) = record(&mut trace);
-        assert_eq!((kind.as_str(), &said["status"]), ("refused", &json!(400)), "{said}");
-        assert!(said["detail"].as_str().unwrap().contains("ttl"), "{said}");
-        let late = server.request("POST", "/topics/a/b?delay=1h", door.headers(), b"four");
-        let (kind, said) = record(&mut trace);
-        assert_eq!((kind.as_str(), &said["id"]), ("scheduled", &late.json()["schedule"]));
-        let taken = server.request("POST", "/topics/a/b?expect=none", door.headers(), b"four");
-        taken.problem(412, "unexpected-position");
-        let (kind, said) = record(&mut trace);
-        assert_eq!((kind.as_str(), &said["status"]), ("refused", &json!(412)), "{said}");
-    }
-    let mut ws = Ws::open(&server);
-    ws.send(&json!({"op": "publish", "topic": "a/c", "data": "hello"}));
-    let (kind, said) = record(&mut trace);
-    assert_eq!((kind.as_str(), &said["topic"]), ("published", &json!("a/c")), "{said}");
-    assert_eq!(said["bytes"], 5);
+        assert_eq!((kind.as_str(), &said["topic"]), ("published", &json!("a/c")), "{said}");
+        assert_eq!(said["bytes"], 5);
+    });
 }
 
 #[test]
 fn subscriptions_are_told_from_beginning_to_end() {
-    let server = Server::start();
-    let first = server.publish("/topics/a", "1");
-    let id = begin(&server, &json!({"topic": "a"}));
-    let mut trace = read(&server, &id);
-    for target in ["/topics/a", "/events?topic=b&topic=a", "/events?pattern=*"] {
-        let stream = server.subscribe(target);
-        let (kind, said) = record(&mut trace);
-        assert_eq!((kind.as_str(), &said["connection"]), ("subscribed", &json!(stream.name())));
+    over_each_wire(|| {
+        let server = Server::start();
+        let first = server.publish("/topics/a", "1");
+        let id = begin(&server, &json!({"topic": "a"}));
+        let mut trace = read(&server, &id);
+        for target in ["/topics/a", "/events?topic=b&topic=a", "/events?pattern=*"] {
+            let stream = server.subscribe(target);
+            let (kind, said) = record(&mut trace);
+            assert_eq!((kind.as_str(), &said["connection"]), ("subscribed", &json!(stream.name())));
+            drop(stream);
+            assert_eq!(record(&mut trace).0, "unsubscribed", "{target}");
+        }
+        drop(server.subscribe("/topics/b"));
+        let stream = server.subscribe_with("/topics/a", &format!("Last-Event-ID: {first}\r\n"));
+        assert_eq!(record(&mut trace).0, "resumed", "and nothing of another topic");
         drop(stream);
-        assert_eq!(record(&mut trace).0, "unsubscribed", "{target}");
-    }
-    drop(server.subscribe("/topics/b"));
-    let stream = server.subscribe_with("/topics/a", &format!("Last-Event-ID: {first}\r\n"));
-    assert_eq!(record(&mut trace).0, "resumed", "and nothing of another topic");
-    drop(stream);
-    assert_eq!(record(&mut trace).0, "unsubscribed");
-    let stream = server.subscribe_with("/topics/a", "Last-Event-ID: unknown\r\n");
-    let said = of_type(&mut trace, "gap");
-    assert_eq!((&said["id"], &said["detail"]), (&json!("unknown"), &json!("unknown-id")));
-    drop(stream);
-    let mut ws = Ws::open(&server);
-    ws.subscribe("s", json!({"topics": ["a"]}));
-    of_type(&mut trace, "subscribed");
-    drop(ws);
-    of_type(&mut trace, "unsubscribed");
-    // A reader that does not read.
-    let slow = server.subscribe("/topics/a");
-    let data = "x".repeat(256 << 10);
-    (0..64).for_each(|_| drop(server.publish("/topics/a", &data)));
-    assert_eq!(of_type(&mut trace, "blocked")["connection"], slow.name());
+        assert_eq!(record(&mut trace).0, "unsubscribed");
+        let stream = server.subscribe_with("/topics/a", "Last-Event-ID: unknown\r\n");
+        let said = of_type(&mut trace, "gap");
+        assert_eq!((&said["id"], &said["detail"]), (&json!("unknown"), &json!("unknown-id")));
+        drop(stream);
+        let mut ws = Ws::open(&server);
+        ws.subscribe("s", json!({"topics": ["a"]}));
+        of_type(&mut trace, "subscribed");
+        drop(ws);
+        of_type(&mut trace, "unsubscribed");
+        // A reader that does not read.
+        let slow = server.subscribe("/topics/a");
+        let data = "x".repeat(256 << 10);
+        (0..64).for_each(|_| drop(server.publish("/topics/a", &data)));
+        assert_eq!(of_type(&mut trace, "blocked")["connection"], slow.name());
+    });
 }
 
 #[test]

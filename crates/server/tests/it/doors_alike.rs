@@ -56,27 +56,6 @@ async fn a_stream_over_tls_or_http2_needs_a_token_and_ends_with_it() {
 }
 
 #[tokio::test]
-async fn who_asks_is_told_before_its_token_ends() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = closed(|config| config.tls = Some(tls::files(folder.path())));
-    let until = |seconds: u64| {
-        let mut claims = claims("ada", json!({"subscribe": ["chat/*"]}));
-        claims["exp"] = json!(now() + seconds);
-        format!("Bearer {}", token(&claims))
-    };
-    let (soon, later) = (until(60), until(61));
-    let client = Client::connect(&server, Over::Tls).await;
-    let target = "/topics/chat/7?auth_expiring=70";
-    let mut stream = client.subscribe(target, &[("authorization", &*soon)]).await;
-    assert_eq!(stream.next().await.kind, "auth-expiring");
-    // Another token, another end.
-    let own = format!("/connections/{}", stream.header("tidings-connection"));
-    let renewed = format!("Authorization: {later}\r\n");
-    assert_eq!(server.request("PATCH", &own, &renewed, br#"{"add":{}}"#).status, 200);
-    assert_eq!(stream.next().await.kind, "auth-expiring");
-}
-
-#[tokio::test]
 async fn a_limit_counts_the_client_that_a_trusted_proxy_names() {
     let server = tls::server_with(|config| {
         config.proxy.trusted = vec!["127.0.0.1".parse().unwrap()];

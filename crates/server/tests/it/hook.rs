@@ -12,6 +12,7 @@ use crate::receiver::{Answer, Posted, Receiver};
 use crate::support::{Conn, DOORS, Door, PATIENCE, Reply, Server, until};
 use crate::webhooks::{configured, secret};
 use crate::websocket::Ws;
+use crate::wires::over_each_wire;
 
 /// The hook at this URL; `more` are lines of its section.
 pub(crate) fn hook(url: &str, more: &str) -> HookConfig {
@@ -92,39 +93,43 @@ fn sorted(asked: &str) -> Vec<String> {
 
 #[test]
 fn every_door_asks_and_does_what_is_said() {
-    for (at, case) in CASES.iter().enumerate() {
-        for door in DOORS {
-            for (name, allowed) in [("yes", true), ("no", false)] {
-                let receiver = Receiver::start(|posted, _| says(judge(posted)));
-                let server = open(&receiver, "");
-                let said = reply(&server, case, name, door.headers());
-                let wanted = if allowed { case.5 } else { 403 };
-                assert_eq!(said.status, wanted, "{at} {door:?} {name}: {}", said.head);
-                let came = receiver.came();
-                assert_eq!(came.len(), 1, "{at} {door:?} {name}");
-                let wanted = case.4.replace("NAME", name);
-                assert_eq!(sorted(&asked(&came[0])), sorted(&wanted), "{at} {door:?}");
+    over_each_wire(|| {
+        for (at, case) in CASES.iter().enumerate() {
+            for door in DOORS {
+                for (name, allowed) in [("yes", true), ("no", false)] {
+                    let receiver = Receiver::start(|posted, _| says(judge(posted)));
+                    let server = open(&receiver, "");
+                    let said = reply(&server, case, name, door.headers());
+                    let wanted = if allowed { case.5 } else { 403 };
+                    assert_eq!(said.status, wanted, "{at} {door:?} {name}: {}", said.head);
+                    let came = receiver.came();
+                    assert_eq!(came.len(), 1, "{at} {door:?} {name}");
+                    let wanted = case.4.replace("NAME", name);
+                    assert_eq!(sorted(&asked(&came[0])), sorted(&wanted), "{at} {door:?}");
+                }
             }
         }
-    }
+    });
 }
 
 #[test]
 fn a_question_is_signed_and_says_who_asks() {
-    let receiver = Receiver::start(|_, _| says(true));
-    let question = hook(&receiver.url(), "");
-    let server = closed(|config| config.hook = Some(question));
-    let alice = token(&claims("alice", json!({"publish": ["**"]})));
-    let headers = format!("Authorization: Bearer {alice}\r\n");
-    let reply = server.request("POST", "/topics/a", &headers, b"x");
-    assert_eq!(reply.status, 200, "{}", reply.text());
-    let [came] = &receiver.came()[..] else { panic!("one") };
-    assert!(came.is_signed_with(&secret(1)) && !came.is_signed_with(&secret(2)));
-    assert!(came.id().starts_with("ask_"));
-    let asked = came.json();
-    assert_eq!((&asked["subject"], &asked["peer"]), (&json!("alice"), &json!("127.0.0.1")));
-    assert_eq!(asked["claims"]["jti"], "token of alice");
-    assert!(!came.head.contains("Bearer") && !asked.to_string().contains(&alice), "{asked}");
+    over_each_wire(|| {
+        let receiver = Receiver::start(|_, _| says(true));
+        let question = hook(&receiver.url(), "");
+        let server = closed(|config| config.hook = Some(question));
+        let alice = token(&claims("alice", json!({"publish": ["**"]})));
+        let headers = format!("Authorization: Bearer {alice}\r\n");
+        let reply = server.request("POST", "/topics/a", &headers, b"x");
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let [came] = &receiver.came()[..] else { panic!("one") };
+        assert!(came.is_signed_with(&secret(1)) && !came.is_signed_with(&secret(2)));
+        assert!(came.id().starts_with("ask_"));
+        let asked = came.json();
+        assert_eq!((&asked["subject"], &asked["peer"]), (&json!("alice"), &json!("127.0.0.1")));
+        assert_eq!(asked["claims"]["jti"], "token of alice");
+        assert!(!came.head.contains("Bearer") && !asked.to_string().contains(&alice), "{asked}");
+    });
 }
 
 /// Private topics: nothing tells a refusal of the application from one of the token, and nothing

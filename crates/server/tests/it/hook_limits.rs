@@ -8,6 +8,7 @@ use crate::limits::{limits, refused};
 use crate::receiver::Receiver;
 use crate::support::{DOORS, Server, until};
 use crate::websocket::Ws;
+use crate::wires::over_each_wire;
 
 /// A server with a hook about these topics, and limits.
 fn limited(receiver: &Receiver, about: &str, text: &str) -> Server {
@@ -36,17 +37,19 @@ fn an_answer_is_for_the_operation_that_was_asked_about() {
 
 #[test]
 fn a_stream_that_is_one_too_many_is_not_asked_about() {
-    for door in DOORS {
-        let receiver = Receiver::start(|_, _| says(true));
-        let server = limited(&receiver, "", "[limits.address]\nsubscriptions = 1");
-        let _stream = server.subscribe_with("/topics/a", door.headers());
-        let accept = format!("Accept: text/event-stream\r\n{}", door.headers());
-        for number in 0..3 {
-            let reply = server.request("GET", &format!("/topics/b/{number}"), &accept, b"");
-            refused(&reply, 429, "rate-limited", "subscriptions.address");
+    over_each_wire(|| {
+        for door in DOORS {
+            let receiver = Receiver::start(|_, _| says(true));
+            let server = limited(&receiver, "", "[limits.address]\nsubscriptions = 1");
+            let _stream = server.subscribe_with("/topics/a", door.headers());
+            let accept = format!("Accept: text/event-stream\r\n{}", door.headers());
+            for number in 0..3 {
+                let reply = server.request("GET", &format!("/topics/b/{number}"), &accept, b"");
+                refused(&reply, 429, "rate-limited", "subscriptions.address");
+            }
+            assert_eq!(receiver.came().len(), 1, "{door:?}");
         }
-        assert_eq!(receiver.came().len(), 1, "{door:?}");
-    }
+    });
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::h2_frames::*;
 use crate::stream::Stream;
-use crate::support::{Server, resident, until};
+use crate::support::{Server, is_alone, resident, until};
 
 /// More frames than a connection may send at once.
 const FLOOD: usize = 4_000;
@@ -106,6 +106,9 @@ fn data_that_is_empty() {
 
 #[test]
 fn a_head_that_never_ends() {
+    if !is_alone("http2_abuse::a_head_that_never_ends") {
+        return;
+    }
     let begin = |raw: &mut Raw| raw.send(HEADERS, 0, 1, &head("GET", "/healthz", &[]));
     let more = field("x", &"y".repeat(1_000));
     let before = resident();
@@ -160,7 +163,10 @@ fn more_streams_than_there_may_be() {
 #[test]
 fn windows_that_are_never_opened() {
     const EVENT: usize = 64 << 10;
-    let server = Server::with(|config| config.limits.body_timeout = Duration::from_secs(1));
+    if !is_alone("http2_abuse::windows_that_are_never_opened") {
+        return;
+    }
+    let server = Server::with(|config| config.limits.stall_timeout = Duration::from_secs(1));
     let mut neighbour = Neighbour::new(&server);
     let mut raw = Raw::with_window(&server, 0);
     for stream in 0..100 {

@@ -8,6 +8,7 @@ use tidings_server::config::{self, File, Limits, Mode};
 
 use crate::support::{Conn, DOORS, Door, Reply, Server, until};
 use crate::websocket::Ws;
+use crate::wires::over_each_wire;
 
 /// The limits that a configuration file says.
 pub(crate) fn limits(text: &str) -> Limits {
@@ -157,23 +158,25 @@ fn addresses_that_are_excepted_are_not_limited() {
 
 #[test]
 fn subscriptions_are_counted_while_they_live() {
-    for door in DOORS {
-        let server = limited("[limits.address]\nsubscriptions = 2");
-        let stream = || server.subscribe_with("/topics/a", door.headers());
-        let (one, _two) = (stream(), stream());
-        let accept = format!("Accept: text/event-stream\r\n{}", door.headers());
-        let reply = server.request("GET", "/topics/a", &accept, b"");
-        refused(&reply, 429, "rate-limited", "subscriptions.address");
-        let mut other = from(&server, [127, 0, 0, 7]);
-        other.ask("GET", "/topics/a", &accept, b"");
-        assert!(other.head().unwrap().starts_with("HTTP/1.1 200"), "{door:?}");
-        drop(one);
-        until("the place is free", || {
-            let mut conn = server.connect();
-            conn.ask("GET", "/topics/a", &accept, b"");
-            conn.head().unwrap().starts_with("HTTP/1.1 200")
-        });
-    }
+    over_each_wire(|| {
+        for door in DOORS {
+            let server = limited("[limits.address]\nsubscriptions = 2");
+            let stream = || server.subscribe_with("/topics/a", door.headers());
+            let (one, _two) = (stream(), stream());
+            let accept = format!("Accept: text/event-stream\r\n{}", door.headers());
+            let reply = server.request("GET", "/topics/a", &accept, b"");
+            refused(&reply, 429, "rate-limited", "subscriptions.address");
+            let mut other = from(&server, [127, 0, 0, 7]);
+            other.ask("GET", "/topics/a", &accept, b"");
+            assert!(other.head().unwrap().starts_with("HTTP/1.1 200"), "{door:?}");
+            drop(one);
+            until("the place is free", || {
+                let mut conn = server.connect();
+                conn.ask("GET", "/topics/a", &accept, b"");
+                conn.head().unwrap().starts_with("HTTP/1.1 200")
+            });
+        }
+    });
 }
 
 #[test]
@@ -338,50 +341,53 @@ fn the_topics_of_each_hold_so_much() {
 
 #[test]
 fn who_has_a_token_is_limited_wherever_it_comes_from() {
-    use crate::access::{claims, closed, token};
-    let text = "[limits.subject]\npublish_rate = '2/d'\nsubscriptions = 1\nconnections = 2\n\
+    over_each_wire(|| {
+        use crate::access::{claims, closed, token};
+        let text = "[limits.subject]\npublish_rate = '2/d'\nsubscriptions = 1\nconnections = 2\n\
                 [limits.tenant]\npublish_rate = '3/d'\nhistory_rate = '1/d'";
-    let server = closed(|config| config.limits = limits(text));
-    let bearer = |subject: &str, tenant: &str| {
-        let mut claims = claims(subject, json!({"publish": ["**"], "subscribe": ["**"]}));
-        claims["tenant"] = tenant.into();
-        format!("Authorization: Bearer {}\r\n", token(&claims))
-    };
-    let (ann, bob, eve) = (bearer("ann", "acme"), bearer("bob", "acme"), bearer("eve", "other"));
-    // Who, from where, and what comes of it.
-    for (who, address, limit) in [
-        (&ann, 1, ""),
-        (&ann, 2, ""),
-        (&ann, 3, "publish.subject.rate"),
-        (&bob, 1, ""),
-        (&bob, 1, "publish.tenant.rate"),
-        (&eve, 1, ""),
-    ] {
-        for door in DOORS.into_iter().filter(|door| !limit.is_empty() || *door == Door::Fast) {
-            let mut conn = from(&server, [127, 0, 0, address]);
-            conn.ask("POST", "/topics/a", &format!("{who}{}", door.headers()), b"1");
-            let reply = conn.reply();
-            match limit {
-                "" => assert_eq!(reply.status, 200, "{}", reply.text()),
-                limit => refused(&reply, 429, "rate-limited", limit),
+        let server = closed(|config| config.limits = limits(text));
+        let bearer = |subject: &str, tenant: &str| {
+            let mut claims = claims(subject, json!({"publish": ["**"], "subscribe": ["**"]}));
+            claims["tenant"] = tenant.into();
+            format!("Authorization: Bearer {}\r\n", token(&claims))
+        };
+        let (ann, bob, eve) =
+            (bearer("ann", "acme"), bearer("bob", "acme"), bearer("eve", "other"));
+        // Who, from where, and what comes of it.
+        for (who, address, limit) in [
+            (&ann, 1, ""),
+            (&ann, 2, ""),
+            (&ann, 3, "publish.subject.rate"),
+            (&bob, 1, ""),
+            (&bob, 1, "publish.tenant.rate"),
+            (&eve, 1, ""),
+        ] {
+            for door in DOORS.into_iter().filter(|door| !limit.is_empty() || *door == Door::Fast) {
+                let mut conn = from(&server, [127, 0, 0, address]);
+                conn.ask("POST", "/topics/a", &format!("{who}{}", door.headers()), b"1");
+                let reply = conn.reply();
+                match limit {
+                    "" => assert_eq!(reply.status, 200, "{}", reply.text()),
+                    limit => refused(&reply, 429, "rate-limited", limit),
+                }
             }
         }
-    }
-    let page = |who: &str| {
-        server.request("GET", "/topics/a", &format!("{who}Accept: application/json\r\n"), b"")
-    };
-    assert_eq!(page(&ann).status, 200);
-    refused(&page(&bob), 429, "rate-limited", "history.tenant.rate");
-    let _stream = server.subscribe_with("/topics/a", &ann);
-    let accept = format!("{ann}Accept: text/event-stream\r\n");
-    let reply = server.request("GET", "/topics/a", &accept, b"");
-    refused(&reply, 429, "rate-limited", "subscriptions.subject");
-    // A stream and a WebSocket are two connections.
-    let upgrade = |who: &str| crate::websocket::asking(who);
-    let mut conn = server.connect();
-    conn.ask("GET", "/ws", &upgrade(&ann), b"");
-    assert!(conn.head().unwrap().starts_with("HTTP/1.1 101"));
-    let mut conn = server.connect();
-    conn.ask("GET", "/ws", &upgrade(&ann), b"");
-    refused(&conn.reply(), 429, "rate-limited", "connections.subject");
+        let page = |who: &str| {
+            server.request("GET", "/topics/a", &format!("{who}Accept: application/json\r\n"), b"")
+        };
+        assert_eq!(page(&ann).status, 200);
+        refused(&page(&bob), 429, "rate-limited", "history.tenant.rate");
+        let _stream = server.subscribe_with("/topics/a", &ann);
+        let accept = format!("{ann}Accept: text/event-stream\r\n");
+        let reply = server.request("GET", "/topics/a", &accept, b"");
+        refused(&reply, 429, "rate-limited", "subscriptions.subject");
+        // A stream and a WebSocket are two connections.
+        let upgrade = |who: &str| crate::websocket::asking(who);
+        let mut conn = server.connect_http1();
+        conn.ask("GET", "/ws", &upgrade(&ann), b"");
+        assert!(conn.head().unwrap().starts_with("HTTP/1.1 101"));
+        let mut conn = server.connect_http1();
+        conn.ask("GET", "/ws", &upgrade(&ann), b"");
+        refused(&conn.reply(), 429, "rate-limited", "connections.subject");
+    });
 }

@@ -72,6 +72,7 @@ mod webhooks;
 mod webhooks_answers;
 mod websocket;
 mod wire;
+mod wires;
 mod ws;
 mod ws_input;
 mod ws_protocol;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value, json};
 
 use crate::support::{DOORS, Server, sequence, texts};
+use crate::wires::over_each_wire;
 
 /// Publishes from several threads at once to topics of every durability; returns what was
 /// acknowledged as (id, data).
@@ -48,39 +49,43 @@ fn with_durabilities(io_threads: usize) -> Server {
 
 #[test]
 fn all_see_all_topics_in_the_one_order_of_their_ids() {
-    for io_threads in [1, 3] {
-        let server = with_durabilities(io_threads);
-        let names: Vec<String> = ["memory", "written", "synced"]
-            .iter()
-            .flat_map(|durability| (0..4).map(move |number| format!("topic={durability}/{number}")))
-            .collect();
-        let mut streams = [
-            server.subscribe("/events?pattern=**"),
-            server.subscribe("/events?pattern=*/*&envelope"),
-            server.subscribe(&format!("/events?{}", names.join("&"))),
-            server.subscribe_with("/events?pattern=**", DOORS[1].headers()),
-        ];
-        let mut acknowledged = publish_all(&server, 4, 100);
-        acknowledged.sort_by_key(|(id, _)| sequence(id));
-        let mut ids: Vec<u64> = acknowledged.iter().map(|(id, _)| sequence(id)).collect();
-        ids.dedup();
-        assert_eq!(ids.len(), 400, "every event has an id of its own");
-        for (at, stream) in streams.iter_mut().enumerate() {
-            let events = stream.take(400);
-            for (event, (id, data)) in events.iter().zip(&acknowledged) {
-                assert_eq!(event.id, *id, "stream {at}");
-                let said = match at {
-                    1 => serde_json::from_str::<Value>(&event.data).unwrap()["data"].clone(),
-                    _ => json!(event.data),
-                };
-                assert_eq!(said, json!(data), "stream {at}");
+    over_each_wire(|| {
+        for io_threads in [1, 3] {
+            let server = with_durabilities(io_threads);
+            let names: Vec<String> = ["memory", "written", "synced"]
+                .iter()
+                .flat_map(|durability| {
+                    (0..4).map(move |number| format!("topic={durability}/{number}"))
+                })
+                .collect();
+            let mut streams = [
+                server.subscribe("/events?pattern=**"),
+                server.subscribe("/events?pattern=*/*&envelope"),
+                server.subscribe(&format!("/events?{}", names.join("&"))),
+                server.subscribe_with("/events?pattern=**", DOORS[1].headers()),
+            ];
+            let mut acknowledged = publish_all(&server, 4, 100);
+            acknowledged.sort_by_key(|(id, _)| sequence(id));
+            let mut ids: Vec<u64> = acknowledged.iter().map(|(id, _)| sequence(id)).collect();
+            ids.dedup();
+            assert_eq!(ids.len(), 400, "every event has an id of its own");
+            for (at, stream) in streams.iter_mut().enumerate() {
+                let events = stream.take(400);
+                for (event, (id, data)) in events.iter().zip(&acknowledged) {
+                    assert_eq!(event.id, *id, "stream {at}");
+                    let said = match at {
+                        1 => serde_json::from_str::<Value>(&event.data).unwrap()["data"].clone(),
+                        _ => json!(event.data),
+                    };
+                    assert_eq!(said, json!(data), "stream {at}");
+                }
             }
+            let mut late = server.subscribe("/events?pattern=**&earliest");
+            let ids: Vec<String> = late.take(400).into_iter().map(|event| event.id).collect();
+            let expect: Vec<String> = acknowledged.into_iter().map(|(id, _)| id).collect();
+            assert_eq!(ids, expect);
         }
-        let mut late = server.subscribe("/events?pattern=**&earliest");
-        let ids: Vec<String> = late.take(400).into_iter().map(|event| event.id).collect();
-        let expect: Vec<String> = acknowledged.into_iter().map(|(id, _)| id).collect();
-        assert_eq!(ids, expect);
-    }
+    });
 }
 
 #[test]

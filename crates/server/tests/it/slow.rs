@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketType, sockopt};
 
-use crate::support::{Conn, Server, resident, until};
+use crate::support::{Conn, Server, is_alone, resident, until};
 
 /// Published while the reader does not read, in bytes.
 const PUBLISHED: usize = 64 << 20;
@@ -25,6 +25,9 @@ fn number(data: &str) -> usize {
 
 #[test]
 fn stuck_readers_pin_little_and_get_everything_when_they_read() {
+    if !is_alone("slow::stuck_readers_pin_little_and_get_everything_when_they_read") {
+        return;
+    }
     let server = Server::with(|config| config.heartbeat = Duration::from_secs(1));
     let targets =
         ["/topics/t", "/events?topic=t&topic=u", "/events?pattern=*", "/topics/t?envelope"];

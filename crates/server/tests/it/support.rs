@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -12,6 +13,7 @@ use tidings_server::testing;
 
 use crate::stream::Stream;
 use crate::tls;
+use crate::wires::{self, Wire};
 
 /// How long anything may take before a test gives up; nothing is measured against it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
@@ -42,6 +44,7 @@ pub(crate) struct Server {
     inner: Option<testing::Server>,
     folder: TempDir,
     config: Config,
+    wire: Wire,
 }
 
 impl Server {
@@ -56,12 +59,13 @@ impl Server {
         config.listen = "127.0.0.1:0".parse().unwrap();
         config.data_dir = folder.path().to_owned();
         config.drain.jitter = Duration::ZERO;
-        if everything_over_tls() {
+        let wire = wires::present();
+        if wire != Wire::Plain {
             config.tls = Some(tls::files(folder.path()));
         }
         change(&mut config);
         let inner = Some(testing::Server::start(config.clone()).unwrap());
-        Self { inner, folder, config }
+        Self { inner, folder, config, wire }
     }
 
     /// Stops it in order and starts it again over the same folder.
@@ -97,7 +101,16 @@ impl Server {
     }
 
     pub(crate) fn connect(&self) -> Conn {
-        if everything_over_tls() { self.connect_tls() } else { Conn::to(self.address()) }
+        match self.wire {
+            Wire::Plain => Conn::to(self.address()),
+            Wire::Tls => self.connect_tls(),
+            Wire::Http2 => Conn::over(wires::translated(self.tls())),
+        }
+    }
+
+    /// As [`connect`](Self::connect), for what HTTP/2 does not have.
+    pub(crate) fn connect_http1(&self) -> Conn {
+        if self.wire == Wire::Http2 { self.connect_tls() } else { self.connect() }
     }
 
     /// A connection over TLS.
@@ -265,7 +278,24 @@ pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Memory in use by this process, in bytes.
+/// Whether nothing but this test runs in this process, so that its memory is that of the test. If
+/// not, the test is run in a process of its own, and is over when this returns.
+///
+/// `test` is its whole name.
+#[track_caller]
+pub(crate) fn is_alone(test: &str) -> bool {
+    const ALONE: &str = "RUN_ALONE";
+    if std::env::var_os(ALONE).is_some_and(|alone| alone == test) {
+        return true;
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let ran = command.args(["--exact", test]).env(ALONE, test).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success() && said.contains(" 1 passed;"), "{test}: {said}");
+    false
+}
+
+/// Memory in use by this process, in bytes. For a test that [`is_alone`].
 pub(crate) fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
@@ -283,20 +313,15 @@ pub(crate) fn with_sequence(id: &str, sequence: u64) -> String {
     format!("{}-{sequence}", id.split_once('-').unwrap().0)
 }
 
-/// Whether the tests that do not care speak to the server over TLS.
-fn everything_over_tls() -> bool {
-    std::env::var_os("OVER_TLS").is_some()
-}
-
 /// What a connection is written to and read from.
-trait Wire: Read + Write + Send {}
+trait Bytes: Read + Write + Send {}
 
-impl<T: Read + Write + Send> Wire for T {}
+impl<T: Read + Write + Send> Bytes for T {}
 
 /// A connection that is spoken to in bytes.
 pub(crate) struct Conn {
     socket: TcpStream,
-    wire: Box<dyn Wire>,
+    wire: Box<dyn Bytes>,
     input: Vec<u8>,
 }
 

@@ -6,8 +6,10 @@ use base64::Engine as _;
 use serde_json::json;
 use tidings_server::config::{Config, File, Mode, load};
 
+use crate::connections::{LARGE, listed, stuck};
 use crate::receiver::{Answer, Receiver};
 use crate::support::{Server, until};
+use crate::wires::over_each_wire;
 
 /// A secret of 32 bytes, all this one.
 pub(crate) fn secret(byte: u8) -> String {
@@ -52,32 +54,36 @@ fn accepts() -> Receiver {
 
 #[test]
 fn tells_who_comes_and_goes_signed() {
-    let receiver = accepts();
-    let server = server(&webhook("app", &receiver.url(), ""));
-    let first = server.subscribe("/topics/chat/7");
-    let [occupied] = &receiver.wait_for(1)[..] else { panic!("one") };
-    assert!(occupied.head.starts_with("POST /hooks?from=tidings HTTP/1.1\r\n"), "{occupied:?}");
-    assert_eq!(occupied.header("content-type"), "application/json");
-    assert!(occupied.is_signed_with(&secret(1)) && !occupied.is_signed_with(&secret(2)));
-    assert!(occupied.id().starts_with("msg_"), "{occupied:?}");
-    let told = occupied.json();
-    assert_eq!(told["type"], "topic.occupied");
-    assert_eq!(told["data"], json!({"topic": "chat/7"}));
-    assert!(told["timestamp"].as_str().unwrap().ends_with('Z'));
-    // Another changes nothing.
-    let second = server.subscribe("/events?topic=chat/7&topic=chat/8");
-    receiver.wait_for(2);
-    drop((first, second));
-    receiver.wait_for(4);
-    let mut told = receiver.told();
-    told[2..].sort();
-    let wanted = ["topic.occupied chat/7", "topic.occupied chat/8", "topic.vacated chat/7"];
-    assert_eq!(told, [&wanted[..], &["topic.vacated chat/8"]].concat());
-    let ids: std::collections::HashSet<_> =
-        receiver.came().iter().map(|c| c.id().to_owned()).collect();
-    assert_eq!(ids.len(), 4);
-    until("it is counted", || server.metric("tidings_webhook_sent_total{webhook=\"app\"}") == 4.0);
-    assert_eq!(server.metric("tidings_webhook_waiting{webhook=\"app\"}"), 0.0);
+    over_each_wire(|| {
+        let receiver = accepts();
+        let server = server(&webhook("app", &receiver.url(), ""));
+        let first = server.subscribe("/topics/chat/7");
+        let [occupied] = &receiver.wait_for(1)[..] else { panic!("one") };
+        assert!(occupied.head.starts_with("POST /hooks?from=tidings HTTP/1.1\r\n"), "{occupied:?}");
+        assert_eq!(occupied.header("content-type"), "application/json");
+        assert!(occupied.is_signed_with(&secret(1)) && !occupied.is_signed_with(&secret(2)));
+        assert!(occupied.id().starts_with("msg_"), "{occupied:?}");
+        let told = occupied.json();
+        assert_eq!(told["type"], "topic.occupied");
+        assert_eq!(told["data"], json!({"topic": "chat/7"}));
+        assert!(told["timestamp"].as_str().unwrap().ends_with('Z'));
+        // Another changes nothing.
+        let second = server.subscribe("/events?topic=chat/7&topic=chat/8");
+        receiver.wait_for(2);
+        drop((first, second));
+        receiver.wait_for(4);
+        let mut told = receiver.told();
+        told[2..].sort();
+        let wanted = ["topic.occupied chat/7", "topic.occupied chat/8", "topic.vacated chat/7"];
+        assert_eq!(told, [&wanted[..], &["topic.vacated chat/8"]].concat());
+        let ids: std::collections::HashSet<_> =
+            receiver.came().iter().map(|c| c.id().to_owned()).collect();
+        assert_eq!(ids.len(), 4);
+        until("it is counted", || {
+            server.metric("tidings_webhook_sent_total{webhook=\"app\"}") == 4.0
+        });
+        assert_eq!(server.metric("tidings_webhook_waiting{webhook=\"app\"}"), 0.0);
+    });
 }
 
 #[test]
@@ -100,41 +106,65 @@ fn a_page_that_is_loaded_again_is_no_change() {
 
 #[test]
 fn every_way_to_subscribe_counts_and_changes_are_changes() {
-    let receiver = accepts();
-    let server = server(&webhook("app", &receiver.url(), "topics = [\"a/*\", \"ws/**\"]"));
-    // Patterns, other topics and the past count nothing.
-    let _pattern = server.subscribe("/events?pattern=a/*&topic=other");
-    let _all = server.subscribe("/events?pattern=**");
-    let from_log = server.subscribe("/topics/a/log?earliest");
-    assert_eq!(receiver.wait_for(1)[0].told(), "topic.occupied a/log");
-    let connection = from_log.own_name();
-    let change = json!({"add": {"topics": ["a/new"]}, "remove": {"topics": ["a/log"]}});
-    let reply = server.request(
-        "PATCH",
-        &format!("/connections/{connection}"),
-        "",
-        change.to_string().as_bytes(),
-    );
-    assert_eq!(reply.status, 200, "{}", reply.text());
-    receiver.wait_for(3);
-    let mut ws = crate::websocket::Ws::open(&server);
-    ws.subscribe("s", json!({"topics": ["ws/1"]}));
-    receiver.wait_for(4);
-    drop((ws, from_log));
-    receiver.wait_for(6);
-    let mut told = receiver.told();
-    told[4..].sort();
-    assert_eq!(
-        told,
-        [
-            "topic.occupied a/log",
-            "topic.occupied a/new",
-            "topic.vacated a/log",
-            "topic.occupied ws/1",
-            "topic.vacated a/new",
-            "topic.vacated ws/1",
-        ]
-    );
+    over_each_wire(|| {
+        let receiver = accepts();
+        let server = server(&webhook("app", &receiver.url(), "topics = [\"a/*\", \"ws/**\"]"));
+        // Patterns, other topics and the past count nothing.
+        let _pattern = server.subscribe("/events?pattern=a/*&topic=other");
+        let _all = server.subscribe("/events?pattern=**");
+        let from_log = server.subscribe("/topics/a/log?earliest");
+        assert_eq!(receiver.wait_for(1)[0].told(), "topic.occupied a/log");
+        let connection = from_log.own_name();
+        let change = json!({"add": {"topics": ["a/new"]}, "remove": {"topics": ["a/log"]}});
+        let reply = server.request(
+            "PATCH",
+            &format!("/connections/{connection}"),
+            "",
+            change.to_string().as_bytes(),
+        );
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        receiver.wait_for(3);
+        let mut ws = crate::websocket::Ws::open(&server);
+        ws.subscribe("s", json!({"topics": ["ws/1"]}));
+        receiver.wait_for(4);
+        drop((ws, from_log));
+        receiver.wait_for(6);
+        let mut told = receiver.told();
+        told[4..].sort();
+        assert_eq!(
+            told,
+            [
+                "topic.occupied a/log",
+                "topic.occupied a/new",
+                "topic.vacated a/log",
+                "topic.occupied ws/1",
+                "topic.vacated a/new",
+                "topic.vacated ws/1",
+            ]
+        );
+    });
+}
+
+#[test]
+fn a_change_in_the_middle_of_catching_up_is_a_change() {
+    over_each_wire(|| {
+        let receiver = accepts();
+        let server = server(&webhook("app", &receiver.url(), "topics = [\"a/*\"]"));
+        let large = "x".repeat(256 << 10);
+        (0..LARGE).for_each(|_| drop(server.publish("/topics/a/log", &large)));
+        let stream = stuck(&server, "/topics/a/log?earliest", "");
+        assert_eq!(receiver.wait_for(1)[0].told(), "topic.occupied a/log");
+        let target = format!("/connections/{}", stream.own_name());
+        let change = json!({"add": {"topics": ["a/new"]}, "remove": {"topics": ["a/log"]}});
+        let change = change.to_string();
+        assert_eq!(server.request("PATCH", &target, "", change.as_bytes()).status, 200);
+        receiver.wait_for(3);
+        assert_ne!(listed(&server, &stream.name()).unwrap()["state"], "live");
+        drop(stream);
+        receiver.wait_for(4);
+        let told = ["occupied a/log", "occupied a/new", "vacated a/log", "vacated a/new"];
+        assert_eq!(receiver.told(), told.map(|told| format!("topic.{told}")));
+    });
 }
 
 #[test]

@@ -70,7 +70,7 @@ pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 impl Ws {
     #[track_caller]
     pub(crate) fn open(server: &Server) -> Self {
-        Self::over(server.connect())
+        Self::over(server.connect_http1())
     }
 
     #[track_caller]

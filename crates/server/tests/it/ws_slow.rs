@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::{Server, resident, until};
+use crate::support::{Server, is_alone, resident, until};
 use crate::websocket::{FIN, PING, Ws, frame};
 
 /// Published while the readers do not read, in bytes.
@@ -15,6 +15,9 @@ const EVENT: usize = 256 << 10;
 
 #[test]
 fn stuck_readers_pin_little_and_get_everything_when_they_read() {
+    if !is_alone("ws_slow::stuck_readers_pin_little_and_get_everything_when_they_read") {
+        return;
+    }
     // Whoever reads nothing answers no ping either: not what this is about.
     let server = Server::with(|config| config.heartbeat = Duration::from_secs(300));
     let mut stuck: Vec<Ws> = (0..12).map(|_| Ws::open(&server)).collect();
@@ -54,6 +57,9 @@ fn stuck_readers_pin_little_and_get_everything_when_they_read() {
 
 #[test]
 fn who_asks_and_does_not_read_the_answers_is_not_read_from() {
+    if !is_alone("ws_slow::who_asks_and_does_not_read_the_answers_is_not_read_from") {
+        return;
+    }
     let server = Server::start();
     let mut ws = Ws::open(&server);
     let before = resident();
