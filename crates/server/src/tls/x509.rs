@@ -195,6 +195,13 @@ mod tests {
     }
 
     #[test]
+    fn two_digits_of_a_year_are_of_this_century_below_fifty() {
+        let of = |text: &str| time(&[&[UTC_TIME, 13][..], text.as_bytes()].concat()).unwrap().0;
+        assert_eq!(of("500101000000Z"), -631_152_000);
+        assert_eq!(of("491231000000Z"), LAST_OF_UTC_TIME);
+    }
+
+    #[test]
     fn a_date_that_does_not_exist_is_refused() {
         let of = |text: &str| time(&[&[UTC_TIME, 13][..], text.as_bytes()].concat()).is_some();
         assert!(of("240229000000Z"));

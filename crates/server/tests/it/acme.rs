@@ -118,12 +118,13 @@ fn a_certificate_is_ordered_and_outlives_a_restart() {
         assert_eq!(conn.reply().status, 200);
     }
     assert!(handshake(&server, root, "c.example").is_err());
-    let lines = audited(&server);
+    // Of three nonces in a row that are refused, which happens, the order dies and is made again.
+    let mut lines = audited(&server);
+    lines.retain(|line| line["what"] == "certificate");
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert_eq!(lines[0]["domains"], json!(["a.example", "b.example"]));
     assert_eq!(server.metric("tidings_tls_certificate_expires_seconds"), lines[0]["expires"]);
     assert_eq!(server.metric("tidings_tls_certificate_renewals_total"), 1.0);
-    assert_eq!(server.metric("tidings_tls_certificate_failures_total"), 0.0);
     assert_eq!(mode(&server.folder().join("acme")), 0o700);
     for name in ["account.json", "certificate.json"] {
         assert_eq!(mode(&kept(&server, name)), 0o600, "{name}");
@@ -287,9 +288,9 @@ fn other_names_are_a_new_order_and_the_old_certificate_stays_meanwhile() {
     let server = server.restart_with(|config| {
         config.tls.as_mut().unwrap().certificate = CertificateSource::Acme(Box::new(last));
     });
-    until("a third", || audited(&server).len() >= 3);
-    let text = std::fs::read_to_string(kept(&server, "account.json")).unwrap();
-    assert!(text.contains("third@example.com") && !text.contains("other@"), "{text}");
+    let text = || std::fs::read_to_string(kept(&server, "account.json")).unwrap();
+    until("the third contact", || text().contains("third@example.com"));
+    assert!(!text().contains("other@"), "{}", text());
     assert!(pebble.log().matches("POST /my-account/").count() > 0, "{}", pebble.log());
 }
 
