@@ -147,12 +147,8 @@ pub(crate) fn run_until(
     app.tells_and_asks(webhooks, hook);
     app.shows(certificates.clone());
     let app = Arc::new(app);
-    revocations::load(&hub, &app.access)?;
-    maker::judge(&hub, &app.access);
-    // The last process may have ended between a revocation and this.
-    hub.unschedule_of_revoked()?;
-    // Before anything is sent: the last process may have ended between a revocation and this.
-    app.push.iter().for_each(|push| push.end_revoked(&app.access));
+    // Before anything is sent.
+    end_revoked(&app)?;
     let outgoing = outgoing.start()?;
     let threads = start_threads(&app, listeners.plain.map(Arc::new))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -204,6 +200,15 @@ pub(crate) fn run_until(
     }
     app.audit.close();
     Ok(hub.close()?)
+}
+
+/// Ends what was revoked: the last process may have ended between a revocation and this.
+fn end_revoked(app: &App) -> Result<(), RunError> {
+    revocations::load(&app.hub, &app.access)?;
+    maker::judge(&app.hub, &app.access);
+    app.hub.unschedule_of_revoked()?;
+    app.push.iter().for_each(|push| push.end_revoked(&app.access));
+    Ok(())
 }
 
 type Started = (Option<Arc<Relays>>, Option<Arc<SharedRelays>>, Option<Worker>);
