@@ -45,6 +45,8 @@ pub(super) struct Requester {
     pub(super) entry: Entry,
     /// Nothing is read from it until the next tick: it has asked more than it may.
     pub(super) paused: bool,
+    /// Whether it is in line to be read, because its request comes in pieces.
+    pub(super) put_off: bool,
 }
 
 impl Requester {

@@ -26,3 +26,4 @@ pub(crate) mod slots;
 mod tend;
 #[cfg(test)]
 mod tests;
+mod unfinished;

@@ -95,6 +95,8 @@ pub(crate) struct Shard {
     pub(super) again: Vec<Key>,
     /// Connections that are not read from until the next tick.
     pub(super) paused: Vec<Key>,
+    /// Connections whose request comes in pieces, in line to be read.
+    pub(super) unfinished: VecDeque<Key>,
     pub(super) scratch: Vec<u8>,
     pub(super) body: Vec<u8>,
     pub(super) dates: Dates,
@@ -148,6 +150,7 @@ impl Shard {
             in_round: HashSet::new(),
             again: Vec::new(),
             paused: Vec::new(),
+            unfinished: VecDeque::new(),
             scratch: vec![0; READ_BYTES],
             body: Vec::new(),
             dates: Dates::default(),
@@ -189,7 +192,8 @@ impl Shard {
 
     pub(super) fn wait(&mut self, ready: &mut Vec<epoll::Event>) {
         ready.clear();
-        let idle = !self.has_deliveries() && self.again.is_empty() && self.mail.sleep();
+        let nobody_waits = self.again.is_empty() && self.unfinished.is_empty();
+        let idle = !self.has_deliveries() && nobody_waits && self.mail.sleep();
         let ms = if idle { self.next_tick_ms.saturating_sub(self.now_ms).min(TICK_MS) } else { 0 };
         let timeout = Timespec {
             tv_sec: 0,
@@ -225,6 +229,9 @@ impl Shard {
                     if flags.contains(epoll::EventFlags::OUT) {
                         self.flush(key);
                     }
+                    if self.puts_off(key) {
+                        continue;
+                    }
                     self.read(hub, key, intake, &mut round);
                     if flags.contains(epoll::EventFlags::RDHUP) {
                         // The end came with the last bytes: there will be no other edge for it.
@@ -234,6 +241,7 @@ impl Shard {
                 _ => {}
             }
         }
+        self.take_unfinished(hub, intake, &mut round);
         self.finish(hub, intake, round);
     }
 
@@ -296,6 +304,7 @@ impl Shard {
                 held: Held::of(&self.app.limits.memory),
                 entry,
                 paused: false,
+                put_off: false,
                 fd,
                 peer,
                 announced: proxy::sends_header(&self.app.config.proxy, peer),

@@ -16,6 +16,7 @@ use super::conn::{Requester, Subscriber};
 use super::mail::Mail;
 use super::requests::Intake;
 use super::shard::{Conn, Shard};
+use super::unfinished::UNFINISHED_PER_TURN;
 use crate::app::{App, HANDED_MAX};
 use crate::config::Config;
 use crate::http::subscribe::Subscribe;
@@ -77,6 +78,7 @@ impl Led {
             held: crate::limits::Held::of(&self.app.limits.memory),
             entry: crate::limits::Entry::Free,
             paused: false,
+            put_off: false,
         };
         self.app.enter(&mut peer()).unwrap();
         let key = self.shard.conns.insert(Conn::Requester(requester));
@@ -96,7 +98,7 @@ impl Led {
     /// The first half of a turn: takes what has come, and answers.
     fn take(&mut self) {
         let hub = self.app.hub.clone();
-        let mut ready = Vec::with_capacity(8);
+        let mut ready = Vec::with_capacity(128);
         self.shard.wait(&mut ready);
         self.shard.take_ready(&hub, &ready, &mut Intake::default());
     }
@@ -243,4 +245,31 @@ fn behind_a_publish_of_the_same_turn_no_more_is_read_than_there_is_room_for() {
     });
     assert!(held.unwrap() <= 2 * READ_BYTES, "it holds {held:?} of {written}");
     assert!(has_come(&mut theirs).starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn who_sends_in_pieces_waits_for_who_sends_whole_and_is_answered_all_the_same() {
+    let mut led = Led::new();
+    let pieces = ["POST /topics/a HTTP/1.1\r\n", "Host: h\r\nContent-", "Length: 1\r\n\r\n", "1"];
+    let mut slow: Vec<UnixStream> = (0..40).map(|_| led.requester()).collect();
+    let mut whole = led.requester();
+    for (at, piece) in pieces.iter().enumerate() {
+        slow.iter_mut().for_each(|socket| socket.write_all(piece.as_bytes()).unwrap());
+        whole.write_all(pieces.concat().as_bytes()).unwrap();
+        led.take();
+        assert!(has_come(&mut whole).starts_with("HTTP/1.1 200 "), "{at}");
+        // What begins is read at once, for nobody knows whether it is whole.
+        let waiting = if at == 0 { 0 } else { slow.len() - UNFINISHED_PER_TURN };
+        assert_eq!(led.shard.unfinished.len(), waiting, "{at}");
+        if at == 1 {
+            // One leaves while it waits.
+            slow.pop();
+        }
+        while !led.shard.unfinished.is_empty() {
+            led.take();
+        }
+    }
+    for socket in &mut slow {
+        assert!(has_come(socket).starts_with("HTTP/1.1 200 "));
+    }
 }
