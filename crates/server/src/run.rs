@@ -264,7 +264,10 @@ pub(crate) fn listen(address: SocketAddr) -> std::io::Result<OwnedFd> {
     sockopt::set_socket_reuseaddr(&socket, true)?;
     // Inherited by what is accepted: a lone event is sent at once.
     sockopt::set_tcp_nodelay(&socket, true)?;
-    socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT_BYTES)?;
+    if let Err(error) = socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT_BYTES) {
+        // Not every sandbox knows it, and without it memory is the only thing that suffers.
+        tracing::warn!(%error, "what the kernel takes for a client has no limit");
+    }
     rustix::net::bind(&socket, &address)?;
     rustix::net::listen(&socket, BACKLOG)?;
     Ok(socket)

@@ -133,3 +133,10 @@ fn what_is_wrong_is_told_where_it_is() {
         assert!(!told.contains("not a key of ours"), "{told}");
     }
 }
+
+/// A listener for TLS without a certificate is no server in clear text.
+#[test]
+fn a_listener_alone_is_refused() {
+    let told = loaded("[tls]\nlisten = \"127.0.0.1:443\"\n").unwrap_err();
+    assert!(told.contains("tls.certificate: it is missing"), "{told}");
+}

@@ -120,6 +120,14 @@ pub(super) fn tls(raw: raw::Tls, mode: Mode, layers: &mut Layers) -> Option<TlsC
     let listen = raw.listen;
     let acme = acme::check(raw.acme, listen.is_some(), layers);
     let certificate = match (raw.certificate, raw.key) {
+        (None, None) if acme.is_none() => {
+            // Without a word it would serve in clear text what was to be secret.
+            if listen.is_some() && !acme::is_given(layers) {
+                let message = "it is missing: TLS needs a certificate and its key, or [tls.acme]";
+                complain(layers, "tls.certificate", message.to_owned());
+            }
+            return None;
+        }
         (None, None) => CertificateSource::Acme(Box::new(acme?)),
         (Some(_), _) | (_, Some(_)) if acme::is_given(layers) => {
             let message = "a certificate comes from files or is ordered from an authority: give \

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustls::ServerConfig;
@@ -27,6 +28,9 @@ use super::x509::{self, Known};
 use super::{H2, HTTP_1_1};
 use crate::app::App;
 use crate::config::{CertificateSource, TlsConfig};
+
+/// After what nobody foresaw, before it is tried again.
+const AFTER_PANIC: Duration = Duration::from_secs(3_600);
 
 /// Why a certificate cannot be used.
 #[derive(Debug, Error)]
@@ -123,16 +127,21 @@ impl Certificates {
     pub(crate) async fn keep(self: Arc<Self>, app: Arc<App>, asks: Handle) {
         match &self.source {
             Source::Files(files) => files::keep(&app, &self, files).await,
-            Source::Acme(_) => {
-                let own = self.clone();
+            Source::Acme(_) => loop {
+                let (own, app) = (self.clone(), app.clone());
                 let kept = asks.spawn(async move {
                     if let Source::Acme(acme) = &own.source {
                         acme::keep(&app, &own, acme).await;
                     }
                 });
-                // A task that panicked has said so.
-                let _ = kept.await;
-            }
+                if !kept.await.is_err_and(|error| error.is_panic()) {
+                    return;
+                }
+                // The library does not survive every answer; the next certificate still has to come.
+                self.meters.failed();
+                tracing::error!(again_in = ?AFTER_PANIC, "an order of a certificate panicked");
+                tokio::time::sleep(AFTER_PANIC).await;
+            },
         }
     }
 

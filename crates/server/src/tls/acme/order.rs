@@ -148,7 +148,10 @@ impl Orders<'_> {
         let (directory, domains) = (self.config.directory.to_string(), self.config.domains.clone());
         let kept = KeptCertificate { directory, domains, chain, key };
         let usable = usable(&kept, self.provider)?;
-        self.storage.keep_certificate(&kept)?;
+        if let Err(error) = self.storage.keep_certificate(&kept) {
+            // Thrown away it would be ordered anew, until the authority gives no more of them.
+            tracing::error!(%error, "a new certificate is in use, and a restart orders another");
+        }
         Ok(usable)
     }
 
