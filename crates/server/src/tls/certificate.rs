@@ -137,7 +137,7 @@ impl Certificates {
                 if !kept.await.is_err_and(|error| error.is_panic()) {
                     return;
                 }
-                // The library does not survive every answer; the next certificate still has to come.
+                // The library does not survive every answer; another certificate has to come.
                 self.meters.failed();
                 tracing::error!(again_in = ?AFTER_PANIC, "an order of a certificate panicked");
                 tokio::time::sleep(AFTER_PANIC).await;
