@@ -74,11 +74,12 @@ pub(crate) async fn revoke(app: &App, who: &Who, body: &[u8]) -> Result<Reply, A
     let ttl_ms = until.map(|until| until.saturating_mul(1_000).saturating_sub(now_ms));
     keep(app, &revocation, ttl_ms).await?;
     app.access.revoke(&revocation, now_ms)?;
-    // What still comes from whoever was let in a moment ago is dropped when it is due.
-    app.hub.unschedule_of_revoked()?;
+    // It is in force: that the log takes nothing more (a full disk) keeps nobody's push alive.
     if let Some(push) = &app.push {
         push.end_revoked(&app.access);
     }
+    // What still comes from whoever was let in a moment ago is dropped when it is due.
+    app.hub.unschedule_of_revoked()?;
     Ok(Reply::json(200, &json!({"revoked": revocation})))
 }
 
