@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use tidings_access::Caller;
@@ -45,8 +46,8 @@ pub(super) struct Requester {
     pub(super) entry: Entry,
     /// Nothing is read from it until the next tick: it has asked more than it may.
     pub(super) paused: bool,
-    /// Whether it is in line to be read, because its request comes in pieces.
-    pub(super) put_off: bool,
+    /// What epoll has told of while it is in line to be read, because its request comes in pieces.
+    pub(super) put_off: Option<EventFlags>,
 }
 
 impl Requester {

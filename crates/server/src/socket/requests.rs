@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use tidings_hub::{Hub, Round};
@@ -40,6 +41,22 @@ pub(super) struct Intake {
 }
 
 impl Shard {
+    /// Reads what epoll has told of with `flags`.
+    pub(super) fn read_after<'h>(
+        &mut self,
+        hub: &'h Hub,
+        key: Key,
+        flags: EventFlags,
+        intake: &mut Intake,
+        round: &mut Option<Round<'h>>,
+    ) {
+        self.read(hub, key, intake, round);
+        if flags.contains(EventFlags::RDHUP) {
+            // The end came with the last bytes: there will be no other edge for it.
+            self.read(hub, key, intake, round);
+        }
+    }
+
     /// Reads what has come on a connection and takes the requests in it.
     pub(super) fn read<'h>(
         &mut self,

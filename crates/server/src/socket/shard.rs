@@ -20,6 +20,7 @@ use super::follow::FollowTable;
 use super::mail::{Listed, Mail, Mailbox};
 use super::requests::Intake;
 use super::slots::{Key, Slots};
+use super::unfinished::PUT_OFF_MAX_MS;
 use crate::app::App;
 use crate::dates::Dates;
 use crate::error::ApiError;
@@ -32,12 +33,14 @@ use crate::reply::Reply;
 /// Connections accepted before others get a turn.
 const ACCEPTS_PER_TURN: usize = 128;
 
-/// Connections refused before others get a turn, and while somebody waits for an event.
+/// Connections refused before others get a turn.
 const REFUSALS_PER_TURN: usize = 8;
-const REFUSALS_BESIDE_DELIVERIES: usize = 1;
+
+/// Connections refused in a tick that are told why: what says so costs more than the refusal.
+const TOLD_PER_TICK: usize = 64;
 
 /// Readiness taken from epoll at a time; also bounds how much one round appends.
-const READY_PER_TURN: usize = 128;
+pub(super) const READY_PER_TURN: usize = 128;
 
 /// Bytes read from a socket at a time.
 const READ_BYTES: usize = 64 << 10;
@@ -97,6 +100,15 @@ pub(crate) struct Shard {
     pub(super) paused: Vec<Key>,
     /// Connections whose request comes in pieces, in line to be read.
     pub(super) unfinished: VecDeque<Key>,
+    /// When the last of those were taken, or the first of them came.
+    pub(super) unfinished_since_ms: u64,
+    /// Whether others have something to be read or are due an event, so that whoever may have bad
+    /// intentions has to wait.
+    pub(super) is_busy: bool,
+    /// When a connection was last refused.
+    pub(super) refused_ms: u64,
+    /// Connections refused in this tick that were told why.
+    pub(super) told: usize,
     pub(super) scratch: Vec<u8>,
     pub(super) body: Vec<u8>,
     pub(super) dates: Dates,
@@ -151,6 +163,10 @@ impl Shard {
             again: Vec::new(),
             paused: Vec::new(),
             unfinished: VecDeque::new(),
+            unfinished_since_ms: 0,
+            is_busy: false,
+            refused_ms: 0,
+            told: 0,
             scratch: vec![0; READ_BYTES],
             body: Vec::new(),
             dates: Dates::default(),
@@ -215,6 +231,8 @@ impl Shard {
         for event in ready {
             self.take_ready_seat(Key::from_u64(event.data.u64()), event.flags);
         }
+        // Of more than fits into a turn the rest is ready now.
+        self.is_busy = self.has_deliveries() || ready.len() >= READY_PER_TURN;
         let mut round = None;
         for key in std::mem::take(&mut self.again) {
             self.look_again(hub, key, intake, &mut round);
@@ -229,13 +247,8 @@ impl Shard {
                     if flags.contains(epoll::EventFlags::OUT) {
                         self.flush(key);
                     }
-                    if self.puts_off(key) {
-                        continue;
-                    }
-                    self.read(hub, key, intake, &mut round);
-                    if flags.contains(epoll::EventFlags::RDHUP) {
-                        // The end came with the last bytes: there will be no other edge for it.
-                        self.read(hub, key, intake, &mut round);
+                    if !self.puts_off(key, flags) {
+                        self.read_after(hub, key, flags, intake, &mut round);
                     }
                 }
                 _ => {}
@@ -264,14 +277,14 @@ impl Shard {
         round: &mut Option<tidings_hub::Round<'h>>,
     ) {
         let flags = rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC;
-        let refusals_max = match self.has_deliveries() {
-            true => REFUSALS_BESIDE_DELIVERIES,
-            false => REFUSALS_PER_TURN,
-        };
+        // They come in numbers: whoever is let in has its turn between them, and while it has,
+        // the rest waits in the kernel.
+        if self.is_busy && self.now_ms < self.refused_ms + PUT_OFF_MAX_MS {
+            return;
+        }
         let mut refused = 0;
         for _ in 0..ACCEPTS_PER_TURN {
-            if refused >= refusals_max {
-                // They come in numbers: whoever is let in has its turn between them.
+            if refused >= REFUSALS_PER_TURN {
                 return;
             }
             let Some(listener) = &self.listener else {
@@ -295,6 +308,7 @@ impl Shard {
                 Ok(entry) => entry,
                 Err(why) => {
                     refused += 1;
+                    self.refused_ms = self.now_ms;
                     self.refuse(&fd, why);
                     continue;
                 }
@@ -304,7 +318,7 @@ impl Shard {
                 held: Held::of(&self.app.limits.memory),
                 entry,
                 paused: false,
-                put_off: false,
+                put_off: None,
                 fd,
                 peer,
                 announced: proxy::sends_header(&self.app.config.proxy, peer),
@@ -341,6 +355,10 @@ impl Shard {
 
     fn refuse(&mut self, fd: &OwnedFd, refused: Refused) {
         self.app.metrics.refused();
+        if self.told >= TOLD_PER_TICK {
+            return;
+        }
+        self.told += 1;
         let mut out = Vec::new();
         let reply = Reply::from(ApiError::from(refused)).with("connection", "close");
         self.dates.reply(&reply, None, self.now_ms, &mut out);

@@ -26,6 +26,7 @@ impl Shard {
     /// Looks after idle connections: a portion of the table at each tick.
     pub(super) fn tick(&mut self) {
         self.next_tick_ms = self.now_ms + TICK_MS;
+        self.told = 0;
         let heartbeat_ms = u64::try_from(self.app.config.heartbeat.as_millis()).unwrap_or(u64::MAX);
         // The whole table three times per heartbeat, so that none is late by more than a third.
         let round_ms = (heartbeat_ms / 3).min(ROUND_MAX_MS);

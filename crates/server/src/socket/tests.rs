@@ -15,8 +15,8 @@ use tokio::sync::mpsc;
 use super::conn::{Requester, Subscriber};
 use super::mail::Mail;
 use super::requests::Intake;
-use super::shard::{Conn, Shard};
-use super::unfinished::UNFINISHED_PER_TURN;
+use super::shard::{Conn, READY_PER_TURN, Shard};
+use super::unfinished::{PUT_OFF_MAX_MS, UNFINISHED_PER_TURN};
 use crate::app::{App, HANDED_MAX};
 use crate::config::Config;
 use crate::http::subscribe::Subscribe;
@@ -78,7 +78,7 @@ impl Led {
             held: crate::limits::Held::of(&self.app.limits.memory),
             entry: crate::limits::Entry::Free,
             paused: false,
-            put_off: false,
+            put_off: None,
         };
         self.app.enter(&mut peer()).unwrap();
         let key = self.shard.conns.insert(Conn::Requester(requester));
@@ -272,4 +272,49 @@ fn who_sends_in_pieces_waits_for_who_sends_whole_and_is_answered_all_the_same() 
     for socket in &mut slow {
         assert!(has_come(socket).starts_with("HTTP/1.1 200 "));
     }
+}
+
+#[test]
+fn who_sends_in_pieces_waits_a_bounded_while_for_a_busy_shard() {
+    let mut led = Led::new();
+    led.shard.now_ms = 1_000;
+    let mut slow: Vec<UnixStream> = (0..2 * READY_PER_TURN).map(|_| led.requester()).collect();
+    let all = slow.len();
+    for piece in ["GET ", "/livez"] {
+        slow.iter_mut().for_each(|socket| socket.write_all(piece.as_bytes()).unwrap());
+        led.take();
+        led.take();
+    }
+    // A full turn means that there is more, which may be somebody else's, whole.
+    assert_eq!(led.shard.unfinished.len(), all);
+    led.take();
+    assert_eq!(led.shard.unfinished.len(), all - UNFINISHED_PER_TURN, "nobody else is there");
+    slow.iter_mut().for_each(|socket| socket.write_all(b" HTTP/1.1").unwrap());
+    led.shard.now_ms += PUT_OFF_MAX_MS;
+    led.take();
+    led.take();
+    let waiting = all - UNFINISHED_PER_TURN;
+    // Those that were read were put off again, and of the first in line as many were taken.
+    assert_eq!(led.shard.unfinished.len(), waiting, "it waited long enough");
+}
+
+#[test]
+fn where_connections_are_refused_the_next_wait_a_bounded_while_for_a_busy_shard() {
+    let mut led = Led::new();
+    (led.shard.now_ms, led.shard.refused_ms) = (1_000, 1_000);
+    let listener = led.shard.listener.clone().unwrap();
+    let address = std::net::SocketAddr::try_from(rustix::net::getsockname(&listener).unwrap());
+    let _new = std::net::TcpStream::connect(address.unwrap()).unwrap();
+    let mut others: Vec<UnixStream> = (0..3 * READY_PER_TURN).map(|_| led.requester()).collect();
+    let all = others.len();
+    let busy = |led: &mut Led, others: &mut Vec<UnixStream>| {
+        others.iter_mut().for_each(|socket| socket.write_all(b"GET").unwrap());
+        // The listener is somewhere among the others.
+        led.take();
+        led.take();
+        led.shard.conns.iter().count()
+    };
+    assert_eq!(busy(&mut led, &mut others), all, "it waits");
+    led.shard.now_ms += PUT_OFF_MAX_MS;
+    assert_eq!(busy(&mut led, &mut others), all + 1, "it waited long enough");
 }

@@ -2,9 +2,11 @@
 //!
 //! Who sends a head byte by byte on 2,000 connections makes 2,000 reads, and they stood before
 //! somebody else's publish, and between two slices of its delivery. So a connection whose request
-//! has begun and is not whole yet is put off until the others of the turn have been read, and of
-//! those that wait a turn takes a few. Nobody is put off for longer than others are worked for.
+//! has begun and is not whole yet is put off until nobody else has anything to be read or is due
+//! an event, and even then a turn takes a few. They come out of it after a few milliseconds,
+//! however busy the others keep the shard.
 
+use rustix::event::epoll::EventFlags;
 use tidings_hub::{Hub, Round};
 
 use super::requests::Intake;
@@ -17,40 +19,49 @@ pub(super) const UNFINISHED_PER_TURN: usize = 16;
 /// Connections that wait at most; further ones are read at once.
 const WAITING_MAX: usize = 4_096;
 
+/// The longest time between two turns that take of those that wait, in milliseconds.
+pub(super) const PUT_OFF_MAX_MS: u64 = 10;
+
 impl Shard {
     /// Whether there is something to read on the connection that has to wait.
-    pub(super) fn puts_off(&mut self, key: Key) -> bool {
+    pub(super) fn puts_off(&mut self, key: Key, flags: EventFlags) -> bool {
         let is_full = self.unfinished.len() >= WAITING_MAX;
         let Some(Conn::Requester(requester)) = self.conns.get_mut(key) else {
             return false;
         };
-        if requester.put_off {
+        if let Some(meanwhile) = &mut requester.put_off {
+            *meanwhile |= flags;
             return true;
         }
         // What comes behind a request that waits for its answer is not a piece of one.
         if is_full || requester.input.is_empty() || requester.pending > 0 {
             return false;
         }
-        requester.put_off = true;
+        requester.put_off = Some(flags);
+        if self.unfinished.is_empty() {
+            self.unfinished_since_ms = self.now_ms;
+        }
         self.unfinished.push_back(key);
         true
     }
 
-    /// Reads from the first of those that wait.
+    /// Reads from the first of those that wait, unless the shard is busy with others.
     pub(super) fn take_unfinished<'h>(
         &mut self,
         hub: &'h Hub,
         intake: &mut Intake,
         round: &mut Option<Round<'h>>,
     ) {
+        if self.is_busy && self.now_ms < self.unfinished_since_ms + PUT_OFF_MAX_MS {
+            return;
+        }
+        self.unfinished_since_ms = self.now_ms;
         for _ in 0..UNFINISHED_PER_TURN {
             let Some(key) = self.unfinished.pop_front() else { return };
             // It may have gone meanwhile.
             let Some(Conn::Requester(requester)) = self.conns.get_mut(key) else { continue };
-            requester.put_off = false;
-            self.read(hub, key, intake, round);
-            // Its end may have come with the last bytes, and that edge is over.
-            self.read(hub, key, intake, round);
+            let flags = requester.put_off.take().unwrap_or(EventFlags::empty());
+            self.read_after(hub, key, flags, intake, round);
         }
     }
 }

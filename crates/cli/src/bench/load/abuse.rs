@@ -103,7 +103,7 @@ pub(super) fn run(
 /// Puts this process into the scheduler's class for idle work. The least of the ordinary priorities
 /// is not enough: it finishes its slice, some milliseconds, before whoever wakes has a turn, and
 /// most of what the innocent seemed to suffer from the server was that.
-fn give_way() -> Result<(), LoadError> {
+pub(super) fn give_way() -> Result<(), LoadError> {
     let pid = std::process::id().to_string();
     let status = Command::new("chrt").args(["--idle", "--pid", "0", &pid]).status();
     match status {

@@ -6,6 +6,7 @@
 //! moments between which it was loading. Every loop in it is bounded in count and in time.
 
 mod abuse;
+mod bystander;
 mod catchup;
 mod closed;
 mod crowd;
@@ -30,6 +31,7 @@ use super::histogram::Histogram;
 use super::http::HeadError;
 use super::relay::load::{self as relay, RelayJob};
 pub(crate) use abuse::{AbuseJob, Attack};
+pub(crate) use bystander::BystanderJob;
 pub(crate) use catchup::CatchupJob;
 pub(crate) use closed::ClosedJob;
 pub(crate) use crowd::{CrowdPlan, Tally};
@@ -54,6 +56,8 @@ pub(crate) enum Job {
     Fill(FillJob),
     /// Something that nobody should do.
     Abuse(AbuseJob),
+    /// Somebody else whom that is done to.
+    Bystander(BystanderJob),
     /// Streamed answers of an LLM, directly or through a relay.
     Relay(RelayJob),
 }
@@ -158,6 +162,7 @@ pub(crate) fn run(
         Job::Catchup(job) => catchup::run(job, go),
         Job::Fill(job) => fill::run(job, go),
         Job::Abuse(job) => abuse::run(job, go),
+        Job::Bystander(job) => bystander::run(job, go),
         Job::Relay(job) => relay::run(job, go),
     }
 }

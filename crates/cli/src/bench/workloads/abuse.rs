@@ -1,17 +1,20 @@
 //! Abuse: what those who do nothing wrong feel of those who do.
 //!
-//! 200 subscribers get 50 events a second, alone and then while one attack runs, on the same
-//! server. What is judged is the ratio of the two p99, and the server's memory against the sum of
-//! the ceilings that are configured for it here.
+//! 200 subscribers get 50 events a second: alone, then while one attack runs beside them against
+//! somebody else, then while it runs against their server. What is judged is the ratio of the last
+//! p99 to the first, and the server's memory against the sum of the ceilings that are configured
+//! for it here; the one between is the limit, what no server could keep from them.
 
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use clap::{Args, ValueEnum as _};
 
 use super::{column, generate, mib, ms, outcome};
 use crate::bench::contender::{Contender, Server};
-use crate::bench::load::{AbuseJob, Attack, CrowdPlan, FanoutJob, Job, Report, Share, Wire};
+use crate::bench::load::{
+    AbuseJob, Attack, BystanderJob, CrowdPlan, FanoutJob, Job, Report, Share, Wire,
+};
 use crate::bench::machine::Machine;
 use crate::bench::options::{Durability, Options};
 use crate::bench::result::{Case, Metric, Outcome, Sample, Target};
@@ -39,6 +42,9 @@ const SETTINGS: [(&str, &str); 9] = [
 /// each of its connections, and for each topic that may be made.
 const CEILING_MIB: f64 = 32.0 + 64.0 + 32.0 + 125.0 + 4.0 + 98.0;
 
+/// Where the one listens whom the attacks of the limit go to, on the server's port.
+const BYSTANDER: Ipv4Addr = Ipv4Addr::new(127, 0, 2, 1);
+
 /// Arguments of `bench abuse`.
 #[derive(Debug, Args)]
 pub(crate) struct AbuseArgs {
@@ -50,7 +56,7 @@ pub(crate) struct AbuseArgs {
     /// Those who do nothing wrong.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=250))]
     subscribers: u16,
-    /// Seconds of each half of a measurement.
+    /// Seconds of each of the three parts of a measurement.
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=60))]
     seconds: u16,
     /// Starts the server without limits for each address, to see what they are good for.
@@ -85,13 +91,13 @@ pub(crate) fn run(args: AbuseArgs) -> Result<(Options, Outcome), BenchError> {
         let server = contenders[index].start(&bench)?;
         let alone = generate(&bench, &[innocents(&args, &server)])?;
         let (warm_up_ms, measured_ms) = times(&args);
-        let abuse = Job::Abuse(AbuseJob {
-            attack: attacks[case],
-            target: server.address,
-            milliseconds: warm_up_ms + measured_ms + 500,
-        });
-        let attacked = generate(&bench, &[innocents(&args, &server), abuse])?;
-        Ok(sample(&alone, &attacked, peak(&server)))
+        let (attack, milliseconds) = (attacks[case], warm_up_ms + measured_ms + 500);
+        let abuse = |target| Job::Abuse(AbuseJob { attack, target, milliseconds });
+        let address = SocketAddrV4::new(BYSTANDER, server.address.port());
+        let stands_by = Job::Bystander(BystanderJob { address, attack, milliseconds });
+        let beside = generate(&bench, &[innocents(&args, &server), abuse(address), stands_by])?;
+        let attacked = generate(&bench, &[innocents(&args, &server), abuse(server.address)])?;
+        Ok(sample(&alone, &beside, &attacked, peak(&server)))
     });
     if args.unlimited {
         bench.notes.push("Without limits for each address.".to_owned());
@@ -157,7 +163,9 @@ fn peak(server: &Server) -> u64 {
 fn metrics() -> Vec<Metric> {
     vec![
         Metric::new("times", "p99, times alone", 2).target(Target::AtMost(P99_TIMES)),
+        Metric::new("beside_times", "= limit: attack on somebody else", 2),
         Metric::new("p99_ms", "p99 ms", 2),
+        Metric::new("beside_p99_ms", "p99 ms, attack on somebody else", 2),
         Metric::new("alone_p99_ms", "p99 ms alone", 2),
         Metric::new("p50_ms", "p50 ms", 2),
         Metric::new("alone_p50_ms", "p50 ms alone", 2),
@@ -172,14 +180,16 @@ fn metrics() -> Vec<Metric> {
     ]
 }
 
-fn sample(alone: &Report, attacked: &Report, peak_bytes: u64) -> Sample {
+fn sample(alone: &Report, beside: &Report, attacked: &Report, peak_bytes: u64) -> Sample {
     let tally = &attacked.tally;
     let wrong = tally.lost + tally.duplicates + tally.foreign + tally.closed;
     let p99 = |report: &Report| ms(report.tally.latency.quantile(0.99));
     let p50 = |report: &Report| ms(report.tally.latency.quantile(0.5));
     let mut sample = Sample::from([
         ("times".to_owned(), p99(attacked) / p99(alone).max(1e-6)),
+        ("beside_times".to_owned(), p99(beside) / p99(alone).max(1e-6)),
         ("p99_ms".to_owned(), p99(attacked)),
+        ("beside_p99_ms".to_owned(), p99(beside)),
         ("alone_p99_ms".to_owned(), p99(alone)),
         ("p50_ms".to_owned(), p50(attacked)),
         ("alone_p50_ms".to_owned(), p50(alone)),

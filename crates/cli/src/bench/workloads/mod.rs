@@ -31,7 +31,11 @@ pub(crate) fn generate(bench: &Bench, jobs: &[Job]) -> Result<Report, BenchError
     let mut generators = Vec::with_capacity(jobs.len());
     for job in jobs {
         let mut command = bench.hidden("load");
-        generators.push(Generator::start(&mut command, bench.load_cpu, job)?);
+        let cpu = match job {
+            Job::Bystander(_) => bench.server_cpu,
+            _ => bench.load_cpu,
+        };
+        generators.push(Generator::start(&mut command, cpu, job)?);
     }
     for generator in &mut generators {
         generator.ready()?;
