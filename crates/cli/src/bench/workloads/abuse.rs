@@ -89,14 +89,14 @@ pub(crate) fn run(args: AbuseArgs) -> Result<(Options, Outcome), BenchError> {
         .collect();
     rounds::measure(&bench, &mut cases, |case, index| {
         let server = contenders[index].start(&bench)?;
-        let alone = generate(&bench, &[innocents(&args, &server)])?;
+        let alone = generate(&bench, &[innocents(&args, &server, 1)])?;
         let (warm_up_ms, measured_ms) = times(&args);
         let (attack, milliseconds) = (attacks[case], warm_up_ms + measured_ms + 500);
         let abuse = |target| Job::Abuse(AbuseJob { attack, target, milliseconds });
         let address = SocketAddrV4::new(BYSTANDER, server.address.port());
         let stands_by = Job::Bystander(BystanderJob { address, attack, milliseconds });
-        let beside = generate(&bench, &[innocents(&args, &server), abuse(address), stands_by])?;
-        let attacked = generate(&bench, &[innocents(&args, &server), abuse(server.address)])?;
+        let beside = generate(&bench, &[innocents(&args, &server, 2), abuse(address), stands_by])?;
+        let attacked = generate(&bench, &[innocents(&args, &server, 3), abuse(server.address)])?;
         Ok(sample(&alone, &beside, &attacked, peak(&server)))
     });
     if args.unlimited {
@@ -125,12 +125,13 @@ fn times(args: &AbuseArgs) -> (u64, u64) {
     if args.options.quick { (100, 500) } else { (1_000, u64::from(args.seconds) * 1_000) }
 }
 
-fn innocents(args: &AbuseArgs, server: &Server) -> Job {
+/// Each part has an address of its own, because each connects anew: together they would be a flood.
+fn innocents(args: &AbuseArgs, server: &Server, part: u8) -> Job {
     let (warm_up_ms, measured_ms) = times(args);
     Job::Fanout(FanoutJob {
         crowd: CrowdPlan {
             target: server.address,
-            source: Some(Ipv4Addr::LOCALHOST),
+            source: Some(Ipv4Addr::new(127, 0, 0, part)),
             subscribers: usize::from(args.subscribers),
             topics: 1,
             prefix: server.prefix.clone(),
