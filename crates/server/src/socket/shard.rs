@@ -37,7 +37,7 @@ const ACCEPTS_PER_TURN: usize = 128;
 const REFUSALS_PER_TURN: usize = 8;
 
 /// Connections refused in a tick that are told why: what says so costs more than the refusal.
-const TOLD_PER_TICK: usize = 64;
+pub(super) const TOLD_PER_TICK: usize = 64;
 
 /// Readiness taken from epoll at a time; also bounds how much one round appends.
 pub(super) const READY_PER_TURN: usize = 128;

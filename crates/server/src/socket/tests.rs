@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use tokio::sync::mpsc;
 use super::conn::{Requester, Subscriber};
 use super::mail::Mail;
 use super::requests::Intake;
-use super::shard::{Conn, READY_PER_TURN, Shard};
+use super::shard::{Conn, READY_PER_TURN, Shard, TOLD_PER_TICK};
 use super::unfinished::{PUT_OFF_MAX_MS, UNFINISHED_PER_TURN};
 use crate::app::{App, HANDED_MAX};
 use crate::config::Config;
@@ -37,10 +38,15 @@ struct Led {
 
 impl Led {
     fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config::dev();
         config.data_dir = folder.path().to_owned();
         config.io_threads = 1;
+        change(&mut config);
         let listener = Arc::new(crate::run::listen("127.0.0.1:0".parse().unwrap()).unwrap());
         let hub = crate::run::open_hub(&config).unwrap();
         let (hyper, _) = mpsc::channel(HANDED_MAX);
@@ -84,6 +90,13 @@ impl Led {
         let key = self.shard.conns.insert(Conn::Requester(requester));
         self.shard.register(key).unwrap();
         theirs
+    }
+
+    /// A connection that is not accepted yet.
+    fn connect(&self) -> TcpStream {
+        let listener = self.shard.listener.as_ref().unwrap();
+        let address = SocketAddr::try_from(rustix::net::getsockname(listener).unwrap());
+        TcpStream::connect(address.unwrap()).unwrap()
     }
 
     /// A subscriber with a seat or on its way to the log, after its head; the end that it has.
@@ -268,6 +281,8 @@ fn who_sends_in_pieces_waits_for_who_sends_whole_and_is_answered_all_the_same() 
         while !led.shard.unfinished.is_empty() {
             led.take();
         }
+        // Who has left is gone.
+        assert_eq!(led.shard.conns.iter().count(), slow.len() + 1, "{at}");
     }
     for socket in &mut slow {
         assert!(has_come(socket).starts_with("HTTP/1.1 200 "));
@@ -302,9 +317,7 @@ fn who_sends_in_pieces_waits_a_bounded_while_for_a_busy_shard() {
 fn where_connections_are_refused_the_next_wait_a_bounded_while_for_a_busy_shard() {
     let mut led = Led::new();
     (led.shard.now_ms, led.shard.refused_ms) = (1_000, 1_000);
-    let listener = led.shard.listener.clone().unwrap();
-    let address = std::net::SocketAddr::try_from(rustix::net::getsockname(&listener).unwrap());
-    let _new = std::net::TcpStream::connect(address.unwrap()).unwrap();
+    let _new = led.connect();
     let mut others: Vec<UnixStream> = (0..3 * READY_PER_TURN).map(|_| led.requester()).collect();
     let all = others.len();
     let busy = |led: &mut Led, others: &mut Vec<UnixStream>| {
@@ -317,4 +330,24 @@ fn where_connections_are_refused_the_next_wait_a_bounded_while_for_a_busy_shard(
     assert_eq!(busy(&mut led, &mut others), all, "it waits");
     led.shard.now_ms += PUT_OFF_MAX_MS;
     assert_eq!(busy(&mut led, &mut others), all + 1, "it waited long enough");
+}
+
+#[test]
+fn of_many_refused_connections_some_are_told_why() {
+    let mut led = Led::with(|config| {
+        config.limits.connections = 0;
+        config.limits.operator_reserve = 0;
+    });
+    led.shard.told = TOLD_PER_TICK - 1;
+    let told = |led: &mut Led| {
+        let mut answer = String::new();
+        let mut refused = led.connect();
+        led.take();
+        refused.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).map(str::to_owned)
+    };
+    assert_eq!(told(&mut led).as_deref(), Some("503"));
+    assert_eq!(told(&mut led), None, "enough is said");
+    led.shard.tick();
+    assert_eq!(told(&mut led).as_deref(), Some("503"), "another tick");
 }
