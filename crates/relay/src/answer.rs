@@ -3,9 +3,8 @@
 //! What was said is in the topic. This is what is known beside it while the process lives; the
 //! [ledger](crate::ledger) keeps what must outlive it.
 
-use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -15,6 +14,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::dialect::{Dialect, Usage};
 use crate::readers::Readers;
+use crate::said::Said;
 
 /// The topics of answers: this and the answer's name.
 pub const ANSWERS: &str = "$answers/";
@@ -98,8 +98,8 @@ pub struct Answer {
     pub readers: Arc<Readers>,
     pub(crate) known: Mutex<Known>,
     pub(crate) progress: Mutex<Progress>,
-    /// The names of what it has said, once it is over and somebody has asked.
-    pub(crate) said: OnceLock<HashSet<String>>,
+    /// The names of what it has said, once somebody has asked.
+    pub(crate) said: Mutex<Said>,
     phase: watch::Sender<Phase>,
     /// The upstream's header fields, until whoever asked has taken them: a short answer is over
     /// before that one looks.
@@ -150,7 +150,7 @@ impl Answer {
                 ..Progress::default()
             }),
             known: Mutex::new(known),
-            said: OnceLock::new(),
+            said: Mutex::default(),
             phase: watch::Sender::new(phase),
             upstream: Mutex::default(),
             ending: Mutex::default(),

@@ -31,7 +31,9 @@ pub(crate) struct Answers {
     by_name: HashMap<String, Arc<Answer>>,
     /// Names, oldest first.
     order: VecDeque<String>,
-    /// By relay and the upstream's id.
+    /// By owner, whose fingerprint tells the relay too: oldest first.
+    by_owner: HashMap<String, VecDeque<String>>,
+    /// By relay and the upstream's id: of the owner who was told it first.
     by_response: HashMap<(usize, String), String>,
     /// By relay, owner and chat: the latest.
     by_chat: HashMap<(usize, String, String), String>,
@@ -111,17 +113,22 @@ impl Answers {
             self.by_chat.insert(chat, name.clone());
         }
         self.by_request.entry(answer.asked.clone()).or_default().push(name.clone());
+        self.by_owner.entry(answer.owner.clone()).or_default().push_back(name.clone());
         if let Some(response) = answer.known().response {
-            self.by_response.insert((answer.relay, response), name.clone());
+            self.named(&answer, &response);
         }
         self.order.push_back(name.clone());
         self.by_name.insert(name, answer);
         self.forget_old();
     }
 
-    /// Notes the upstream's id of an answer.
+    /// Notes the upstream's id of an answer. An upstream that gives the same id again does not take
+    /// an answer from another owner.
     pub(crate) fn named(&mut self, answer: &Answer, response: &str) {
-        self.by_response.insert((answer.relay, response.to_owned()), answer.name.clone());
+        let earlier = self.by_response(answer.relay, response);
+        if earlier.is_none_or(|earlier| earlier.owner == answer.owner) {
+            self.by_response.insert((answer.relay, response.to_owned()), answer.name.clone());
+        }
     }
 
     /// Notes how an answer is about to end: before its readers are told, for they may ask for the
@@ -197,11 +204,10 @@ impl Answers {
         newest
     }
 
-    /// The newest so many of an owner's at this relay, newest first.
-    pub(crate) fn newest_of(&self, relay: usize, owner: &str, limit: usize) -> Vec<Arc<Answer>> {
-        let all = self.order.iter().rev().filter_map(|name| self.get(name));
-        let own = all.filter(|answer| answer.relay == relay && answer.owner == owner);
-        own.take(limit).cloned().collect()
+    /// The newest so many of an owner's, newest first.
+    pub(crate) fn newest_of(&self, owner: &str, limit: usize) -> Vec<Arc<Answer>> {
+        let own = self.by_owner.get(owner).into_iter().flatten().rev();
+        own.filter_map(|name| self.get(name)).take(limit).cloned().collect()
     }
 
     /// The answers that run.
@@ -239,6 +245,14 @@ impl Answers {
                 self.by_request.remove(&answer.asked);
             }
         }
+        if let Some(names) = self.by_owner.get_mut(&answer.owner) {
+            if let Some(at) = names.iter().position(|other| other == name) {
+                names.remove(at);
+            }
+            if names.is_empty() {
+                self.by_owner.remove(&answer.owner);
+            }
+        }
     }
 }
 
@@ -252,7 +266,7 @@ fn remove_if<K: std::hash::Hash + Eq>(map: &mut HashMap<K, String>, key: &K, nam
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answer::Known;
+    use crate::answer::{Begin, Known};
     use crate::bench::{BEGIN_MS, Bench};
 
     /// Tokens of so many callers at this time.
@@ -336,5 +350,35 @@ mod tests {
         }
         assert_eq!(answers.by_name.len(), REMEMBERED_MAX);
         assert_eq!(answers.by_request.len(), REMEMBERED_MAX, "nothing leads nowhere");
+        let own: Vec<_> = answers.newest_of("owner", 2).iter().map(|it| it.name.clone()).collect();
+        assert_eq!(own, ["and one", "one more"]);
+        assert_eq!(answers.by_owner["owner"].len(), REMEMBERED_MAX);
+    }
+
+    #[test]
+    fn an_id_stays_with_the_owner_who_was_told_it_first() {
+        let mut answers = Answers::default();
+        let mut insert = |name: &str, owner: &str, relay, response: Option<&str>| {
+            let begin = Begin { owner: owner.to_owned(), relay, ..Bench::begin(name, 1) };
+            let known = Known { response: response.map(str::to_owned), ..Known::default() };
+            let answer = Answer::new(begin, Phase::Asking, known);
+            answers.insert(answer.clone());
+            answer
+        };
+        let first = insert("first", "ada", 0, Some("resp"));
+        let others = insert("others", "bob", 0, Some("resp"));
+        let again = insert("again", "ada", 0, None);
+        insert("elsewhere", "bob", 1, Some("resp"));
+        let found = |answers: &Answers, relay| {
+            answers.by_response(relay, "resp").map(|answer| answer.name.clone())
+        };
+        assert_eq!(found(&answers, 0).as_deref(), Some("first"));
+        answers.named(&others, "resp");
+        assert_eq!(found(&answers, 0).as_deref(), Some("first"));
+        answers.named(&again, "resp");
+        assert_eq!(found(&answers, 0).as_deref(), Some("again"), "her own newest");
+        answers.remove(&first);
+        assert_eq!(found(&answers, 0).as_deref(), Some("again"));
+        assert_eq!(found(&answers, 1).as_deref(), Some("elsewhere"), "another relay's");
     }
 }

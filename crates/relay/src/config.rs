@@ -6,6 +6,8 @@ use http::Uri;
 use http::header::{HeaderName, HeaderValue};
 use tidings_frame::TopicName;
 
+use crate::allow::{self, Allowed, NotAllowed};
+
 /// What happens to an answer that nobody reads any more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnDisconnect {
@@ -47,6 +49,36 @@ pub struct Endpoint {
     pub api_key: Option<Secret>,
 }
 
+/// What the operator has put at the API, or its callers with requests that are not passed on by
+/// themselves: the API finds it by its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// Uploaded files.
+    Files,
+    /// Prompts with a name.
+    Prompts,
+    /// Skills.
+    Skills,
+    /// Vector stores.
+    VectorStores,
+}
+
+impl Kept {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Files, Self::Prompts, Self::Skills, Self::VectorStores];
+
+    /// As it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Files => "files",
+            Self::Prompts => "prompts",
+            Self::Skills => "skills",
+            Self::VectorStores => "vector_stores",
+        }
+    }
+}
+
 /// What one caller may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quota {
@@ -78,8 +110,10 @@ pub struct LlmConfig {
     pub upstreams: Vec<Endpoint>,
     /// Times a request is sent again to the same upstream, before anything has come of it.
     pub retries: u32,
-    /// Paths below [`path`](Self::path) that are passed on; `*` at the end stands for anything.
-    pub allow: Vec<String>,
+    /// What below [`path`](Self::path) is passed on.
+    pub allow: Vec<Allowed>,
+    /// What every caller may name in a request although the operator's key is in front.
+    pub share: Vec<Kept>,
     /// Header fields added to requests.
     pub add_headers: Vec<(HeaderName, HeaderValue)>,
     /// Header fields of the client that are not passed on.
@@ -120,7 +154,8 @@ impl LlmConfig {
             path: path.to_owned(),
             upstreams: vec![Endpoint { base, api_key: None }],
             retries: 1,
-            allow: ALLOWED.iter().map(|&path| path.to_owned()).collect(),
+            allow: allow::usual(),
+            share: Vec::new(),
             add_headers: Vec::new(),
             remove_headers: Vec::new(),
             allow_private: false,
@@ -138,35 +173,30 @@ impl LlmConfig {
         }
     }
 
-    /// Whether requests to this path below the mount are passed on.
+    /// Whether the API takes all callers for one, because a key of the operator's is in front.
     #[must_use]
-    pub fn allows(&self, rest: &str) -> bool {
-        // A segment that means another path to whoever is behind would lead out of what is allowed.
-        let read = rest.to_ascii_lowercase();
-        let read = read.replace("%2e", ".").replace("%2f", "/").replace("%5c", "\\");
-        if read.split(['/', '\\']).any(|segment| matches!(segment, "." | "..")) {
-            return false;
-        }
-        self.allow.iter().any(|allowed| match allowed.strip_suffix('*') {
-            Some(begin) => rest.starts_with(begin),
-            None => rest == allowed,
-        })
+    pub fn is_one_account(&self) -> bool {
+        let adds_key = || self.add_headers.iter().any(|(name, _)| KEYS.contains(&name.as_str()));
+        self.has_own_key() || adds_key()
+    }
+
+    /// Whether upstreams are sent a key instead of the client's credentials.
+    #[must_use]
+    pub fn has_own_key(&self) -> bool {
+        self.upstreams.iter().any(|upstream| upstream.api_key.is_some())
+    }
+
+    /// Whether a request to this path below the mount is passed on.
+    ///
+    /// # Errors
+    /// See [`NotAllowed`].
+    pub fn allows(&self, method: &str, rest: &str) -> Result<(), NotAllowed> {
+        allow::check(&self.allow, self.is_one_account(), method, rest)
     }
 }
 
-/// What is passed on unless configured: what asks a model. With a key of the operator's in front,
-/// anything more (files, fine-tuning, an organisation's settings) would be open to every caller.
-pub const ALLOWED: [&str; 9] = [
-    "chat/completions",
-    "completions",
-    "responses",
-    "responses/*",
-    "messages",
-    "messages/count_tokens",
-    "embeddings",
-    "models",
-    "models/*",
-];
+/// Header fields in which APIs are sent their keys.
+const KEYS: [&str; 3] = ["authorization", "x-api-key", "api-key"];
 
 /// A relay of one stream that many share.
 #[derive(Clone, Debug)]
@@ -211,21 +241,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passes_on_what_asks_a_model() {
-        let config = LlmConfig::new("llm", "/v1", Uri::from_static("http://127.0.0.1:1/v1"));
-        for (path, allowed) in [
-            ("chat/completions", true),
-            ("models/a/b", true),
-            ("models", true),
-            ("modelsx", false),
-            ("files", false),
-            ("models/../files", false),
-            ("models/%2e%2E%2ffiles", false),
-            ("models/organisation%2Fmodel", true),
-            ("", false),
-        ] {
-            assert_eq!(config.allows(path), allowed, "{path}");
+    fn a_key_of_the_operators_makes_one_account_of_all_callers() {
+        let config = |name: &'static str| {
+            let base = Uri::from_static("http://127.0.0.1:1/v1");
+            let mut config = LlmConfig::new("llm", "/v1", base);
+            let name = HeaderName::from_static(name);
+            config.add_headers.push((name, HeaderValue::from_static("x")));
+            config
+        };
+        for (name, one) in
+            [("authorization", true), ("x-api-key", true), ("api-key", true), ("x-title", false)]
+        {
+            let config = config(name);
+            assert_eq!(config.is_one_account(), one, "{name}");
+            assert_eq!(config.allows("DELETE", "models/x").is_err(), one, "{name}");
+            assert!(!config.has_own_key(), "{name}");
         }
+        let mut config = config("x-title");
+        config.upstreams[0].api_key = Some(Secret("k".into()));
+        assert!(config.is_one_account() && config.has_own_key());
     }
 
     #[test]

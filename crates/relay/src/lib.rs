@@ -23,8 +23,10 @@
 //! | `work` | the thread that all this is done on |
 //! | [`fetch`] | what else the server asks of others |
 //! | [`finished`] | who wants to know of an answer's end |
+//! | [`allow`] | what of an API is passed on |
 //! | [`config`], [`metrics`] | settings and counters |
 
+pub mod allow;
 pub mod answer;
 mod answers;
 mod appender;

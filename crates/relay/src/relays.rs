@@ -361,9 +361,9 @@ impl Relays {
         found.filter(|answer| answer.is_kept(now_ms)).cloned()
     }
 
-    pub(crate) fn newest_of(&self, relay: usize, owner: &str, limit: usize) -> Vec<Arc<Answer>> {
+    pub(crate) fn newest_of(&self, owner: &str, limit: usize) -> Vec<Arc<Answer>> {
         let now_ms = self.hub.now_ms();
-        let mut own = self.answers.lock().newest_of(relay, owner, limit);
+        let mut own = self.answers.lock().newest_of(owner, limit);
         own.retain(|answer| answer.is_kept(now_ms));
         own
     }
@@ -402,7 +402,7 @@ impl Relays {
         name: &str,
         each: &mut dyn FnMut(&EventObject<'_>),
     ) -> Result<(), StoreError> {
-        store::read(&self.hub, &format!("{}{name}", crate::answer::ANSWERS), 0, each)
+        store::read(&self.hub, &format!("{}{name}", crate::answer::ANSWERS), 0, each).map(drop)
     }
 
     /// Counts a reader of the answer of this name who comes back after the event with this id, and

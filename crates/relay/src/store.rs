@@ -60,20 +60,21 @@ pub(crate) fn publish(hub: &Hub, events: &[NewEvent<'_>]) -> Result<u64, Publish
     Ok(last)
 }
 
-/// Hands out every visible event of a topic after a position, oldest first.
+/// Hands out every visible event of a topic after a position, oldest first. Returns the position up
+/// to which there are no more.
 pub(crate) fn read(
     hub: &Hub,
     topic: &str,
     mut after: u64,
     each: &mut dyn FnMut(&EventObject<'_>),
-) -> Result<(), StoreError> {
-    let Ok(name) = TopicName::new(topic) else { return Ok(()) };
+) -> Result<u64, StoreError> {
+    let Ok(name) = TopicName::new(topic) else { return Ok(after) };
     let mut backlog = Backlog::new(Arc::new(Selection::one(name)));
     let through = hub.visible();
     loop {
         let (read_to, more) = backlog.objects(hub, (after, through), READ, true, each)?;
         if !more {
-            return Ok(());
+            return Ok(through.max(after));
         }
         after = read_to;
     }

@@ -116,7 +116,14 @@ pub(crate) fn publish(hub: &Hub, error: PublishError) -> ApiError {
     ApiError::new(code, detail)
 }
 
-/// Says why an answer was not begun. SDKs of the API look for `error`.
+/// An error where SDKs of an LLM's API look for it as well: in `error`.
+pub(crate) fn of_api(code: ErrorCode, detail: impl Into<String>) -> ApiError {
+    let detail = detail.into();
+    let told = serde_json::json!({"message": &detail, "type": code.code(), "code": code.code()});
+    ApiError::new(code, detail).with("error", told)
+}
+
+/// Says why an answer was not begun.
 pub(crate) fn ask(hub: &Hub, error: AskError) -> ApiError {
     let detail = error.to_string();
     let code = match &error {
@@ -129,8 +136,7 @@ pub(crate) fn ask(hub: &Hub, error: AskError) -> ApiError {
         AskError::Budget { again_ms, .. } => Some(again_ms.div_ceil(1_000).max(1)),
         _ => None,
     };
-    let told = serde_json::json!({"message": &detail, "type": code.code(), "code": code.code()});
-    let mut error = ApiError::new(code, detail).with("error", told);
+    let mut error = of_api(code, detail);
     if let Some(seconds) = retry_after {
         error.header = Some(("retry-after", seconds.to_string()));
     }

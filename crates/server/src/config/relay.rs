@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue, Uri};
 use serde_json::json;
 use tidings_frame::TopicName;
 use tidings_relay::config::{
-    ChatRoutes, Endpoint, LlmConfig, OnDisconnect, Secret, SharedConfig, UpstreamResume,
+    ChatRoutes, Endpoint, Kept, LlmConfig, OnDisconnect, Secret, SharedConfig, UpstreamResume,
 };
 
 use super::checked::complain;
@@ -205,7 +205,13 @@ fn llm(raw: Relay, path: String, mode: Mode, problems: &mut Problems<'_>) -> Opt
     if let Some(text) = raw.on_disconnect {
         llm.on_disconnect = problems.take("on_disconnect", on_disconnect(&text))?;
     }
-    llm.allow = raw.allow.unwrap_or(llm.allow);
+    if let Some(allow) = raw.allow {
+        let allow = allow.iter().map(|entry| entry.parse()).collect();
+        llm.allow = problems.take("allow", allow)?;
+    }
+    for name in raw.share.unwrap_or_default() {
+        llm.share.extend(problems.take("share", kept(&name)));
+    }
     // What is on this machine was meant when it was written into a flag of `tidings dev`.
     let own = mode == Mode::Dev && llm.upstreams.iter().all(|upstream| is_loopback(&upstream.base));
     llm.allow_private = raw.allow_private.unwrap_or(own);
@@ -235,6 +241,12 @@ fn llm(raw: Relay, path: String, mode: Mode, problems: &mut Problems<'_>) -> Opt
         llm.chat = Some(ChatRoutes { path, model: raw.chat_model });
     }
     Some(llm)
+}
+
+fn kept(name: &str) -> Result<Kept, String> {
+    let found = Kept::ALL.into_iter().find(|kept| kept.name() == name);
+    let names = Kept::ALL.map(Kept::name).join(", ");
+    found.ok_or_else(|| format!("`{name}`: one of {names}"))
 }
 
 fn shared(raw: Relay, path: String, problems: &mut Problems<'_>) -> Option<SharedConfig> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidings_relay::config::{OnDisconnect, UpstreamResume};
+use tidings_relay::config::{Kept, OnDisconnect, UpstreamResume};
 
 use super::*;
 
@@ -22,7 +22,8 @@ fn a_section_is_read_as_it_is_written() {
                 answer_timeout = \"1m\"\nidle_timeout = \"5s\"\npatience = \"2s\"\n\
                 tokens_max = 7\ntokens_window = \"1h\"\nconcurrent_max = 2\n\
                 upstream_resume = \"llama-server\"\nchat_path = \"/chat\"\ncount_usage = false\n\
-                add_headers = [\"x-a: b\"]\nremove_headers = [\"x-c\"]\nanswer_bytes = \"1MiB\"\n";
+                add_headers = [\"x-a: b\"]\nremove_headers = [\"x-c\"]\nanswer_bytes = \"1MiB\"\n\
+                allow = [\"files\", \"GET,HEAD models/*\"]\nshare = [\"vector_stores\"]\n";
     let config = load_text(format!("{LLM}{more}")).expect("a relay").config;
     let llm = &config.llm_relays[0];
     let seconds = |seconds| Duration::from_secs(seconds);
@@ -37,6 +38,9 @@ fn a_section_is_read_as_it_is_written() {
     assert_eq!(llm.upstream_resume, UpstreamResume::LlamaServer);
     assert_eq!(llm.chat.as_ref().expect("a chat").path, "/chat");
     assert_eq!((llm.add_headers.len(), llm.remove_headers.len()), (1, 1));
+    let allowed: Vec<_> = llm.allow.iter().map(|it| (it.methods.len(), &*it.path)).collect();
+    assert_eq!(allowed, [(0, "files"), (2, "models/*")]);
+    assert_eq!(llm.share, [Kept::VectorStores]);
     assert!(!llm.allow_private, "only where it is said");
     let config = load_text(format!("{SHARED}topic = \"t\"\nreplay = 3\nretain = 9\n"));
     let shared = &config.expect("a relay").config.shared_relays[0];
@@ -55,6 +59,8 @@ fn what_contradicts_itself_is_refused() {
         ("fallbacks = [\"ftp://a/\"]", "fallbacks", "a URL such as"),
         ("fallbacks = [\"http://key@a/\"]", "fallbacks", "without a user in it"),
         ("api_key_env = \"TIDINGS_NO_SUCH_VARIABLE\"", "api_key_env", "is not set"),
+        ("allow = [\"get files\"]", "allow", "methods and a path"),
+        ("share = [\"containers\"]", "share", "one of files, prompts, skills, vector_stores"),
         ("add_headers = [\"x\"]", "add_headers", "`Name: value`"),
         ("add_headers = [\"a b: c\"]", "add_headers", "`Name: value`"),
         ("remove_headers = [\"a b\"]", "remove_headers", "no header's name"),

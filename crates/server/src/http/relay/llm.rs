@@ -13,6 +13,7 @@ use serde_json::json;
 use tidings_access::Action;
 use tidings_frame::{End, ErrorCode};
 use tidings_hub::Start;
+use tidings_relay::allow::NotAllowed;
 use tidings_relay::config::OnDisconnect;
 use tidings_relay::dialect::{Asked, Dialect, sequence_number};
 use tidings_relay::outgoing::Outgoing;
@@ -21,7 +22,7 @@ use tidings_relay::{Answer, Ask, Found, Phase, Relays, Right};
 use super::{after, found, headers, owned, plain};
 use crate::access::{Who, tickets};
 use crate::app::App;
-use crate::error::ApiError;
+use crate::error::{self, ApiError};
 use crate::head::Head;
 use crate::hook::judge::By;
 use crate::http::{Outcome, params};
@@ -51,16 +52,10 @@ impl Request<'_> {
         self.relays.owner(self.relay, self.who.identity(), &headers(self.head))
     }
 
-    /// Whether the operator's own key is in front of the API, whoever asks.
-    fn has_own_key(&self) -> bool {
-        let upstreams = &self.relays.configs()[self.relay].upstreams;
-        upstreams.iter().any(|upstream| upstream.api_key.is_some())
-    }
-
     /// The header fields for the upstream: not the token that is this server's.
     pub(super) fn passed_on(&self) -> HeaderMap {
         let mut headers = headers(self.head);
-        if self.has_own_key() && self.app.access.has_issuers() {
+        if self.relays.configs()[self.relay].has_own_key() && self.app.access.has_issuers() {
             headers.remove(http::header::AUTHORIZATION);
         }
         headers
@@ -71,10 +66,7 @@ impl Request<'_> {
 pub(super) async fn answer(request: &Request<'_>, rest: &str) -> Result<Outcome, ApiError> {
     let Request { relays, relay, head, body, .. } = *request;
     let config = &relays.configs()[relay];
-    if !config.allows(rest) {
-        let detail = format!("the relay {} does not pass this path on", config.name);
-        return Err(ApiError::new(ErrorCode::NotFound, detail));
-    }
+    config.allows(head.method, rest).map_err(|why| not_passed(&config.name, why))?;
     let one = |rest: &'_ str| (!rest.is_empty() && !rest.contains('/')).then(|| rest.to_owned());
     if let Some(id) = rest.strip_prefix("responses/") {
         if let Some(id) = one(id).filter(|_| head.method == "GET") {
@@ -87,19 +79,10 @@ pub(super) async fn answer(request: &Request<'_>, rest: &str) -> Result<Outcome,
             return cancel(relays, &answer).await;
         }
     }
-    // The upstream would take the operator's key for the right to it.
-    if request.has_own_key()
-        && !owned::may_name(
-            rest,
-            head.method,
-            body,
-            |id| is_owner(request, id),
-            |ids| Ok(relays.has_said(relay, &request.owner(), ids)?),
-        )?
-    {
-        return Err(ApiError::new(ErrorCode::NotFound, "there is no such response"));
-    }
     may_ask(request).await?;
+    if config.is_one_account() {
+        owned::check(request, rest).await?;
+    }
     let dialect = Dialect::of_path(rest).filter(|_| head.method == "POST");
     if let Some(dialect) = dialect {
         // What is not a request is the upstream's to refuse.
@@ -117,6 +100,18 @@ pub(super) async fn answer(request: &Request<'_>, rest: &str) -> Result<Outcome,
         }
     }
     pass(request, rest).await
+}
+
+fn not_passed(relay: &str, why: NotAllowed) -> ApiError {
+    let detail = format!("the relay {relay} {why}");
+    match why {
+        NotAllowed::Path => error::of_api(ErrorCode::NotFound, detail),
+        NotAllowed::Method(methods) => {
+            let mut error = error::of_api(ErrorCode::MethodNotAllowed, detail);
+            error.header = Some(("allow", methods));
+            error
+        }
+    }
 }
 
 /// Refuses who may not ask this relay: that takes the right to publish to `relay/` and its name.
@@ -140,7 +135,7 @@ async fn pass(request: &Request<'_>, rest: &str) -> Result<Outcome, ApiError> {
     let outgoing = Outgoing::new(&relays.configs()[relay], method, rest, &headers, body);
     let answered = if asks_a_model {
         let answered = relays.pass_counted(relay, outgoing, who.identity(), &headers).await;
-        answered.map_err(|error| crate::error::ask(&app.hub, error))?
+        answered.map_err(|error| error::ask(&app.hub, error))?
     } else {
         relays.pass(relay, outgoing).await
     };
@@ -178,7 +173,7 @@ pub(super) async fn begin(request: &Request<'_>, ask: Ask) -> Result<Outcome, Ap
     // Before anything is begun that somebody pays for.
     super::wants_merged(head)?;
     let patience = relays.configs()[relay].patience;
-    let found = relays.ask(ask).map_err(|error| crate::error::ask(&app.hub, error))?;
+    let found = relays.ask(ask).map_err(|error| error::ask(&app.hub, error))?;
     let answered = found.answer.reached(|phase| !matches!(phase, Phase::Asking));
     let phase = match tokio::time::timeout(patience, answered).await {
         Ok(phase) => phase,
@@ -217,11 +212,6 @@ fn known(request: &Request<'_>, id: &str, right: Right) -> Result<Option<Arc<Ans
         || request.who.is_named_operator()
         || token.is_some_and(|token| relays.allows(token, &answer.name, right));
     Ok(Some(answer).filter(|_| allowed))
-}
-
-fn is_owner(request: &Request<'_>, id: &str) -> bool {
-    let answer = request.relays.by_response(request.relay, id);
-    answer.is_some_and(|answer| answer.owner == request.owner())
 }
 
 /// `GET responses/{id}`: the stream after an event, or the response as it is now.

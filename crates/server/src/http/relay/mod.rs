@@ -12,6 +12,7 @@ use tidings_relay::{Answer, Found, Lease, Plain, Relays, Right};
 
 pub(super) mod answers;
 mod chat;
+mod json;
 mod llm;
 mod names;
 mod owned;
@@ -49,8 +50,7 @@ pub(super) async fn answer(
             return Some(Ok(cors::preflight(app, head, "GET, POST, DELETE, OPTIONS").into()));
         }
         // Where the client brings the key of the API, `Authorization` is not for us.
-        let own_key = config.upstreams.iter().any(|upstream| upstream.api_key.is_some());
-        let who = match if own_key { app.who(head) } else { app.who_besides(head) } {
+        let who = match if config.has_own_key() { app.who(head) } else { app.who_besides(head) } {
             Ok(who) => who,
             Err(error) => return Some(Err(error)),
         };

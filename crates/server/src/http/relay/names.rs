@@ -1,264 +1,216 @@
-//! What a body of the Responses API names that is kept at the API: a response, a conversation,
-//! items of earlier answers, containers.
+//! What a body names that is kept at the API: responses, conversations, items of earlier answers,
+//! containers, files and the like. The tables below say where.
 //!
 //! A name may be written more than once, and there are readers of JSON to which case means nothing:
-//! so everything that might count is found, and whoever asks decides about all of it.
+//! so everything that might count is found, and whoever asks decides about all of it. What exempts
+//! a name counts only if it can be read in one way alone.
 
-use std::fmt;
-use std::marker::PhantomData;
+use serde::de::Error as _;
+use tidings_relay::config::Kept;
+use tidings_relay::dialect::Dialect;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use super::json::{self, Json};
 
-/// What is named.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Names {
-    /// Responses that are gone on from.
-    pub(super) responses: Vec<String>,
-    /// Conversations.
-    pub(super) conversations: Vec<String>,
-    /// Items that stand for what an earlier answer has said, and containers in which code ran.
-    pub(super) items: Vec<String>,
+/// What a name is the name of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A response that is gone on from.
+    Response,
+    Conversation,
+    /// An item of the input, which may also bring what it is about.
+    Item,
+    /// What an earlier answer has said, or a container in which code of it ran.
+    Said,
+    Kept(Kept),
 }
 
-/// Reads a body.
-pub(super) fn read(body: &[u8]) -> Result<Names, serde_json::Error> {
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let names = reader.deserialize_map(Members::<Body>(PhantomData))?;
-    reader.end()?;
-    Ok(names.0)
+/// A name; empty where something else stands than a text, which is nobody's.
+pub(super) type Name = (Kind, String);
+
+/// Where names are: members from the outside in. A list stands for each of its values, `*` for any
+/// member.
+type Row = (&'static str, Kind);
+
+const FILE: Kind = Kind::Kept(Kept::Files);
+const PROMPT: Kind = Kind::Kept(Kept::Prompts);
+const SKILL: Kind = Kind::Kept(Kept::Skills);
+const VECTOR_STORE: Kind = Kind::Kept(Kept::VectorStores);
+
+const RESPONSES: [Row; 21] = [
+    ("previous_response_id", Kind::Response),
+    ("conversation", Kind::Conversation),
+    ("prompt", PROMPT),
+    ("prompt.id", PROMPT),
+    ("prompt.variables.*.file_id", FILE),
+    ("input.id", Kind::Item),
+    ("input.approval_request_id", Kind::Said),
+    ("input.container_id", Kind::Said),
+    ("input.environment.container_id", Kind::Said),
+    ("input.content.file_id", FILE),
+    ("input.output.file_id", FILE),
+    ("tools.container", Kind::Said),
+    ("tools.container.id", Kind::Said),
+    ("tools.container.container_id", Kind::Said),
+    ("tools.container.file_ids", FILE),
+    ("tools.container_id", Kind::Said),
+    ("tools.environment.container_id", Kind::Said),
+    ("tools.environment.file_ids", FILE),
+    ("tools.environment.skills.skill_id", SKILL),
+    ("tools.input_image_mask.file_id", FILE),
+    ("tools.vector_store_ids", VECTOR_STORE),
+];
+
+const CHAT: [Row; 4] = [
+    ("messages.audio", Kind::Said),
+    ("messages.audio.id", Kind::Said),
+    ("messages.content.file.file_id", FILE),
+    ("messages.content.file_id", FILE),
+];
+
+const MESSAGES: [Row; 7] = [
+    ("container", Kind::Said),
+    ("container.id", Kind::Said),
+    ("container.skills.skill_id", SKILL),
+    ("messages.content.file_id", FILE),
+    ("messages.content.source.file_id", FILE),
+    ("messages.content.content.source.file_id", FILE),
+    ("messages.content.source.content.source.file_id", FILE),
+];
+
+/// Items that bring what they are about, and the members with which they do: then the API looks
+/// nothing up. Any other is known by its id alone.
+const WHOLE: [(&str, &[&str]); 16] = [
+    ("message", &["role", "content"]),
+    ("function_call", &["call_id", "name", "arguments"]),
+    ("function_call_output", &["call_id", "output"]),
+    ("custom_tool_call", &["call_id", "name", "input"]),
+    ("custom_tool_call_output", &["call_id", "output"]),
+    ("computer_call", &["call_id", "action"]),
+    ("computer_call_output", &["call_id", "output"]),
+    ("local_shell_call", &["call_id", "action"]),
+    ("local_shell_call_output", &["output"]),
+    ("shell_call", &["call_id", "action"]),
+    ("shell_call_output", &["call_id", "output"]),
+    ("apply_patch_call", &["call_id", "operation"]),
+    ("apply_patch_call_output", &["call_id", "status"]),
+    ("reasoning", &["encrypted_content"]),
+    ("compaction", &["encrypted_content"]),
+    ("image_generation_call", &["result"]),
+];
+
+/// Of these the ones that are texts, and not empty.
+const TEXTS: [&str; 3] = ["role", "encrypted_content", "result"];
+
+/// Lists within lists that are looked into.
+const LISTS_MAX: usize = 4;
+
+/// The names in a body of this API.
+///
+/// # Errors
+/// When it is no JSON object.
+pub(super) fn read(dialect: Dialect, body: &[u8]) -> Result<Vec<Name>, serde_json::Error> {
+    let rows: &[Row] = match dialect {
+        Dialect::Responses => &RESPONSES,
+        Dialect::Chat => &CHAT,
+        Dialect::Messages => &MESSAGES,
+    };
+    let mut names = Vec::new();
+    find(Json::body(body)?, rows, LISTS_MAX, &mut names)?;
+    Ok(names)
 }
 
-/// What is read member by member.
-trait Object: Default {
-    fn member<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error>;
-}
-
-struct Members<T>(PhantomData<T>);
-
-impl<'de, T: Object> Visitor<'de> for Members<T> {
-    type Value = T;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
-        let mut object = T::default();
-        while let Some(name) = map.next_key::<String>()? {
-            object.member(&name.to_ascii_lowercase(), &mut map)?;
+fn find(
+    value: Json<'_>,
+    rows: &[Row],
+    lists: usize,
+    names: &mut Vec<Name>,
+) -> Result<(), serde_json::Error> {
+    let here = rows.iter().filter(|(path, _)| path.is_empty()).map(|&(_, kind)| kind);
+    match value.kind()? {
+        json::Kind::Null => {}
+        json::Kind::Text => {
+            names.extend(here.map(|kind| (kind, value.text().unwrap_or_default())));
         }
-        Ok(object)
-    }
-}
-
-/// A value of which only its kind matters, and what it holds if that is a text, objects or one.
-enum Value<T> {
-    Null,
-    Text(String),
-    Object(T),
-    List(Vec<Value<T>>),
-    Other,
-}
-
-impl<T> Value<T> {
-    /// The objects of a list, or the one that stands where a list is expected.
-    fn objects(self) -> Vec<T> {
-        match self {
-            Self::Object(object) => vec![object],
-            Self::List(list) => list.into_iter().flat_map(Self::objects).collect(),
-            _ => Vec::new(),
-        }
-    }
-}
-
-impl<'de, T: Object> Deserialize<'de> for Value<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyValue(PhantomData))
-    }
-}
-
-struct AnyValue<T>(PhantomData<T>);
-
-impl<'de, T: Object> Visitor<'de> for AnyValue<T> {
-    type Value = Value<T>;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value<T>, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Value<T>, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Value<T>, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Value<T>, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Value<T>, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Value<T>, E> {
-        Ok(Value::Text(text.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<T>, A::Error> {
-        let mut list = Vec::new();
-        while let Some(value) = seq.next_element::<Value<T>>()? {
-            // Texts and numbers in a list name nothing, and may be many.
-            if matches!(value, Value::Object(_) | Value::List(_)) {
-                list.push(value);
+        json::Kind::Other => names.extend(here.map(|kind| (kind, String::new()))),
+        json::Kind::List(values) => {
+            let lists = lists.checked_sub(1);
+            let lists = lists.ok_or_else(|| serde_json::Error::custom("lists within lists"))?;
+            for value in values {
+                find(value, rows, lists, names)?;
             }
         }
-        Ok(Value::List(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value<T>, A::Error> {
-        Members(PhantomData).visit_map(map).map(Value::Object)
-    }
-}
-
-/// Nothing of an object is wanted.
-#[derive(Default)]
-struct Nothing;
-
-impl Object for Nothing {
-    fn member<'de, A: MapAccess<'de>>(&mut self, _: &str, map: &mut A) -> Result<(), A::Error> {
-        map.next_value::<IgnoredAny>().map(drop)
-    }
-}
-
-/// A name that is no text is nobody's.
-fn id<T>(value: Value<T>) -> Option<String> {
-    match value {
-        Value::Null => None,
-        Value::Text(text) => Some(text),
-        _ => Some(String::new()),
-    }
-}
-
-#[derive(Default)]
-struct Body(Names);
-
-impl Object for Body {
-    fn member<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        let Self(names) = self;
-        match name {
-            "previous_response_id" => names.responses.extend(map.next_value::<Option<String>>()?),
-            "conversation" => match map.next_value::<Value<Named>>()? {
-                Value::Object(Named { ids, .. }) if ids.is_empty() => {
-                    names.conversations.push(String::new());
-                }
-                Value::Object(Named { ids, .. }) => names.conversations.extend(ids),
-                other => names.conversations.extend(id(other)),
-            },
-            "input" => {
-                let items = map.next_value::<Value<Item>>()?.objects();
-                names.items.extend(items.into_iter().flat_map(Item::names));
+        json::Kind::Object(members) => {
+            if rows.iter().all(|(path, _)| path.is_empty()) {
+                names.extend(here.map(|kind| (kind, String::new())));
             }
-            "tools" => {
-                let tools = map.next_value::<Value<Named>>()?.objects();
-                names.items.extend(tools.into_iter().flat_map(|tool| tool.containers));
-            }
-            _ => drop(map.next_value::<IgnoredAny>()?),
-        }
-        Ok(())
-    }
-}
-
-/// A conversation by its `id`; a tool or its environment by the container in which it runs.
-#[derive(Default)]
-struct Named {
-    ids: Vec<String>,
-    containers: Vec<String>,
-}
-
-impl Object for Named {
-    fn member<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        match name {
-            "id" => self.ids.extend(id(map.next_value::<Value<Nothing>>()?)),
-            // An object asks for a new one.
-            "container" => {
-                if let Value::Text(text) = map.next_value::<Value<Nothing>>()? {
-                    self.containers.push(text);
+            let is_item = rows.iter().any(|&(_, kind)| kind == Kind::Item);
+            let exempt = is_item && is_whole(&members);
+            for (name, value) in members {
+                let name = folded(&name);
+                let below = rows.iter().filter_map(|row| below(*row, &name));
+                let below: Vec<Row> =
+                    below.filter(|&row| row != ("", Kind::Item) || !exempt).collect();
+                if !below.is_empty() {
+                    find(value, &below, LISTS_MAX, names)?;
                 }
             }
-            "container_id" => self.containers.extend(id(map.next_value::<Value<Nothing>>()?)),
-            "environment" => {
-                let within = map.next_value::<Value<Self>>()?.objects();
-                self.containers.extend(within.into_iter().flat_map(|it| it.containers));
-            }
-            _ => drop(map.next_value::<IgnoredAny>()?),
         }
-        Ok(())
     }
+    Ok(())
 }
 
-/// An item of the input.
-#[derive(Default)]
-struct Item {
-    ids: Vec<String>,
-    containers: Vec<String>,
-    /// As often as it is written; `None` is null.
-    kinds: Vec<Option<String>>,
-    has_role: bool,
-    /// Whether it brings what it is about: then the API looks nothing up.
-    is_whole: bool,
+/// The rest of a row within the member of this name.
+fn below((path, kind): Row, name: &str) -> Option<Row> {
+    let (first, rest) = path.split_once('.').unwrap_or((path, ""));
+    (first == name || first == "*").then_some((rest, kind))
 }
 
-impl Object for Item {
-    fn member<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        let value = match name {
-            "id" | "container_id" | "type" | "role" | "encrypted_content" | "result" => {
-                map.next_value::<Value<Nothing>>()?
-            }
-            _ => return map.next_value::<IgnoredAny>().map(drop),
-        };
-        match name {
-            "id" => self.ids.extend(id(value)),
-            "container_id" => self.containers.extend(id(value)),
-            "type" => self.kinds.push(id(value)),
-            "role" => self.has_role |= matches!(value, Value::Text(_)),
-            _ => self.is_whole |= matches!(value, Value::Text(text) if !text.is_empty()),
-        }
-        Ok(())
-    }
+/// A name as readers have it to which case means nothing: to some of them also `ſ` is an `s`.
+fn folded(name: &str) -> String {
+    name.to_uppercase().to_lowercase()
 }
 
-impl Item {
-    /// Whether the API looks it up by its id: a reference, which is also what an item without a
-    /// type is unless it is a message; and what is told by its id alone.
-    fn stands_for_another(&self) -> bool {
-        let untyped = self.kinds.is_empty() && !self.has_role;
-        let looked_up = |kind: &Option<String>| match kind.as_deref() {
-            None => !self.has_role,
-            Some(kind) if kind.eq_ignore_ascii_case("item_reference") => true,
-            Some(kind) => {
-                let short = ["reasoning", "image_generation_call"];
-                !self.is_whole && short.iter().any(|short| kind.eq_ignore_ascii_case(short))
-            }
-        };
-        untyped || self.kinds.iter().any(looked_up)
-    }
-
-    fn names(self) -> Vec<String> {
-        let mut names = if self.stands_for_another() { self.ids } else { Vec::new() };
-        names.extend(self.containers);
-        names
-    }
+/// Whether an item brings what it is about, however it is read.
+fn is_whole(members: &[(String, Json<'_>)]) -> bool {
+    let once = |wanted: &str| {
+        let mut found = members.iter().filter(|(name, _)| folded(name) == wanted);
+        let (name, value) = found.next()?;
+        (found.next().is_none() && name == wanted && !value.is_null()).then_some(*value)
+    };
+    let kind = if members.iter().any(|(name, _)| folded(name) == "type") {
+        once("type").and_then(Json::text)
+    } else {
+        Some("message".to_owned())
+    };
+    let Some((_, needed)) = WHOLE.iter().find(|(name, _)| kind.as_deref() == Some(name)) else {
+        return false;
+    };
+    needed.iter().all(|&name| {
+        once(name).is_some_and(|value| {
+            !TEXTS.contains(&name) || value.text().is_some_and(|text| !text.is_empty())
+        })
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The names in a body, each with a letter for its kind.
+    fn found(dialect: Dialect, body: &str) -> String {
+        let names = read(dialect, body.as_bytes()).unwrap();
+        let names = names.iter().map(|(kind, id)| {
+            let kind = match kind {
+                Kind::Response => "r",
+                Kind::Conversation => "c",
+                Kind::Item => "i",
+                Kind::Said => "s",
+                Kind::Kept(kept) => kept.name(),
+            };
+            format!("{kind} {id}")
+        });
+        names.collect::<Vec<_>>().join(",")
+    }
 
     #[test]
     fn what_is_kept_at_the_api_is_found_however_it_is_written() {
@@ -266,41 +218,162 @@ mod tests {
             (r#"{"input":"conversation"}"#, ""),
             (r#"{"conversation":null,"metadata":{"conversation":"x"}}"#, ""),
             (r#"{"conversation":"c"}"#, "c c"),
-            (r#"{"Conversation":{"id":"c"}}"#, "c c"),
-            (r#"{"conversation":{"id":"c","id":"d"},"conversation":"e"}"#, "c c,c d,c e"),
-            (r#"{"conversation":{"name":"x"}}"#, "c "),
+            (r#"{"Conversation":{"id":"c"}}"#, "c "),
+            ("{\"conver\u{17f}ation\":\"c\"}", "c c"),
+            (r#"{"conversation":["c"],"conversation":"e"}"#, "c c,c e"),
             (r#"{"conversation":7}"#, "c "),
             (r#"{"previous_response_id":"r"}"#, "r r"),
-            (r#"{"input":[{"type":"item_reference","id":"i"}]}"#, "i i"),
-            (r#"{"input":[{"id":"i","type":"Item_Reference"}]}"#, "i i"),
-            (r#"{"input":[{"id":"i"},{"id":"j","type":null}]}"#, "i i,i j"),
-            (r#"{"input":[[{"id":"i"}]],"INPUT":{"id":"j"}}"#, "i i,i j"),
-            (r#"{"input":[{"type":"message","type":"item_reference","id":"i"}]}"#, "i i"),
-            (r#"{"input":[{"type":"item_reference","id":["i"]}]}"#, "i "),
-            (r#"{"input":[{"role":"user","content":"x","id":"i"}]}"#, ""),
-            (r#"{"input":[{"type":"message","role":"assistant","id":"i","content":[]}]}"#, ""),
-            (r#"{"input":[{"type":"function_call_output","call_id":"c","id":"i"}]}"#, ""),
-            (r#"{"input":[{"type":"reasoning","id":"i","summary":[]}]}"#, "i i"),
-            (r#"{"input":[{"type":"reasoning","id":"i","encrypted_content":null}]}"#, "i i"),
-            (r#"{"input":[{"type":"reasoning","id":"i","encrypted_content":"x"}]}"#, ""),
-            (r#"{"input":[{"type":"image_generation_call","id":"i"}]}"#, "i i"),
-            (r#"{"input":[{"type":"image_generation_call","id":"i","result":"x"}]}"#, ""),
-            (r#"{"input":[{"type":"code_interpreter_call","id":"i","container_id":"n"}]}"#, "i n"),
-            (r#"{"tools":[{"type":"code_interpreter","container":"n"}]}"#, "i n"),
+            (r#"{"previous\u005fresponse_id":"\u0072"}"#, "r r"),
+            (r#"{"previous_response_id":"\ud800"}"#, "r "),
+            (r#"{"prompt":{"id":"p","version":"2"}}"#, "prompts p"),
+            (r#"{"prompt":"p"}"#, "prompts p"),
+            (r#"{"prompt":{"variables":{"a":"x","b":{"file_id":"f"}}}}"#, "files f"),
+            (
+                r#"{"input":[{"role":"user","content":[{"file_id":"f"},{"text":"\ud800"}]}]}"#,
+                "files f",
+            ),
+            (r#"{"input":[{"type":"x","output":[{"file_id":"f"}]}]}"#, "files f"),
+            (r#"{"input":[{"type":"x","output":{"file_id":"f"}}]}"#, "files f"),
+            (r#"{"input":[{"type":"mcp_approval_response","approval_request_id":"a"}]}"#, "s a"),
+            (r#"{"input":[{"type":"code_interpreter_call","container_id":"n"}]}"#, "s n"),
+            (r#"{"input":[{"type":"shell_call","environment":{"container_id":"n"}}]}"#, "s n"),
+            (r#"{"tools":[{"type":"code_interpreter","container":"n"}]}"#, "s n"),
             (r#"{"tools":[{"type":"code_interpreter","container":{"type":"auto"}}]}"#, ""),
-            (r#"{"tools":[{"environment":{"container_id":"n"}}]}"#, "i n"),
+            (
+                r#"{"tools":[{"container":{"type":"auto","file_ids":["f","g"]}}]}"#,
+                "files f,files g",
+            ),
+            (r#"{"tools":[{"container":{"id":"n"}}]}"#, "s n"),
+            (r#"{"tools":[{"container":{"ID":{}}}]}"#, "s "),
+            (r#"{"tools":{"environment":{"container_id":"n"}}}"#, "s n"),
+            (r#"{"tools":[{"environment":{"skills":[{"skill_id":"k"}]}}]}"#, "skills k"),
+            (
+                r#"{"tools":[{"type":"file_search","vector_store_ids":["v","w"]}]}"#,
+                "vector_stores v,vector_stores w",
+            ),
+            (r#"{"tools":[{"input_image_mask":{"file_id":"f"}}]}"#, "files f"),
             (r#"{"tools":[{"parameters":{"container_id":"n","id":"i"}}]}"#, ""),
         ] {
-            let names = read(body.as_bytes()).unwrap();
-            let all = [("r", names.responses), ("c", names.conversations), ("i", names.items)];
-            let found: Vec<String> = all
-                .iter()
-                .flat_map(|(kind, ids)| ids.iter().map(move |id| format!("{kind} {id}")))
-                .collect();
-            assert_eq!(found.join(","), wanted, "{body}");
+            assert_eq!(found(Dialect::Responses, body), wanted, "{body}");
         }
-        for wrong in ["[]", "", "{\"input\":}", r#"{"previous_response_id":["r"]}"#, "{} {}"] {
-            assert!(read(wrong.as_bytes()).is_err(), "{wrong}");
+        for wrong in ["[]", "", "{\"input\":}", "{} {}", "null", r#"{"input":[[[[[]]]]]}"#] {
+            assert!(read(Dialect::Responses, wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
+
+    /// Each is one item of the input.
+    #[test]
+    fn an_item_stands_for_another_unless_it_is_whole_in_every_reading() {
+        for (item, whole) in [
+            (r#"{"id":"i"}"#, false),
+            (r#"{"id":"i","type":"item_reference"}"#, false),
+            (r#"{"id":"i","type":"Item_Reference"}"#, false),
+            (r#"{"id":"i","type":null,"role":"user","content":"x"}"#, false),
+            (r#"{"id":"i","type":"message","type":"item_reference"}"#, false),
+            (
+                r#"{"id":"i","type":"reasoning","Type":"item_reference","encrypted_content":"x"}"#,
+                false,
+            ),
+            (r#"{"id":"i","type":"unknown","role":"user","content":"x"}"#, false),
+            // Messages.
+            (r#"{"id":"i","role":"user","content":"x"}"#, true),
+            (r#"{"id":"i","type":"message","role":"assistant","content":[]}"#, true),
+            (r#"{"id":"i","role":"x"}"#, false),
+            (r#"{"id":"i","content":"x"}"#, false),
+            (r#"{"id":"i","Role":"user","content":"x"}"#, false),
+            (r#"{"id":"i","role":"user","Role":"user","content":"x"}"#, false),
+            (r#"{"id":"i","role":null,"role":null,"content":"x"}"#, false),
+            (r#"{"id":"i","role":null,"content":"x"}"#, false),
+            (r#"{"id":"i","role":7,"content":"x"}"#, false),
+            (r#"{"id":"i","role":"user","content":null}"#, false),
+            (r#"{"id":"i","role":"user","content":"x","content":null}"#, false),
+            // What is told by its id alone, unless it brings itself.
+            (r#"{"id":"i","type":"reasoning","summary":[]}"#, false),
+            (r#"{"id":"i","type":"reasoning","encrypted_content":"x"}"#, true),
+            (r#"{"id":"i","type":"reasoning","encrypted_content":""}"#, false),
+            (r#"{"id":"i","type":"reasoning","encrypted_content":null}"#, false),
+            (r#"{"id":"i","type":"reasoning","encrypted_content":["x"]}"#, false),
+            (
+                r#"{"id":"i","type":"reasoning","encrypted_content":"x","encrypted_content":null}"#,
+                false,
+            ),
+            (
+                r#"{"id":"i","type":"reasoning","encrypted_content":null,"encrypted_content":"x"}"#,
+                false,
+            ),
+            (r#"{"id":"i","type":"reasoning","Encrypted_Content":"x"}"#, false),
+            (r#"{"id":"i","type":"reasoning","summary":[],"result":"x"}"#, false),
+            (r#"{"id":"i","type":"Reasoning","encrypted_content":"x"}"#, false),
+            (r#"{"id":"i","type":"image_generation_call","result":"x"}"#, true),
+            (r#"{"id":"i","type":"image_generation_call","Result":"x"}"#, false),
+            (r#"{"id":"i","type":"image_generation_call","encrypted_content":"x"}"#, false),
+            // Calls.
+            (r#"{"id":"i","type":"function_call","call_id":"c","name":"f","arguments":""}"#, true),
+            (r#"{"id":"i","type":"function_call","call_id":"c"}"#, false),
+            (r#"{"id":"i","type":"function_call_output","call_id":"c","output":""}"#, true),
+            (r#"{"id":"i","type":"function_call_output","call_id":"c"}"#, false),
+            (r#"{"id":"i","type":"web_search_call","status":"completed","action":{}}"#, false),
+            (r#"{"id":"i","type":"file_search_call","queries":["q"],"results":null}"#, false),
+            (r#"{"id":"i","type":"mcp_call","name":"n","arguments":"{}","output":"o"}"#, false),
+            (r#"{"id":"i","type":"code_interpreter_call","code":"x"}"#, false),
+        ] {
+            let wanted = if whole { "" } else { "i i" };
+            for body in [format!("[{item}]"), item.to_owned(), format!("[[{item}]]")] {
+                let body = format!("{{\"input\":{body}}}");
+                assert_eq!(found(Dialect::Responses, &body), wanted, "{body}");
+            }
+        }
+        let twice = r#"{"input":[],"INPUT":[{"ID":"j","id":["k"]}]}"#;
+        assert_eq!(found(Dialect::Responses, twice), "i j,i k");
+    }
+
+    #[test]
+    fn the_other_apis_name_things_too() {
+        for (dialect, body, wanted) in [
+            (Dialect::Chat, r#"{"messages":[{"role":"user","content":"a \ud800 b"}]}"#, ""),
+            (Dialect::Chat, r#"{"messages":[{"audio":{"id":"a"}}]}"#, "s a"),
+            (Dialect::Chat, r#"{"messages":[{"audio":null}]}"#, ""),
+            // No item: nothing exempts it.
+            (
+                Dialect::Chat,
+                r#"{"messages":[{"audio":{"id":"a","role":"x","content":"y"}}]}"#,
+                "s a",
+            ),
+            (Dialect::Chat, r#"{"messages":[{"Audio":{"Id":"a"}}]}"#, "s a"),
+            (
+                Dialect::Chat,
+                r#"{"messages":[{"content":[{"type":"file","file":{"file_id":"f"}}]}]}"#,
+                "files f",
+            ),
+            (Dialect::Chat, r#"{"messages":[{"content":[{"file":{"file_data":"x"}}]}]}"#, ""),
+            (Dialect::Chat, r#"{"previous_response_id":"not here"}"#, ""),
+            (Dialect::Messages, r#"{"container":"n"}"#, "s n"),
+            (Dialect::Messages, r#"{"container":null}"#, ""),
+            (Dialect::Messages, r#"{"container":{"id":"n"}}"#, "s n"),
+            (
+                Dialect::Messages,
+                r#"{"container":{"id":null,"skills":[{"skill_id":"k"}]}}"#,
+                "skills k",
+            ),
+            (
+                Dialect::Messages,
+                r#"{"messages":[{"content":[{"source":{"type":"file","file_id":"f"}}]}]}"#,
+                "files f",
+            ),
+            (Dialect::Messages, r#"{"messages":[{"content":[{"file_id":"f"}]}]}"#, "files f"),
+            (
+                Dialect::Messages,
+                r#"{"messages":[{"content":[{"content":[{"source":{"file_id":"f"}}]}]}]}"#,
+                "files f",
+            ),
+            (
+                Dialect::Messages,
+                r#"{"messages":[{"content":{"source":{"content":{"source":{"file_id":"f"}}}}}]}"#,
+                "files f",
+            ),
+            (Dialect::Messages, r#"{"messages":[{"content":[{"input":{"file_id":"f"}}]}]}"#, ""),
+        ] {
+            assert_eq!(found(dialect, body), wanted, "{body}");
         }
     }
 }

@@ -1,0 +1,243 @@
+//! What of an API is passed on: paths below a relay's mount, and by which methods.
+//!
+//! With the operator's key in front, the API takes all callers for one. So there, what asks a model
+//! is only posted and models are only read: the other methods of the same paths list and delete
+//! what is everybody's.
+
+use std::str::FromStr;
+
+use http::Method;
+use percent_encoding::percent_decode_str;
+
+/// What is passed on unless configured: what asks a model. With a key of the operator's in front,
+/// anything more (files, fine-tuning, an organisation's settings) would be open to every caller.
+pub const ALLOWED: [&str; 9] = [
+    "chat/completions",
+    "completions",
+    "responses",
+    "responses/*",
+    "messages",
+    "messages/count_tokens",
+    "embeddings",
+    "models",
+    "models/*",
+];
+
+/// By which methods these are asked where the operator's key is in front; the first that fits.
+const METHODS: [(&str, &[Method]); 10] = [
+    ("chat/completions", &[Method::POST]),
+    ("completions", &[Method::POST]),
+    ("responses", &[Method::POST]),
+    ("responses/compact", &[Method::POST]),
+    ("responses/input_tokens", &[Method::POST]),
+    ("messages", &[Method::POST]),
+    ("messages/count_tokens", &[Method::POST]),
+    ("embeddings", &[Method::POST]),
+    ("models", &[Method::GET, Method::HEAD]),
+    ("models/*", &[Method::GET, Method::HEAD]),
+];
+
+/// Where the paths of these APIs begin, whatever is before (`v1`, a deployment's name).
+const HEADS: [&str; 6] = ["chat", "completions", "responses", "messages", "embeddings", "models"];
+
+/// Paths that are passed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allowed {
+    /// Empty for every method, except where the operator's key narrows them.
+    pub methods: Vec<Method>,
+    /// Below the mount; `*` at the end stands for anything.
+    pub path: String,
+}
+
+/// Why a request is not passed on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAllowed {
+    /// Nothing allows its path.
+    #[error("does not pass this path on")]
+    Path,
+    /// Its path is allowed, by other methods.
+    #[error("passes this path on with {0} only")]
+    Method(String),
+}
+
+impl FromStr for Allowed {
+    type Err = String;
+
+    /// `models/*`, or with methods in front: `GET,HEAD models/*`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (methods, path) = text.trim().rsplit_once(' ').unwrap_or(("", text.trim()));
+        let method = |method: &str| {
+            let upper = !method.is_empty() && method.bytes().all(|b| b.is_ascii_uppercase());
+            Method::from_bytes(method.as_bytes()).ok().filter(|_| upper)
+        };
+        let read = methods.split(',').map(str::trim).filter(|_| !methods.is_empty()).map(method);
+        let methods = read.collect::<Option<Vec<Method>>>();
+        let methods = methods.filter(|_| !path.is_empty());
+        let methods = methods.ok_or_else(|| {
+            format!("`{text}`: a path, or methods and a path: `GET,HEAD files/*`")
+        })?;
+        Ok(Self { methods, path: path.to_owned() })
+    }
+}
+
+/// What is passed on unless configured.
+#[must_use]
+pub fn usual() -> Vec<Allowed> {
+    ALLOWED.iter().map(|path| Allowed { methods: Vec::new(), path: (*path).to_owned() }).collect()
+}
+
+/// Whether `allow` passes this on; `one_account` says whether the operator's key is in front.
+///
+/// # Errors
+/// See [`NotAllowed`].
+pub fn check(
+    allow: &[Allowed],
+    one_account: bool,
+    method: &str,
+    rest: &str,
+) -> Result<(), NotAllowed> {
+    // A segment that means another path to whoever is behind would lead out of what is allowed.
+    let read = rest.to_ascii_lowercase();
+    let read = read.replace("%2e", ".").replace("%2f", "/").replace("%5c", "\\");
+    if read.split(['/', '\\']).any(|segment| matches!(segment, "." | "..")) {
+        return Err(NotAllowed::Path);
+    }
+    let narrowed = one_account.then(|| methods(rest)).flatten();
+    let mut by: Vec<&Method> = Vec::new();
+    let mut entries = allow.iter().filter(|allowed| fits(&allowed.path, rest)).peekable();
+    if entries.peek().is_none() {
+        return Err(NotAllowed::Path);
+    }
+    for Allowed { methods, .. } in entries {
+        match (&**methods, narrowed) {
+            ([], None) => return Ok(()),
+            ([], Some(methods)) => by.extend(methods),
+            (methods, _) => by.extend(methods),
+        }
+    }
+    if by.iter().any(|by| by.as_str() == method) {
+        return Ok(());
+    }
+    let names: Vec<&str> = by.into_iter().map(Method::as_str).collect();
+    Err(NotAllowed::Method(names.join(", ")))
+}
+
+fn fits(allowed: &str, rest: &str) -> bool {
+    match allowed.strip_suffix('*') {
+        Some(begin) => rest.starts_with(begin),
+        None => rest == allowed,
+    }
+}
+
+fn methods(rest: &str) -> Option<&'static [Method]> {
+    let path = api_path(rest)?.join("/");
+    METHODS.iter().find(|(allowed, _)| fits(allowed, &path)).map(|&(_, methods)| methods)
+}
+
+/// The segments of the path as whoever is behind might read it: decoded, without empty ones and
+/// parameters, in small letters, from where it is one of these APIs'. `None` if it is none's.
+#[must_use]
+pub fn api_path(rest: &str) -> Option<Vec<String>> {
+    let decoded = percent_decode_str(rest).decode_utf8_lossy().to_ascii_lowercase();
+    let segments = decoded.split(['/', '\\']).map(|it| it.split(';').next().unwrap_or_default());
+    let segments = segments.filter(|segment| !segment.is_empty());
+    let path: Vec<String> =
+        segments.skip_while(|it| !HEADS.contains(it)).map(str::to_owned).collect();
+    Some(path).filter(|path| !path.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_by(allow: &[&str], one_account: bool, method: &str, rest: &str) -> String {
+        let allow: Vec<Allowed> = allow.iter().map(|text| text.parse().unwrap()).collect();
+        match check(&allow, one_account, method, rest) {
+            Ok(()) => "yes".to_owned(),
+            Err(NotAllowed::Path) => "no".to_owned(),
+            Err(NotAllowed::Method(methods)) => methods,
+        }
+    }
+
+    #[test]
+    fn passes_on_what_asks_a_model() {
+        for (path, allowed) in [
+            ("chat/completions", "yes"),
+            ("models/a/b", "yes"),
+            ("models", "yes"),
+            ("modelsx", "no"),
+            ("files", "no"),
+            ("models/../files", "no"),
+            ("models/%2e%2E%2ffiles", "no"),
+            ("models/organisation%2Fmodel", "yes"),
+            ("", "no"),
+        ] {
+            for method in ["GET", "POST", "DELETE"] {
+                assert_eq!(check_by(&ALLOWED, false, method, path), allowed, "{method} {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_operators_key_asks_models_and_does_nothing_else() {
+        let (post, read) = ("POST", "GET, HEAD");
+        for (path, methods) in [
+            ("chat/completions", post),
+            ("completions", post),
+            ("responses", post),
+            ("responses/compact", post),
+            ("responses/input_tokens", post),
+            ("messages", post),
+            ("messages/count_tokens", post),
+            ("embeddings", post),
+            ("models", read),
+            ("models/x", read),
+            ("models/ft:x/y", read),
+            ("models//x", read),
+            ("responses/resp_1", "GET, DELETE, POST, HEAD"),
+            ("responses/resp_1/cancel", "GET, DELETE, POST, HEAD"),
+        ] {
+            for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "post", "QUERY"] {
+                let passes = methods.split(", ").any(|it| it == method);
+                // Below a response's id everything that the API has.
+                let passes = passes || path.starts_with("responses/resp_1");
+                let wanted = if passes { "yes" } else { methods };
+                assert_eq!(check_by(&ALLOWED, true, method, path), wanted, "{method} {path}");
+            }
+        }
+        for path in ["files", "chat/completions/x", "messages/batches", "fine_tuning/jobs"] {
+            assert_eq!(check_by(&ALLOWED, true, "GET", path), "no", "{path}");
+        }
+    }
+
+    #[test]
+    fn an_entry_says_its_methods_or_leaves_them_to_the_path() {
+        for (allow, method, rest, wanted) in [
+            ("files", "GET", "files", "yes"),
+            ("files", "DELETE", "files", "yes"),
+            ("POST files", "POST", "files", "yes"),
+            ("POST files", "GET", "files", "POST"),
+            ("GET,HEAD files/*", "DELETE", "files/x", "GET, HEAD"),
+            ("GET, HEAD files/*", "HEAD", "files/x", "yes"),
+            ("GET, HEAD files/*", "GET", "files", "no"),
+            // However wide, and however the path is written.
+            ("*", "GET", "files", "yes"),
+            ("*", "GET", "chat/completions", "POST"),
+            ("*", "GET", "Chat%2fCompletions", "POST"),
+            ("*", "GET", "chat//completions/", "POST"),
+            ("*", "GET", "v1/chat;a=b/completions", "POST"),
+            ("*", "DELETE", "deployments/d/models/x", "GET, HEAD"),
+            // What the operator writes out is meant.
+            ("DELETE models/*", "DELETE", "models/x", "yes"),
+            ("DELETE models/*", "GET", "models/x", "DELETE"),
+        ] {
+            assert_eq!(check_by(&[allow], true, method, rest), wanted, "{allow}: {method} {rest}");
+        }
+        let both = ["models", "DELETE models"];
+        assert_eq!(check_by(&both, true, "PUT", "models"), "GET, HEAD, DELETE");
+        assert_eq!(check_by(&["POST files"], false, "GET", "files"), "POST", "without a key too");
+        for wrong in ["", " ", "get files", "GET,, files", "GET;HEAD files", "GET POST files"] {
+            assert!(wrong.parse::<Allowed>().is_err(), "{wrong:?}");
+        }
+    }
+}
