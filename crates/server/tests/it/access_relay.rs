@@ -75,6 +75,29 @@ fn who_may_not_ask_costs_nothing() {
     }
 }
 
+/// Whoever may not ask is told so before anything that is named is looked up or even read.
+#[test]
+fn who_may_not_ask_learns_nothing_of_what_it_names() {
+    let relay = relay(true);
+    let [_, reader, _, _, _] = people().map(Option::unwrap_or_default);
+    let named = br#"{"previous_response_id":"resp_x"}"#.as_slice();
+    for (fields, status) in
+        [(String::new(), 401), (format!("Authorization: Bearer {reader}\r\n"), 403)]
+    {
+        for (method, target, body) in [
+            ("POST", "/v1/responses", named),
+            ("POST", "/v1/responses", b"no JSON"),
+            ("POST", "/v1/messages", br#"{"container":"c"}"#),
+            ("GET", "/v1/responses/resp_x", b""),
+            ("DELETE", "/v1/responses/resp_x", b""),
+        ] {
+            let reply = relay.server.request(method, target, &fields, body);
+            assert_eq!(reply.status, status, "{method} {target}: {}", reply.text());
+        }
+    }
+    assert_eq!(relay.upstream.received().len(), 0);
+}
+
 #[test]
 fn the_token_stays_here_and_the_key_of_the_api_goes_there() {
     for own_key in [true, false] {

@@ -55,6 +55,7 @@ mod relay_edges;
 mod relay_headers;
 mod relay_lifecycle;
 mod relay_resume;
+mod relay_rights;
 mod relay_upstream;
 mod requests;
 mod resume;
