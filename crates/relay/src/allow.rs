@@ -40,6 +40,9 @@ const METHODS: [(&str, &[Method]); 10] = [
 /// Where the paths of these APIs begin, whatever is before (`v1`, a deployment's name).
 const HEADS: [&str; 6] = ["chat", "completions", "responses", "messages", "embeddings", "models"];
 
+/// Places of one path that are looked at: more than any path of these APIs has.
+const BEGINS_MAX: usize = 8;
+
 /// Paths that are passed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allowed {
@@ -130,20 +133,22 @@ fn fits(allowed: &str, rest: &str) -> bool {
 }
 
 fn methods(rest: &str) -> Option<&'static [Method]> {
-    let path = api_path(rest)?.join("/");
-    METHODS.iter().find(|(allowed, _)| fits(allowed, &path)).map(|&(_, methods)| methods)
+    api_paths(rest).iter().find_map(|path| {
+        let path = path.join("/");
+        METHODS.iter().find(|(allowed, _)| fits(allowed, &path)).map(|&(_, methods)| methods)
+    })
 }
 
 /// The segments of the path as whoever is behind might read it: decoded, without empty ones and
-/// parameters, in small letters, from where it is one of these APIs'. `None` if it is none's.
+/// parameters, in small letters, from each place where a path of these APIs can begin.
 #[must_use]
-pub fn api_path(rest: &str) -> Option<Vec<String>> {
+pub fn api_paths(rest: &str) -> Vec<Vec<String>> {
     let decoded = percent_decode_str(rest).decode_utf8_lossy().to_ascii_lowercase();
     let segments = decoded.split(['/', '\\']).map(|it| it.split(';').next().unwrap_or_default());
-    let segments = segments.filter(|segment| !segment.is_empty());
-    let path: Vec<String> =
-        segments.skip_while(|it| !HEADS.contains(it)).map(str::to_owned).collect();
-    Some(path).filter(|path| !path.is_empty())
+    let segments: Vec<String> =
+        segments.filter(|segment| !segment.is_empty()).map(str::to_owned).collect();
+    let begins = (0..segments.len()).filter(|&at| HEADS.contains(&&*segments[at]));
+    begins.take(BEGINS_MAX).map(|at| segments[at..].to_vec()).collect()
 }
 
 #[cfg(test)]
@@ -227,6 +232,9 @@ mod tests {
             ("*", "GET", "chat//completions/", "POST"),
             ("*", "GET", "v1/chat;a=b/completions", "POST"),
             ("*", "DELETE", "deployments/d/models/x", "GET, HEAD"),
+            ("*", "GET", "deployments/chat/chat/completions", "POST"),
+            ("*", "GET", "deployments/messages/responses", "POST"),
+            ("*", "DELETE", "models/chat/completions", "GET, HEAD"),
             // What the operator writes out is meant.
             ("DELETE models/*", "DELETE", "models/x", "yes"),
             ("DELETE models/*", "GET", "models/x", "DELETE"),

@@ -425,9 +425,10 @@ section! {
         add_headers: Option<Vec<String>> = Kind::Texts, Preset::None;
         /// Names of the client's header fields that are not passed on (llm).
         remove_headers: Option<Vec<String>> = Kind::Texts, Preset::None;
-        /// Paths below `path` that are passed on, `*` at the end for anything, with methods in front
-        /// or for all of them: `GET,HEAD files/*` (llm). If not given, those that ask a model. With
-        /// `api_key_env` these are, unless methods are given, only posted, and `models` only read.
+        /// Paths below `path` that are passed on, `*` at the end for anything, with methods in
+        /// front or for all of them: `GET,HEAD files/*` (llm). If not given, those that ask a
+        /// model. With `api_key_env` these are, unless methods are given, only posted, and `models`
+        /// only read.
         allow: Option<Vec<String>> = Kind::Texts, Preset::None;
         /// What every caller may name in a request although it is kept in the account of
         /// `api_key_env`: `files`, `prompts`, `skills`, `vector_stores` (llm; none).

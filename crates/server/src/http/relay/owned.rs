@@ -5,7 +5,7 @@
 //! What cannot be read in one way alone is refused, because the API might read it in another.
 
 use tidings_frame::ErrorCode;
-use tidings_relay::allow::api_path;
+use tidings_relay::allow::api_paths;
 use tidings_relay::config::Kept;
 use tidings_relay::dialect::Dialect;
 
@@ -44,14 +44,15 @@ pub(super) async fn check(request: &Request<'_>, rest: &str) -> Result<(), ApiEr
 
 /// The API whose bodies are sent to this path.
 fn api_of(rest: &str) -> Option<Dialect> {
-    let path = api_path(rest)?;
-    let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    match path[..] {
-        [RESPONSES, ..] => Some(Dialect::Responses),
-        ["chat", "completions"] => Some(Dialect::Chat),
-        ["messages"] | ["messages", "count_tokens"] => Some(Dialect::Messages),
-        _ => None,
-    }
+    api_paths(rest).iter().find_map(|path| {
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        match path[..] {
+            [RESPONSES, ..] => Some(Dialect::Responses),
+            ["chat", "completions"] => Some(Dialect::Chat),
+            ["messages"] | ["messages", "count_tokens"] => Some(Dialect::Messages),
+            _ => None,
+        }
+    })
 }
 
 /// What a request names, in its path and in its body.
@@ -149,6 +150,7 @@ mod tests {
             ("GET", "Responses/theirs", 404),
             ("GET", "v1/responses/theirs", 404),
             ("GET", "v1/responses/mine", 200),
+            ("GET", "deployments/chat/responses/theirs", 404),
             ("GET", "models/org%2Fname", 200),
             ("POST", "chat/completions", 200),
         ] {
