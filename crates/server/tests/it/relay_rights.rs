@@ -228,6 +228,10 @@ fn what_an_answer_has_said_is_its_askers_to_name() {
         assert_eq!(relay.asks("/v1/responses", ADA, &body), 200, "{more}");
     }
     relay.stop(&running);
+    let relay = relay.restart();
+    let body = with(responses("y"), &input(said[0].clone()));
+    assert_eq!(relay.asks("/v1/responses", BOB, &body), 404, "after a restart");
+    assert_eq!(relay.asks("/v1/responses", ADA, &body), 200, "after a restart");
 }
 
 /// Members that exempt an item of the input do so in one reading only.
