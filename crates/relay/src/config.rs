@@ -49,8 +49,7 @@ pub struct Endpoint {
     pub api_key: Option<Secret>,
 }
 
-/// What the operator has put at the API, or its callers with requests that are not passed on by
-/// themselves: the API finds it by its id.
+/// What is kept at the API and found there by its id, whoever has put it there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
     /// Uploaded files.
