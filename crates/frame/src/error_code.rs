@@ -97,6 +97,8 @@ pub enum ErrorCode {
     Draining,
     /// There is no certificate for TLS yet.
     NoCertificate,
+    /// The certificate for TLS has ended, and there is no other.
+    CertificateExpired,
     /// There is no room left to store events.
     DiskFull,
     /// The route speaks another protocol than the request; `Upgrade` says which.
@@ -159,6 +161,7 @@ const TABLE: [Row; ErrorCode::ALL.len()] = {
         Row(E::LogFailed, "log-failed", 503, "Log cannot be written", false),
         Row(E::Draining, "draining", 503, "Server is stopping", true),
         Row(E::NoCertificate, "no-certificate", 503, "No certificate yet", true),
+        Row(E::CertificateExpired, "certificate-expired", 503, "Certificate has ended", true),
         Row(E::DiskFull, "disk-full", 507, "No room to store events", true),
         Row(E::UpgradeRequired, "upgrade-required", 426, "Another protocol needed", false),
     ]
@@ -166,7 +169,7 @@ const TABLE: [Row; ErrorCode::ALL.len()] = {
 
 impl ErrorCode {
     /// Every code, in the order of the type.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 47] = [
         Self::InvalidTopic,
         Self::InvalidPattern,
         Self::InvalidParameter,
@@ -211,6 +214,7 @@ impl ErrorCode {
         Self::LogFailed,
         Self::Draining,
         Self::NoCertificate,
+        Self::CertificateExpired,
         Self::DiskFull,
         Self::UpgradeRequired,
     ];

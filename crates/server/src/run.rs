@@ -7,7 +7,7 @@
 
 use std::future::poll_fn;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::task::Poll;
 use std::thread::JoinHandle;
@@ -264,13 +264,17 @@ pub(crate) fn listen(address: SocketAddr) -> std::io::Result<OwnedFd> {
     sockopt::set_socket_reuseaddr(&socket, true)?;
     // Inherited by what is accepted: a lone event is sent at once.
     sockopt::set_tcp_nodelay(&socket, true)?;
-    if let Err(error) = socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT_BYTES) {
-        // Not every sandbox knows it, and without it memory is the only thing that suffers.
-        tracing::warn!(%error, "what the kernel takes for a client has no limit");
-    }
+    limit_unsent(&socket);
     rustix::net::bind(&socket, &address)?;
     rustix::net::listen(&socket, BACKLOG)?;
     Ok(socket)
+}
+
+fn limit_unsent(socket: &impl AsFd) {
+    if let Err(error) = socket2::SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES) {
+        // Not every sandbox knows it, and without it memory is the only thing that suffers.
+        tracing::warn!(%error, "what the kernel takes for a client has no limit");
+    }
 }
 
 /// The listeners.
@@ -360,5 +364,51 @@ fn raise_descriptor_limit() {
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Metadata, Subscriber};
+
+    use super::*;
+
+    /// Counts the warnings of this thread.
+    struct Warnings(Arc<AtomicU32>);
+
+    impl Subscriber for Warnings {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn event(&self, event: &Event<'_>) {
+            let warns = *event.metadata().level() == tracing::Level::WARN;
+            self.0.fetch_add(u32::from(warns), Ordering::Relaxed);
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[test]
+    fn a_system_that_knows_no_limit_for_what_is_unsent_is_told_and_served() {
+        let warnings = Arc::default();
+        tracing::subscriber::with_default(Warnings(Arc::clone(&warnings)), || {
+            let socket = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+            let limit = socket2::SockRef::from(&socket).tcp_notsent_lowat().unwrap();
+            assert_eq!((limit, warnings.load(Ordering::Relaxed)), (UNSENT_BYTES, 0));
+            // It is an option of TCP.
+            limit_unsent(&std::os::unix::net::UnixStream::pair().unwrap().0);
+        });
+        assert_eq!(warnings.load(Ordering::Relaxed), 1);
     }
 }

@@ -1,6 +1,8 @@
 //! `[tls.acme]`: certificates that the server gets by itself.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +11,7 @@ use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::Uri;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::checked::complain;
 use super::layers::Layers;
@@ -25,6 +27,9 @@ const DOMAINS_MAX: usize = 100;
 /// Most bytes of a name (RFC 1035, section 2.3.4), and of what lies between two of its dots.
 const DOMAIN_BYTES_MAX: (usize, usize) = (253, 63);
 
+/// Most bytes of a file with the key of an account.
+const EAB_KEY_BYTES_MAX: u64 = 4 << 10;
+
 /// Base64 for URLs; the authorities' keys come with and without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
@@ -32,7 +37,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// A way to prove a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Challenge {
     /// A certificate of its own in a handshake on port 443 (RFC 8737).
     #[serde(rename = "tls-alpn-01")]
@@ -96,8 +101,10 @@ pub struct Pace {
     pub refused: Duration,
     /// The longest; an authority may ask for more.
     pub most: Duration,
-    /// The longest without a look at the clock and at the authority's advice on renewal.
+    /// The longest without a look at the clock, which may be set.
     pub look: Duration,
+    /// The shortest between two questions for the authority's advice on renewal.
+    pub ask: Duration,
 }
 
 impl Default for Pace {
@@ -106,7 +113,8 @@ impl Default for Pace {
             unreachable: Duration::from_secs(10),
             refused: Duration::from_secs(120),
             most: Duration::from_secs(3_600),
-            look: Duration::from_secs(6 * 3_600),
+            look: Duration::from_secs(60),
+            ask: Duration::from_secs(6 * 3_600),
         }
     }
 }
@@ -242,6 +250,17 @@ fn mail(text: &str) -> Result<String, String> {
     Err(format!("`{text}` is no e-mail address; write for example \"ops@example.com\""))
 }
 
+/// The text of a file, of which no more is read than a key can be.
+fn short_text(file: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let read = File::open(file)?.take(EAB_KEY_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if read as u64 > EAB_KEY_BYTES_MAX {
+        let told = format!("it is longer than a key may be, {EAB_KEY_BYTES_MAX} bytes");
+        return Err(io::Error::other(told));
+    }
+    Ok(text)
+}
+
 type Given<'a> = (Option<String>, Option<&'a Path>, Option<&'a str>);
 
 fn external(given: Given<'_>) -> Result<Option<ExternalAccount>, (&'static str, String)> {
@@ -249,7 +268,7 @@ fn external(given: Given<'_>) -> Result<Option<ExternalAccount>, (&'static str, 
         (None, None, None) => return Ok(None),
         (Some(id), Some(file), None) => {
             let why = |error| format!("cannot read {}: {error}", file.display());
-            (id, "eab_key_file", std::fs::read_to_string(file).map_err(why))
+            (id, "eab_key_file", short_text(file).map_err(why))
         }
         (Some(id), None, Some(variable)) => {
             let missing = |_| format!("the environment variable {variable} is not set");

@@ -2,11 +2,15 @@
 
 use super::{AcmeConfig, CertificateSource, Challenge, File, Flag, Loaded, Mode, Source, load};
 
-/// Loads this, with `KEY` and `BAD` as the paths of files that hold a key and none.
+/// Loads this, with `KEY`, `BAD` and `LONG` as the paths of files that hold a key, none, and more
+/// than a key may be.
 fn loaded(text: &str) -> Result<Loaded, String> {
     let folder = tempfile::tempdir().unwrap();
     let mut text = format!("anonymous = []\n{text}");
-    for (name, held) in [("KEY", "c2VjcmV0IGtleQ\n"), ("BAD", "not a key of ours!")] {
+    let long = "QUJD".repeat(1_025);
+    for (name, held) in
+        [("KEY", "c2VjcmV0IGtleQ\n"), ("BAD", "not a key of ours!"), ("LONG", &long)]
+    {
         let path = folder.path().join(name.to_lowercase());
         std::fs::write(&path, held).unwrap();
         text = text.replace(name, path.to_str().unwrap());
@@ -120,6 +124,8 @@ fn what_is_wrong_is_told_where_it_is() {
         (more("eab_key_id = \"me\""), "eab_key_file", "one of them"),
         (more("eab_key_file = \"KEY\""), "eab_key_id", "missing"),
         (more("eab_key_id = \"me\"\neab_key_file = \"BAD\""), "eab_key_file", "base64url"),
+        (more("eab_key_id = \"me\"\neab_key_file = \"LONG\""), "eab_key_file", "4096 bytes"),
+        (more("eab_key_id = \"me\"\neab_key_file = \"/dev/zero\""), "eab_key_file", "4096"),
         (more("eab_key_id = \"me\"\neab_key_file = \"/no\""), "eab_key_file", "cannot read /no"),
         (more("eab_key_id = \"me\"\neab_key_env = \"NOT_SET_X\""), "eab_key_env", "not set"),
         (format!("[tls]\ncertificate = \"c\"\nkey = \"k\"\n{WHOLE}"), "", "not both"),

@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::error::ApiError;
 use crate::head::Head;
 use crate::reply::Reply;
+use crate::tls::Standing;
 
 /// `GET /healthz`: the process answers.
 pub(super) fn health() -> Reply {
@@ -23,15 +24,22 @@ pub(super) fn proof(app: &App, head: &Head<'_>) -> Option<Reply> {
     Some(Reply::new(200, "application/octet-stream", text))
 }
 
-/// `GET /readyz`: the log takes events, nobody is leaving, and there is a certificate if there is
-/// to be one.
+/// `GET /readyz`: the log takes events, nobody is leaving, and there is a certificate that counts
+/// if there is to be one.
 pub(super) fn ready(app: &App) -> Result<Reply, ApiError> {
     if app.is_draining() {
         return Err(ApiError::draining());
     }
-    if app.certificates.as_ref().is_some_and(|shown| !shown.is_there()) {
-        let detail = "there is no certificate yet: the log says how its order goes";
-        return Err(ApiError::new(ErrorCode::NoCertificate, detail));
+    match app.certificates.as_ref().map(|shown| shown.standing()) {
+        None | Some(Standing::Counts) => {}
+        Some(Standing::None) => {
+            let detail = "there is no certificate yet: the log says how its order goes";
+            return Err(ApiError::new(ErrorCode::NoCertificate, detail));
+        }
+        Some(Standing::Ended) => {
+            let detail = "the certificate has ended: the log says why there is no other";
+            return Err(ApiError::new(ErrorCode::CertificateExpired, detail));
+        }
     }
     let log = app.hub.log_status();
     match log.state {

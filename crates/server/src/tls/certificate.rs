@@ -7,7 +7,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use rustls::ServerConfig;
@@ -79,12 +79,30 @@ enum Source {
     Acme(Box<Acme>),
 }
 
-/// What is shown, if there is anything, and when there is to be another (unix time).
+/// What is shown, if there is anything.
 #[derive(Default)]
 struct Present {
     key: Option<Arc<CertifiedKey>>,
     known: Option<Known>,
-    due: i64,
+}
+
+/// How it stands with the certificate that is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// There is none.
+    None,
+    /// It has ended: who looks at that turns away.
+    Ended,
+    /// It counts, as far as its end is concerned.
+    Counts,
+}
+
+impl Standing {
+    /// At this unix time.
+    pub(super) fn of(known: &Known, now: i64) -> Self {
+        // The last second is part of its life (RFC 5280, section 4.1.2.5).
+        if known.not_after < now { Self::Ended } else { Self::Counts }
+    }
 }
 
 impl Certificates {
@@ -100,10 +118,10 @@ impl Certificates {
         };
         let own = Self { source, provider, present, meters };
         match &own.source {
-            Source::Files(files) => own.show(files.read(&own.provider)?, 0),
+            Source::Files(files) => own.show(files.read(&own.provider)?),
             Source::Acme(acme) => {
-                if let Some((Usable { key, known }, wanted)) = acme.kept(&own) {
-                    own.show(key, if wanted { acme::renewal(&known) } else { 0 });
+                if let Some(kept) = acme.kept(&own) {
+                    own.show(kept.key);
                 }
             }
         }
@@ -127,27 +145,33 @@ impl Certificates {
     pub(crate) async fn keep(self: Arc<Self>, app: Arc<App>, asks: Handle) {
         match &self.source {
             Source::Files(files) => files::keep(&app, &self, files).await,
-            Source::Acme(_) => loop {
-                let (own, app) = (self.clone(), app.clone());
-                let kept = asks.spawn(async move {
-                    if let Source::Acme(acme) = &own.source {
-                        acme::keep(&app, &own, acme).await;
+            Source::Acme(_) => {
+                let order = || {
+                    let (own, app) = (self.clone(), app.clone());
+                    async move {
+                        if let Source::Acme(acme) = &own.source {
+                            acme::keep(&app, &own, acme).await;
+                        }
                     }
-                });
-                if !kept.await.is_err_and(|error| error.is_panic()) {
-                    return;
-                }
+                };
                 // The library does not survive every answer; another certificate has to come.
-                self.meters.failed();
-                tracing::error!(again_in = ?AFTER_PANIC, "an order of a certificate panicked");
-                tokio::time::sleep(AFTER_PANIC).await;
-            },
+                let panicked = || {
+                    self.meters.failed();
+                    tracing::error!(again_in = ?AFTER_PANIC, "an order of a certificate panicked");
+                };
+                again_after_panics(&asks, order, panicked, AFTER_PANIC).await;
+            }
         }
     }
 
-    /// Whether there is a certificate.
-    pub(crate) fn is_there(&self) -> bool {
-        self.present.lock().key.is_some()
+    /// Whether there is a certificate, and whether it counts.
+    pub(crate) fn standing(&self) -> Standing {
+        let present = self.present.lock();
+        match (&present.key, &present.known) {
+            (None, _) => Standing::None,
+            (Some(_), None) => Standing::Counts,
+            (Some(_), Some(known)) => Standing::of(known, now()),
+        }
     }
 
     /// What answers a question of plain HTTP that is to prove a name.
@@ -160,22 +184,17 @@ impl Certificates {
         &self.provider
     }
 
-    /// What is known of the one that is shown, and when there is to be another, as unix time.
-    pub(super) fn present(&self) -> (Option<Known>, i64) {
-        let present = self.present.lock();
-        (present.known.clone(), present.due)
+    /// Shows this one from now on, which was ordered.
+    pub(super) fn take(&self, usable: Usable) {
+        self.meters.renewed();
+        self.show(usable.key);
     }
 
     /// Shows this one from now on.
-    pub(super) fn take(&self, usable: Usable) {
-        self.meters.renewed();
-        self.show(usable.key, acme::renewal(&usable.known));
-    }
-
-    pub(super) fn show(&self, key: Arc<CertifiedKey>, due: i64) {
+    pub(super) fn show(&self, key: Arc<CertifiedKey>) {
         let known = key.end_entity_cert().ok().and_then(|first| x509::read(first));
         self.meters.shows(known.as_ref().map_or(0, |known| known.not_after));
-        *self.present.lock() = Present { key: Some(key), known, due };
+        *self.present.lock() = Present { key: Some(key), known };
     }
 }
 
@@ -199,6 +218,27 @@ impl fmt::Debug for Certificates {
     }
 }
 
+/// Does this until it is done, and begins again a while after each time that it panicked.
+async fn again_after_panics<T>(
+    runtime: &Handle,
+    task: impl Fn() -> T,
+    panicked: impl Fn(),
+    pause: Duration,
+) where
+    T: Future<Output = ()> + Send + 'static,
+{
+    while runtime.spawn(task()).await.is_err_and(|error| error.is_panic()) {
+        panicked();
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Unix time.
+pub(super) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
 /// A certificate, what stands behind it, and its key, from PEM.
 pub(super) fn from_pem(
     chain: &[u8],
@@ -212,4 +252,34 @@ pub(super) fn from_pem(
         return Err(CertificateError::Text(rustls::pki_types::pem::Error::NoItemsFound));
     }
     Ok(Arc::new(CertifiedKey::from_der(chain, key, provider)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn what_panics_is_begun_again_and_what_ends_is_not() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let (begun, panics) = (Arc::new(AtomicU32::new(0)), AtomicU32::new(0));
+        let task = || {
+            let begun = begun.clone();
+            async move {
+                assert_eq!(begun.fetch_add(1, Ordering::Relaxed), 2, "a panic of the test");
+            }
+        };
+        let panicked = || _ = panics.fetch_add(1, Ordering::Relaxed);
+        let pause = Duration::from_millis(1);
+        runtime.block_on(again_after_panics(runtime.handle(), task, panicked, pause));
+        assert_eq!((begun.load(Ordering::Relaxed), panics.load(Ordering::Relaxed)), (3, 2));
+    }
+
+    #[test]
+    fn a_certificate_counts_to_its_last_second() {
+        let known = Known { not_before: 100, not_after: 200, serial: Vec::new(), authority: None };
+        let at = |now| Standing::of(&known, now);
+        assert_eq!((at(200), at(201)), (Standing::Counts, Standing::Ended));
+    }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -25,12 +26,15 @@ const LOOK: Duration = Duration::from_secs(1);
 /// By what a change is seen: the time of the change, the file that the name leads to, its length.
 type Stamp = (i64, i64, u64, u64);
 
-/// The two files.
-pub(super) struct Files(CertificateFiles);
+/// The two files, and how they were when they were read.
+pub(super) struct Files {
+    files: CertificateFiles,
+    seen: Mutex<[Option<Stamp>; 2]>,
+}
 
 impl Files {
     pub(super) fn new(files: CertificateFiles) -> Self {
-        Self(files)
+        Self { files, seen: Mutex::default() }
     }
 
     /// Reads them.
@@ -38,7 +42,9 @@ impl Files {
         &self,
         provider: &CryptoProvider,
     ) -> Result<Arc<CertifiedKey>, CertificateError> {
-        let Self(files) = self;
+        // Before they are read: what changes meanwhile is read once more.
+        *self.seen.lock() = self.stamps();
+        let files = &self.files;
         let file = |path: &PathBuf| path.display().to_string();
         let wrong = |path| move |source| CertificateError::File { file: file(path), source };
         let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&files.certificate)
@@ -52,27 +58,29 @@ impl Files {
         Ok(Arc::new(CertifiedKey::from_der(chain, key, provider)?))
     }
 
+    /// Whether they are others than when they were read, even if they could not be used.
+    fn have_changed(&self) -> bool {
+        self.stamps() != *self.seen.lock()
+    }
+
     fn stamps(&self) -> [Option<Stamp>; 2] {
-        [&self.0.certificate, &self.0.key].map(|file| stamp(file))
+        [&self.files.certificate, &self.files.key].map(|file| stamp(file))
     }
 }
 
 /// Looks after the files for ever.
 pub(super) async fn keep(app: &App, certificates: &Certificates, files: &Files) {
-    let mut seen = files.stamps();
     loop {
         tokio::time::sleep(LOOK).await;
-        let stamps = files.stamps();
-        if stamps == seen {
+        if !files.have_changed() {
             continue;
         }
-        seen = stamps;
         match files.read(certificates.provider()) {
             Ok(certificate) => {
                 certificates.meters.renewed();
-                certificates.show(certificate, 0);
+                certificates.show(certificate);
                 tracing::info!("the certificate was read again");
-                let file = files.0.certificate.display().to_string();
+                let file = files.files.certificate.display().to_string();
                 app.audit.happened(app, "certificate", json!({"file": file}));
             }
             Err(error) => {
@@ -86,4 +94,26 @@ pub(super) async fn keep(app: &App, certificates: &Certificates, files: &Files) 
 fn stamp(file: &Path) -> Option<Stamp> {
     let known = std::fs::metadata(file).ok()?;
     Some((known.mtime(), known.mtime_nsec(), known.ino(), known.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::crypto::ring;
+
+    use super::*;
+
+    #[test]
+    fn a_change_after_they_were_read_is_seen_whenever_it_is_looked_for_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let files = CertificateFiles { certificate: path("certificate"), key: path("key") };
+        std::fs::write(&files.certificate, "one").unwrap();
+        let files = Files::new(files);
+        assert!(files.read(&ring::default_provider()).is_err());
+        assert!(!files.have_changed());
+        std::fs::write(path("key"), "a key").unwrap();
+        assert!(files.have_changed() && files.have_changed(), "until they are read");
+        assert!(files.read(&ring::default_provider()).is_err());
+        assert!(!files.have_changed(), "what cannot be used is told of once");
+    }
 }

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-pub(crate) use certificate::{CertificateError, Certificates};
+pub(crate) use certificate::{CertificateError, Certificates, Standing};
 pub(crate) use meters::Meters;
 
 use crate::app::App;

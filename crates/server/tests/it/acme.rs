@@ -22,6 +22,7 @@ pub(crate) const PACE: Pace = Pace {
     refused: Duration::from_millis(500),
     most: Duration::from_secs(2),
     look: Duration::from_secs(5),
+    ask: Duration::from_secs(3_600),
 };
 
 pub(crate) fn config(pebble: &Pebble, domains: &[&str]) -> AcmeConfig {
@@ -129,6 +130,7 @@ fn a_certificate_is_ordered_and_outlives_a_restart() {
     for name in ["account.json", "certificate.json"] {
         assert_eq!(mode(&kept(&server, name)), 0o600, "{name}");
     }
+    until("nothing left of attempts", || !kept(&server, "attempt.json").exists());
     // With nobody left to order from.
     pebble.end();
     let server = server.restart();
@@ -189,6 +191,76 @@ fn a_renewed_certificate_is_taken_without_a_cut() {
     assert_eq!(stream.next().data, "and still there");
     let renewals = server.metric("tidings_tls_certificate_renewals_total");
     assert!(renewals >= 3.0, "{renewals}");
+}
+
+#[test]
+fn a_certificate_that_has_ended_is_told_and_shown_for_want_of_another() {
+    let port = free_port();
+    let mut settings = Settings::new(port);
+    settings.life = 4;
+    let Some(mut pebble) = Pebble::start(&settings) else { return };
+    let server = server(port, config(&pebble, &["a.example"]));
+    until_shown(&server);
+    pebble.end();
+    let code = |server: &Server| {
+        let ready = server.get("/readyz");
+        (ready.status, ready.json()["code"].as_str().map(str::to_owned))
+    };
+    let ended = || (503, Some("certificate-expired".to_owned()));
+    until("its end", || code(&server) == ended());
+    let server = server.restart();
+    assert_eq!(code(&server), ended());
+    assert!(shown(&server).is_some(), "who does not look at that is served");
+    settings.life = 90 * 86_400;
+    pebble.set(&settings);
+    pebble.run(&settings);
+    until("another", || code(&server).0 == 200);
+}
+
+#[test]
+fn a_certificate_that_is_due_when_it_comes_is_shown_and_counts_as_a_failure() {
+    let port = free_port();
+    let mut settings = Settings::new(port);
+    settings.life = 1;
+    let Some(pebble) = Pebble::start(&settings) else { return };
+    let server = server(port, config(&pebble, &["a.example"]));
+    let first = until_shown(&server);
+    until("two failures", || {
+        let failed = |line: &&Value| line["what"] == "certificate-failed";
+        audited(&server).iter().filter(failed).count() >= 2
+    });
+    let lines = audited(&server);
+    let failed: Vec<_> = lines.iter().filter(|line| line["what"] == "certificate-failed").collect();
+    for (line, seconds) in failed.iter().zip([1, 1]) {
+        let error = line["error"].as_str().unwrap();
+        assert!(error.contains("due for renewal already"), "{error}");
+        assert!(line["again_in_s"].as_u64().unwrap() >= seconds, "{line}");
+    }
+    let text = std::fs::read_to_string(kept(&server, "attempt.json")).unwrap();
+    let attempt: Value = serde_json::from_str(&text).unwrap();
+    assert!(attempt["failures"].as_u64().unwrap() >= 2, "{text}");
+    assert_ne!(shown(&server).unwrap(), first);
+}
+
+#[test]
+fn a_certificate_that_cannot_be_kept_is_shown_all_the_same() {
+    let port = free_port();
+    let settings = Settings::new(port);
+    let Some(pebble) = Pebble::start(&settings) else { return };
+    let acme = config(&pebble, &["a.example"]);
+    let server = Server::with(|config| {
+        // Folders in the places of files.
+        for name in ["account.json.new", "certificate.json.new"] {
+            std::fs::create_dir_all(config.data_dir.join("acme").join(name)).unwrap();
+        }
+        let listen = Some(SocketAddr::from(([127, 0, 0, 1], port)));
+        let certificate = CertificateSource::Acme(Box::new(acme));
+        config.tls = Some(TlsConfig { certificate, listen });
+    });
+    until_shown(&server);
+    assert!(handshake(&server, pebble.root(), "a.example").is_ok());
+    assert!(!kept(&server, "certificate.json").exists() && !kept(&server, "account.json").exists());
+    assert_eq!((pebble.issued(), server.get("/readyz").status), (1, 200));
 }
 
 #[test]

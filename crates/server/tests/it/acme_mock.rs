@@ -4,6 +4,7 @@
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 use tidings_server::config::{AcmeConfig, Challenge};
 
 use crate::acme::{PACE, audited, server, shown};
-use crate::pebble::{free_port, write_authority};
+use crate::pebble::{free_port, mode, write_authority};
 use crate::support::{Server, until};
 use crate::tls;
 
@@ -53,8 +54,8 @@ impl Mock {
             for socket in listener.incoming() {
                 let connection = ServerConnection::new(config.clone()).unwrap();
                 let mut stream = StreamOwned::new(connection, socket.unwrap());
-                let Some((method, path)) = request(&mut stream) else { continue };
-                noted.lock().push(format!("{method} {path}"));
+                let Some((method, path, said)) = request(&mut stream) else { continue };
+                noted.lock().push(format!("{method} {path} {said}"));
                 let done = noted.lock().iter().any(|line| line.contains("/finalize"));
                 let usual = || usual(&own, &path, done);
                 let (status, headers, body) = answer(&own, &path).unwrap_or_else(usual);
@@ -85,10 +86,17 @@ impl Mock {
     fn asked(&self, what: &str) -> usize {
         self.asked.lock().iter().filter(|line| line.contains(what)).count()
     }
+
+    /// What was said in each order.
+    fn orders(&self) -> Vec<Value> {
+        let asked = self.asked.lock();
+        let orders = asked.iter().filter_map(|line| line.strip_prefix("POST /order {"));
+        orders.map(|said| serde_json::from_str(&format!("{{{said}")).unwrap()).collect()
+    }
 }
 
-/// Method and path of a request, once its body has come.
-fn request(stream: &mut impl std::io::Read) -> Option<(String, String)> {
+/// Method, path and what is said in a request, without its signature.
+fn request(stream: &mut impl std::io::Read) -> Option<(String, String, String)> {
     let mut all = Vec::new();
     let head = loop {
         let mut some = [0; 4_096];
@@ -104,9 +112,13 @@ fn request(stream: &mut impl std::io::Read) -> Option<(String, String)> {
         name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().unwrap())
     });
     let missing = (head + length.unwrap_or(0)).saturating_sub(all.len());
-    stream.read_exact(&mut vec![0; missing]).ok()?;
+    let mut rest = vec![0; missing];
+    stream.read_exact(&mut rest).ok()?;
+    all.extend(rest);
+    let signed: Value = serde_json::from_slice(&all[head..]).unwrap_or_default();
+    let said = URL_SAFE_NO_PAD.decode(signed["payload"].as_str().unwrap_or_default()).unwrap();
     let mut words = text.split(' ').map(str::to_owned);
-    Some((words.next()?, words.next()?))
+    Some((words.next()?, words.next()?, String::from_utf8(said).unwrap()))
 }
 
 fn directory(url: &str) -> Value {
@@ -125,9 +137,40 @@ fn problem(status: u16, headers: &str, kind: &str) -> Answer {
     (status, format!("Content-Type: application/problem+json\r\n{headers}"), body.to_string())
 }
 
+const NONCE: &str = "Replay-Nonce: bm9uY2U\r\n";
+
+/// An order of this status with one name, which can be proven both ways.
+fn to_be_proven(url: &str, path: &str, status: &str) -> Option<Answer> {
+    let order = json!({
+        "status": status, "authorizations": [format!("{url}/name")],
+        "finalize": format!("{url}/finalize"),
+    });
+    let challenge = |kind: &str| {
+        json!({"type": kind, "url": format!("{url}/prove/{kind}"), "token": "t",
+            "status": "pending"})
+    };
+    let location = format!("{NONCE}Location: {url}/order/1\r\n");
+    match path {
+        "/order" => Some(json_answer(201, &location, &order)),
+        "/order/1" => Some(json_answer(200, NONCE, &order)),
+        "/name" => Some(json_answer(
+            200,
+            NONCE,
+            &json!({
+                "identifier": {"type": "dns", "value": "a.example"}, "status": "pending",
+                "challenges": [challenge("http-01"), challenge("tls-alpn-01")],
+            }),
+        )),
+        path => {
+            let kind = path.strip_prefix("/prove/")?;
+            Some(json_answer(200, NONCE, &challenge(kind)))
+        }
+    }
+}
+
 /// What an authority answers that has nothing to prove and issues something.
 fn usual(url: &str, path: &str, done: bool) -> Answer {
-    let nonce = "Replay-Nonce: bm9uY2U\r\n";
+    let nonce = NONCE;
     let order = |status: &str| {
         json!({
             "status": status, "identifiers": [], "authorizations": [],
@@ -193,11 +236,135 @@ fn an_authority_that_asks_for_patience_gets_it() {
         ((503, "Retry-After: 7000\r\n".to_owned(), "<html>".to_owned()), 7_000),
         // Not for ever.
         (problem(429, "Retry-After: 999999999\r\n", "rateLimited"), 86_400),
+        (problem(429, "Retry-After: 18446744073709551615\r\n", "rateLimited"), 86_400),
+        (problem(429, "Retry-After: +18446744073709551615\r\n", "rateLimited"), 1),
     ] {
         let mock = Mock::start(move |_, path| (path == "/order").then(|| answer.clone()));
         let server = server(free_port(), mock.config());
         assert_eq!(first_failure(&server).1, seconds);
     }
+}
+
+#[test]
+fn a_refusal_while_it_waits_says_nothing_of_the_names() {
+    let mock = Mock::start(|url, path| match path {
+        "/order/1" => Some(problem(429, "Retry-After: 5000\r\n", "rateLimited")),
+        path => to_be_proven(url, path, "pending"),
+    });
+    let server = server(free_port(), mock.config());
+    let (error, seconds) = first_failure(&server);
+    assert!(error.contains("rateLimited") && !error.contains("make sure"), "{error}");
+    assert_eq!(seconds, 5_000);
+}
+
+#[test]
+fn patience_without_end_is_a_day() {
+    for asked in ["86399", "18446744073709551615", "+18446744073709551615"] {
+        let headers = format!("{NONCE}Retry-After: {asked}\r\n");
+        let mock = Mock::start(move |url, path| {
+            let answer = to_be_proven(url, path, "pending")?;
+            let waits = path == "/order/1";
+            // What cannot be read is as good as nothing; the authority says no in the end.
+            match (waits, asked.starts_with('+')) {
+                (false, _) => Some(answer),
+                (true, false) => Some((200, headers.clone(), answer.2)),
+                (true, true) => {
+                    let body = answer.2.replace("\"pending\"", "\"invalid\"");
+                    Some((200, headers.clone(), body))
+                }
+            }
+        });
+        let server = server(free_port(), mock.config());
+        let (error, seconds) = first_failure(&server);
+        if asked.starts_with('+') {
+            assert!(error.contains("make sure of the names"), "{error}");
+        } else {
+            assert!(error.contains("timed out waiting"), "{error}");
+            assert!((86_390..=86_400).contains(&seconds), "{seconds}");
+        }
+    }
+}
+
+#[test]
+fn what_stands_in_between_is_told_as_what_it_is() {
+    for (status, kind, told, seconds) in [
+        (403, "Content-Type: text/html; charset=utf-8\r\n", "status 403 and is text/html,", 9),
+        (502, "Content-Type: text/plain\r\n", "status 502 and is text/plain,", 1),
+        (404, "", "status 404 and is of no media type,", 9),
+    ] {
+        let mock = Mock::start(move |_, path| {
+            (path == "/directory").then(|| (status, kind.to_owned(), "no".to_owned()))
+        });
+        let mut config = mock.config();
+        (config.pace.refused, config.pace.most) = (Duration::from_secs(9), Duration::from_secs(9));
+        let server = server(free_port(), config);
+        let (error, again_in) = first_failure(&server);
+        assert!(error.contains(told), "{error}");
+        // Up to a tenth more.
+        assert!((seconds..=seconds + 1).contains(&again_in), "{status}: {again_in}");
+    }
+}
+
+#[test]
+fn the_other_challenge_is_tried_next() {
+    let mock = Mock::start(|url, path| match path {
+        "/order/1" => to_be_proven(url, path, "invalid"),
+        path => to_be_proven(url, path, "pending"),
+    });
+    let mut config = mock.config();
+    config.challenges = vec![Challenge::Http, Challenge::TlsAlpn];
+    let server = server(free_port(), config);
+    until("three attempts", || mock.asked("POST /prove/") >= 3);
+    let asked = mock.asked.lock().clone();
+    let ways: Vec<_> = asked
+        .iter()
+        .filter_map(|line| line.strip_prefix("POST /prove/")?.split(' ').next())
+        .take(3)
+        .collect();
+    assert_eq!(ways, ["http-01", "tls-alpn-01", "http-01"]);
+    assert!(first_failure(&server).0.contains("make sure of the names"));
+}
+
+#[test]
+fn a_restart_orders_no_sooner_than_the_process_before_would_have() {
+    let mock = Mock::start(|_, path| (path == "/order").then(|| problem(403, "", "unauthorized")));
+    let mut config = mock.config();
+    (config.pace.refused, config.pace.most) =
+        (Duration::from_secs(3_600), Duration::from_secs(3_600));
+    let mut server = server(free_port(), config);
+    first_failure(&server);
+    let file = server.folder().join("acme/attempt.json");
+    assert_eq!(mode(&file), 0o600);
+    for _ in 0..3 {
+        server = server.restart();
+        assert_eq!(server.get("/readyz").json()["code"], "no-certificate");
+    }
+    assert_eq!((mock.orders().len(), audited(&server).len()), (1, 1));
+    // Who has mended what was wrong need not wait.
+    std::fs::remove_file(&file).unwrap();
+    let server = server.restart();
+    until("a second order", || audited(&server).len() == 2);
+    assert_eq!(mock.orders().len(), 2);
+    assert!(file.exists());
+}
+
+#[test]
+fn nothing_is_ordered_that_could_not_be_kept() {
+    let mock =
+        Mock::start(|_, path| (path == "/directory").then(|| problem(503, "", "serverInternal")));
+    let server = server(free_port(), mock.config());
+    first_failure(&server);
+    // A folder in the place of the file.
+    let (probe, last) =
+        (server.folder().join("acme/probe.new"), || audited(&server).pop().unwrap());
+    std::fs::create_dir(&probe).unwrap();
+    until("a failure to keep", || last()["error"].as_str().unwrap().contains("could not be kept"));
+    let asked = mock.asked("");
+    let failures = audited(&server).len();
+    until("another", || audited(&server).len() > failures);
+    assert_eq!(mock.asked(""), asked, "nobody is asked meanwhile");
+    std::fs::remove_dir(&probe).unwrap();
+    until("the next question", || mock.asked("") > asked);
 }
 
 #[test]
@@ -247,14 +414,16 @@ fn an_answer_of_no_sense_is_told_in_a_line() {
     assert!(error.len() <= 600 && error.contains("two lines"), "{error}");
 }
 
-/// Puts a certificate into the folder as if it had been ordered ten days ago, for ninety.
-fn keep(server: &Server, mock: &Mock) {
+/// Puts a certificate into the folder as if it had been ordered ten days ago, for ninety, with
+/// these names in this order.
+fn keep(server: &Server, mock: &Mock, names: &[&str]) {
     let (own, key, account) =
         (KeyPair::generate().unwrap(), KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let issuer = Issuer::new(authority, own);
-    let mut params = CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
+    let domains: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+    let mut params = CertificateParams::new(domains).unwrap();
     params.use_authority_key_identifier_extension = true;
     let now = std::time::SystemTime::now();
     let day = std::time::Duration::from_secs(86_400);
@@ -267,7 +436,7 @@ fn keep(server: &Server, mock: &Mock) {
     write(
         "certificate.json",
         &json!({
-            "directory": directory, "domains": ["a.example"], "chain": chain,
+            "directory": directory, "domains": names, "chain": chain,
             "key": tls::pem("PRIVATE KEY", &key.serialize_der()),
         }),
     );
@@ -280,42 +449,63 @@ fn keep(server: &Server, mock: &Mock) {
     );
 }
 
+/// An authority that advises this window, and takes no orders.
+fn advising(start: &'static str, end: &'static str) -> Mock {
+    Mock::start(move |url, path| {
+        let mut all = directory(url);
+        all["renewalInfo"] = json!(format!("{url}/advice"));
+        let window = json!({"suggestedWindow": {"start": start, "end": end}});
+        match path {
+            "/directory" => Some(json_answer(200, "", &all)),
+            path if path.starts_with("/advice/") => {
+                Some(json_answer(200, "Retry-After: 1\r\n", &window))
+            }
+            // Nothing is ordered before the test has put its files there.
+            "/account" => Some(problem(503, "", "serverInternal")),
+            _ => None,
+        }
+    })
+}
+
+/// A server that has a certificate for these names, and is asked for those of its configuration.
+fn having(mock: &Mock, names: &[&str], config: AcmeConfig) -> Server {
+    let server = server(free_port(), config.clone());
+    first_failure(&server);
+    keep(&server, mock, names);
+    std::fs::remove_file(server.folder().join("acme/attempt.json")).unwrap();
+    mock.asked.lock().clear();
+    server.restart_with(|all| {
+        let certificate = tidings_server::config::CertificateSource::Acme(Box::new(config));
+        all.tls.as_mut().unwrap().certificate = certificate;
+    })
+}
+
 #[test]
 fn an_authority_may_want_a_certificate_renewed_sooner() {
-    for (start, end, sooner) in [
-        ("2020-01-01T00:00:00Z", "2020-01-02T00:00:00Z", true),
-        ("2999-01-01T00:00:00Z", "2999-01-02T00:00:00Z", false),
-    ] {
-        let mock = Mock::start(move |url, path| {
-            let mut all = directory(url);
-            all["renewalInfo"] = json!(format!("{url}/advice"));
-            let window = json!({"suggestedWindow": {"start": start, "end": end}});
-            match path {
-                "/directory" => Some(json_answer(200, "", &all)),
-                path if path.starts_with("/advice/") => {
-                    Some(json_answer(200, "Retry-After: 21600\r\n", &window))
-                }
-                // Nothing is ordered before the test has put its files there.
-                "/account" => Some(problem(503, "", "serverInternal")),
-                _ => None,
-            }
+    let mock = advising("2020-01-01T00:00:00Z", "2020-01-02T00:00:00Z");
+    let server = having(&mock, &["a.example"], mock.config());
+    // And again, without asking once more when.
+    until("a second order", || mock.orders().len() >= 2);
+    assert_eq!(mock.asked("GET /advice/"), 1, "at the start");
+    assert!(shown(&server).is_some(), "the old one stays");
+    // What the new one replaces is said once: here it was not believed.
+    let orders = mock.orders();
+    let id =
+        mock.asked.lock().iter().find_map(|line| {
+            Some(line.strip_prefix("GET /advice/")?.split(' ').next()?.to_owned())
         });
-        let server = server(free_port(), mock.config());
-        first_failure(&server);
-        keep(&server, &mock);
-        mock.asked.lock().clear();
-        let server = server.restart_with(|config| {
-            let mut acme = mock.config();
-            acme.pace.look = std::time::Duration::from_millis(50);
-            let certificate = tidings_server::config::CertificateSource::Acme(Box::new(acme));
-            config.tls.as_mut().unwrap().certificate = certificate;
-        });
-        if sooner {
-            until("an order", || mock.asked("POST /order") > 0);
-        } else {
-            until("it to ask often", || mock.asked("GET /advice/") > 3);
-            assert_eq!(mock.asked("POST"), 0);
-        }
-        assert!(shown(&server).is_some(), "the old one stays");
-    }
+    assert_eq!(orders[0]["replaces"].as_str(), id.as_deref());
+    assert_eq!(orders[1].get("replaces"), None);
+}
+
+#[test]
+fn the_order_of_names_is_no_reason_to_order_nor_is_advice_to_wait() {
+    let mock = advising("2999-01-01T00:00:00Z", "2999-01-02T00:00:00Z");
+    let mut config = mock.config();
+    config.domains = vec!["b.example".to_owned(), "a.example".to_owned()];
+    config.pace.ask = Duration::from_millis(50);
+    let server = having(&mock, &["a.example", "b.example"], config);
+    until("it to ask often", || mock.asked("GET /advice/") > 3);
+    assert_eq!(mock.asked("POST"), 0);
+    assert!(shown(&server).is_some());
 }

@@ -16,6 +16,8 @@ use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 use parking_lot::Mutex;
 use tidings_relay::fetch::{Bounds, Client};
 
+use super::schedule::ASKED_WAIT_MAX;
+
 /// Time for a request, and bytes of the longest answer.
 const BOUNDS: Bounds = Bounds { deadline: Duration::from_secs(30), body_bytes_max: 256 << 10 };
 
@@ -32,9 +34,14 @@ pub(super) enum AskError {
     /// The authority names a URL of another host.
     #[error("it names {0}, which is not of the directory's own host; nothing is asked there")]
     Elsewhere(String),
-    /// The answer is no answer of ACME.
-    #[error("the authority's answer has status {0}")]
-    Status(u16),
+    /// The answer is a refusal, and not in the words of ACME: mostly of something in between.
+    #[error("the answer has status {status} and is {kind}, not a problem document of an authority")]
+    Status {
+        /// Its status.
+        status: u16,
+        /// Its media type.
+        kind: String,
+    },
     /// There was no answer.
     #[error(transparent)]
     Fetch(#[from] tidings_relay::fetch::FetchError),
@@ -63,18 +70,27 @@ impl Directory {
         if !same_origin(&self.home, request.uri()) {
             return Err(AskError::Elsewhere(shown(request.uri())));
         }
+        // Of what was asked before, whatever comes of this.
+        self.wait.lock().take();
         let (mut head, body) = request.into_parts();
         // It cannot fail, and says so.
         let body = body.collect().await.map_or_else(|never| match never {}, |all| all.to_bytes());
         head.headers.insert(USER_AGENT, NAME);
-        let answer = self.client.fetch(Request::from_parts(head, body), true, BOUNDS).await?;
-        let status = answer.status().as_u16();
-        let refused = status >= 400;
-        let asked = refused.then(|| retry_after(answer.headers(), SystemTime::now()));
-        *self.wait.lock() = asked.flatten();
-        let kind = answer.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-        if refused && !kind.is_some_and(|kind| kind.starts_with(PROBLEM)) {
-            return Err(AskError::Status(status));
+        let request = Request::from_parts(head, body);
+        let mut answer = self.client.fetch(request, true, BOUNDS).await?;
+        let asked = retry_after(answer.headers(), SystemTime::now());
+        // The library adds whatever number it reads to the time, and panics if that is too much.
+        match asked {
+            Some(asked) => answer.headers_mut().insert(RETRY_AFTER, asked.as_secs().into()),
+            None => answer.headers_mut().remove(RETRY_AFTER),
+        };
+        let status = answer.status();
+        if status.is_client_error() || status.is_server_error() {
+            *self.wait.lock() = asked;
+            let kind = answer.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+            if !kind.is_some_and(|kind| kind.starts_with(PROBLEM)) {
+                return Err(AskError::Status { status: status.as_u16(), kind: named(kind) });
+            }
         }
         Ok(answer.map(Full::new).into())
     }
@@ -104,14 +120,28 @@ fn shown(uri: &Uri) -> String {
     uri.host().unwrap_or("no host").chars().take(253).collect()
 }
 
-/// `Retry-After` (RFC 9110, section 10.2.3), as seconds or as a date.
+/// What is told of a media type that somebody else has chosen.
+fn named(kind: Option<&[u8]>) -> String {
+    let kind = kind.unwrap_or(b"of no media type");
+    let first = kind.split(|byte| *byte == b';').next().unwrap_or_default();
+    first
+        .iter()
+        .filter(|byte| byte.is_ascii_graphic() || **byte == b' ')
+        .take(100)
+        .map(|byte| char::from(*byte))
+        .collect()
+}
+
+/// `Retry-After` (RFC 9110, section 10.2.3), as seconds or as a date, up to a day.
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        let seconds = text.parse().unwrap_or(u64::MAX);
+        return Some(Duration::from_secs(seconds).min(ASKED_WAIT_MAX));
     }
     let date = jiff::fmt::rfc2822::parse(text).ok()?;
-    SystemTime::from(date.timestamp()).duration_since(now).ok()
+    let wait = SystemTime::from(date.timestamp()).duration_since(now);
+    Some(wait.unwrap_or_default().min(ASKED_WAIT_MAX))
 }
 
 #[cfg(test)]
@@ -142,9 +172,14 @@ mod tests {
             ("120", Some(120)),
             (" 7 ", Some(7)),
             ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
-            ("Sun, 06 Nov 1994 08:48:37 GMT", None),
+            ("Sun, 06 Nov 1994 08:48:37 GMT", Some(0)),
+            ("Thu, 06 Nov 2994 08:48:37 GMT", Some(86_400)),
+            ("18446744073709551615", Some(86_400)),
+            ("99999999999999999999999", Some(86_400)),
             ("soon", None),
+            ("", None),
             ("-1", None),
+            ("+1", None),
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(RETRY_AFTER, text.parse().unwrap());

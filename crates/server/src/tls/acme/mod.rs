@@ -2,30 +2,34 @@
 //!
 //! One task looks after them: it orders the first one, renews it when two thirds of its life are
 //! over, and goes on with the old one for as long as that does not work. What it has is kept below
-//! the data folder, so that a restart orders nothing. No connection waits for it.
+//! the data folder, so that a restart orders nothing. No connection waits for it. What comes next,
+//! and when, is decided in one place, by a [plan](plan::Plan).
 
 mod challenges;
 mod directory;
 mod order;
+mod plan;
 mod schedule;
 mod storage;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::json;
 use tidings_relay::fetch::Client;
 
-use super::certificate::{CertificateError, Certificates};
+use super::certificate::{CertificateError, Certificates, Standing, now};
 use crate::app::{App, scatter};
 use crate::config::AcmeConfig;
 use directory::Directory;
 use order::{OrderError, Orders};
+use plan::{Next, Plan};
 use storage::Storage;
 
 pub(super) use order::Usable;
-pub(super) use schedule::renewal;
 
 pub(crate) use challenges::{Challenges, PATH};
 
@@ -40,6 +44,7 @@ pub(crate) struct Acme {
     config: AcmeConfig,
     storage: Storage,
     client: Client,
+    plan: Mutex<Plan>,
     pub(super) challenges: Challenges,
 }
 
@@ -64,17 +69,26 @@ impl Acme {
             }
         };
         let client = client.map_err(CertificateError::Client)?;
-        Ok(Self { config, storage, client, challenges: Challenges::default() })
+        let plan = Mutex::new(Plan::new(&config, storage.attempt()));
+        Ok(Self { config, storage, client, plan, challenges: Challenges::default() })
     }
 
-    /// The certificate that was kept, and whether it is still the one that is wanted.
-    pub(super) fn kept(&self, certificates: &Certificates) -> Option<(Usable, bool)> {
+    /// The certificate that was kept, to be shown until there is another.
+    pub(super) fn kept(&self, certificates: &Certificates) -> Option<Usable> {
         let kept = self.storage.certificate()?;
         match order::usable(&kept, certificates.provider()) {
             Ok(usable) => {
+                if Standing::of(&usable.known, now()) == Standing::Ended {
+                    tracing::error!(
+                        ended = usable.known.not_after,
+                        "the kept certificate has ended; it is shown until there is another"
+                    );
+                }
                 let directory = self.config.directory.to_string();
-                let wanted = kept.directory == directory && kept.domains == self.config.domains;
-                Some((usable, wanted))
+                let wanted =
+                    kept.directory == directory && same_names(&kept.domains, &self.config.domains);
+                self.plan.lock().shows(usable.known.clone(), wanted);
+                Some(usable)
             }
             Err(error) => {
                 let file = self.storage.certificate_file();
@@ -86,49 +100,102 @@ impl Acme {
     }
 }
 
+/// Whether a certificate for the one is one for the other.
+fn same_names(one: &[String], other: &[String]) -> bool {
+    let set = |names: &[String]| names.iter().cloned().collect::<BTreeSet<_>>();
+    set(one) == set(other)
+}
+
 /// Looks after the certificate for ever.
 pub(super) async fn keep(app: &App, certificates: &Certificates, acme: &Acme) {
-    let Acme { config, storage, client, challenges } = acme;
+    let Acme { config, storage, client, plan, challenges } = acme;
     let directory = Directory::new(client.clone(), config.directory.clone());
     let provider = certificates.provider();
     let orders = Orders { config, storage, challenges, provider, directory: &directory };
-    let mut failures = 0;
+    tell_of_patience(acme);
     loop {
-        until_due(certificates, &orders, config.pace.look).await;
-        let placed = tokio::time::timeout(ORDER_TIME, orders.place());
-        match placed.await.unwrap_or(Err(OrderError::Late(ORDER_TIME))) {
-            Ok(usable) => {
-                failures = 0;
-                told(app, config, &usable);
-                certificates.take(usable);
-                if certificates.present().1 <= now() {
-                    // It is short: the next one is not ordered without a pause.
-                    tokio::time::sleep(config.pace.refused).await;
+        let next = plan.lock().next(now());
+        match next {
+            Next::Wait(time) => tokio::time::sleep(time).await,
+            Next::Ask => {
+                let known = plan.lock().wanted().cloned();
+                let Some(known) = known else { continue };
+                let advice = orders.advice(&known).await;
+                plan.lock().advised(now(), advice);
+            }
+            Next::Order => match order(app, certificates, acme, &orders).await {
+                Ok(()) => {
+                    plan.lock().succeeded();
+                    if let Err(error) = storage.forget_attempt() {
+                        let file = storage.attempt_file();
+                        tracing::warn!(file = %file.display(), %error, "it cannot be removed");
+                    }
                 }
-            }
-            Err(error) => {
-                failures += 1;
-                let dice = scatter(app.hub.now_ms());
-                let (failed, asked) = (error.failed(), directory.wait());
-                let wait = schedule::wait(failures, failed, asked, &config.pace, dice);
-                complain(app, config, certificates, &error, wait);
-                tokio::time::sleep(wait).await;
-            }
+                Err(error) => failed(app, certificates, acme, &error, directory.wait()),
+            },
         }
     }
 }
 
-/// Returns when there is to be another certificate, also if the clock is set meanwhile, or if the
-/// authority wants it sooner.
-async fn until_due(certificates: &Certificates, orders: &Orders<'_>, look: Duration) {
-    let (known, mut due) = certificates.present();
-    loop {
-        let Ok(left @ 1..) = u64::try_from(due.saturating_sub(now())) else { return };
-        tokio::time::sleep(Duration::from_secs(left).min(look)).await;
-        let Some(known) = &known else { continue };
-        if let Some(window) = orders.advice(known).await {
-            due = due.min(schedule::within(window, known));
-        }
+/// One attempt, which is noted before anybody is asked: it counts also if the process ends in it.
+async fn order(
+    app: &App,
+    certificates: &Certificates,
+    acme: &Acme,
+    orders: &Orders<'_>,
+) -> Result<(), OrderError> {
+    let Acme { config, storage, plan, .. } = acme;
+    let (turn, attempt) = {
+        let mut plan = plan.lock();
+        (plan.turn(), plan.begins(now(), scatter(app.hub.now_ms())).clone())
+    };
+    storage.keep_attempt(&attempt).and_then(|()| storage.has_room()).map_err(OrderError::Keep)?;
+    let placed = tokio::time::timeout(ORDER_TIME, orders.place(&turn)).await;
+    let usable = placed.unwrap_or(Err(OrderError::Late(ORDER_TIME)))?;
+    let (known, ends) = (usable.known.clone(), usable.known.not_after);
+    told(app, config, &usable);
+    certificates.take(usable);
+    let mut plan = plan.lock();
+    plan.shows(known, true);
+    // It is shown all the same: it may be this machine's clock.
+    if plan.due() <= now() {
+        return Err(OrderError::Spent { ends });
+    }
+    Ok(())
+}
+
+/// Notes and tells when it is tried again. `asked` is how long the authority asks to wait.
+fn failed(
+    app: &App,
+    certificates: &Certificates,
+    acme: &Acme,
+    error: &OrderError,
+    asked: Option<Duration>,
+) {
+    let (now, dice) = (now(), scatter(app.hub.now_ms()));
+    let asked = error.asked().or(asked);
+    let attempt = acme.plan.lock().failed(now, error.failed(), asked, dice).cloned();
+    let Some(attempt) = attempt else { return };
+    complain(app, &acme.config, certificates, error, attempt.left(now));
+    if let Err(error) = acme.storage.keep_attempt(&attempt) {
+        let file = acme.storage.attempt_file();
+        tracing::warn!(file = %file.display(), %error, "a restart will not know of this attempt");
+    }
+}
+
+/// Says why nothing happens for now, when the process before has failed.
+fn tell_of_patience(acme: &Acme) {
+    let again_in = {
+        let (mut plan, now) = (acme.plan.lock(), now());
+        if plan.due() > now { Duration::ZERO } else { plan.patience(now) }
+    };
+    if again_in > Duration::ZERO {
+        let file = acme.storage.attempt_file();
+        tracing::warn!(
+            ?again_in,
+            file = %file.display(),
+            "the last order of a certificate failed; without the file it is tried at once"
+        );
     }
 }
 
@@ -147,7 +214,11 @@ fn complain(
 ) {
     certificates.meters.failed();
     let domains = config.domains.join(", ");
-    let left = if certificates.is_there() { "the old one stays" } else { "there is none" };
+    let left = match certificates.standing() {
+        Standing::None => "there is none",
+        Standing::Ended => "the old one has ended",
+        Standing::Counts => "the old one stays",
+    };
     tracing::error!(%domains, %error, again_in = ?wait, "no new certificate; {left}");
     let more = json!({
         "domains": config.domains, "error": error.to_string(), "again_in_s": wait.as_secs(),
@@ -155,7 +226,17 @@ fn complain(
     app.audit.happened(app, "certificate-failed", more);
 }
 
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+#[cfg(test)]
+mod tests {
+    use super::same_names;
+
+    #[test]
+    fn the_order_of_names_is_no_change() {
+        let names = |list: &[&str]| list.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        let both = names(&["a.example", "b.example"]);
+        assert!(same_names(&both, &names(&["b.example", "a.example"])));
+        for other in [&["a.example"][..], &["a.example", "c.example"], &[]] {
+            assert!(!same_names(&both, &names(other)) && !same_names(&names(other), &both));
+        }
+    }
 }

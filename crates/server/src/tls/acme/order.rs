@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use instant_acme::{
     Account, AuthorizationStatus, CertificateIdentifier, ChallengeType, Error, ExternalAccountKey,
@@ -15,6 +15,7 @@ use rustls::sign::CertifiedKey;
 
 use super::challenges::{self, Challenges, ProofError};
 use super::directory::{AskError, Directory};
+use super::plan::{Advice, Turn};
 use super::schedule::Failed;
 use super::storage::{KeptAccount, KeptCertificate, Storage};
 use crate::config::{AcmeConfig, Challenge};
@@ -64,21 +65,44 @@ pub(super) enum OrderError {
     /// It has issued something else.
     #[error("the authority has issued a certificate that is not for {0}")]
     Other(String),
-    /// It cannot be kept.
-    #[error("what the authority has issued cannot be kept: {0}")]
-    Keep(#[from] io::Error),
+    /// What would be issued could not be kept.
+    #[error("nothing was ordered, because it could not be kept: {0}")]
+    Keep(io::Error),
+    /// What it has issued is due for renewal already.
+    #[error(
+        "the new certificate ends at {ends} (unix time), so it is due for renewal already; see \
+         whether the clock of this machine is right"
+    )]
+    Spent {
+        /// When it ends.
+        ends: i64,
+    },
     /// It took too long.
     #[error("the order was not done within {0:?}")]
     Late(Duration),
 }
 
 impl OrderError {
+    /// How long the authority asks to wait, if it was no refusal that asks so.
+    pub(super) fn asked(&self) -> Option<Duration> {
+        match self {
+            Self::Acme(Error::Timeout(Some(until))) => {
+                Some(until.saturating_duration_since(Instant::now()))
+            }
+            _ => None,
+        }
+    }
+
     pub(super) fn failed(&self) -> Failed {
         match self {
             Self::Acme(Error::Other(error)) => match error.downcast_ref() {
-                Some(AskError::Fetch(_) | AskError::Status(_)) => Failed::Unreachable,
+                Some(AskError::Fetch(_) | AskError::Status { status: 500.., .. }) => {
+                    Failed::Unreachable
+                }
                 _ => Failed::Refused,
             },
+            Self::NotProven(_) => Failed::NotProven,
+            Self::Keep(_) => Failed::Unreachable,
             _ => Failed::Refused,
         }
     }
@@ -133,7 +157,7 @@ pub(super) struct Orders<'a> {
 
 impl Orders<'_> {
     /// Orders a certificate and keeps it. Afterwards nothing is left to prove, however it ends.
-    pub(super) async fn place(&self) -> Result<Usable, OrderError> {
+    pub(super) async fn place(&self, turn: &Turn) -> Result<Usable, OrderError> {
         struct Cleared<'a>(&'a Challenges);
         impl Drop for Cleared<'_> {
             fn drop(&mut self) {
@@ -141,8 +165,8 @@ impl Orders<'_> {
             }
         }
         let _cleared = Cleared(self.challenges);
-        let mut order = self.begin().await?;
-        self.prove(&mut order).await?;
+        let mut order = self.begin(turn).await?;
+        self.prove(&mut order, turn).await?;
         let key = order.finalize().await?;
         let chain = order.poll_certificate(&PATIENCE).await?;
         let (directory, domains) = (self.config.directory.to_string(), self.config.domains.clone());
@@ -155,16 +179,16 @@ impl Orders<'_> {
         Ok(usable)
     }
 
-    /// Between which two moments the authority wants the certificate to be renewed (RFC 9773), as
-    /// unix times; none if it does not say, for whatever reason.
-    pub(super) async fn advice(&self, known: &Known) -> Option<(i64, i64)> {
-        let (authority, serial) = (Der::from_slice(known.authority.as_ref()?), &known.serial);
+    /// When the authority wants the certificate to be renewed (RFC 9773); none if it does not say,
+    /// for whatever reason.
+    pub(super) async fn advice(&self, known: &Known) -> Option<Advice> {
+        let id = identifier(known)?;
         let account = self.kept_account().await.ok()??;
-        let id = CertificateIdentifier::new(authority, Der::from_slice(serial));
         match account.renewal_info(&id).await {
-            Ok((told, _)) => {
+            Ok((told, again)) => {
                 let window = told.suggested_window;
-                Some((window.start.unix_timestamp(), window.end.unix_timestamp()))
+                let window = (window.start.unix_timestamp(), window.end.unix_timestamp());
+                Some(Advice { window, again })
             }
             Err(Error::Unsupported(_)) => None,
             Err(error) => {
@@ -175,22 +199,40 @@ impl Orders<'_> {
     }
 
     /// A new order, of an account that the authority knows.
-    async fn begin(&self) -> Result<Order, OrderError> {
+    async fn begin(&self, turn: &Turn) -> Result<Order, OrderError> {
         let names: Vec<_> = self.config.domains.iter().cloned().map(Identifier::Dns).collect();
-        let order = NewOrder::new(&names);
         if let Some(account) = self.kept_account().await? {
-            match account.new_order(&order).await {
+            let replaces = turn.replaces.as_ref().and_then(identifier);
+            match self.order(&account, &names, replaces).await {
                 Err(Error::Api(problem)) if problem.r#type.as_deref() == Some(NO_ACCOUNT) => {
                     tracing::warn!("the authority does not know the account; it gets a new one");
                 }
                 begun => {
                     let begun = begun?;
-                    self.tell_contact(&account).await?;
+                    self.tell_contact(&account).await;
                     return Ok(begun);
                 }
             }
         }
-        Ok(self.new_account().await?.new_order(&order).await?)
+        Ok(self.order(&self.new_account().await?, &names, None).await?)
+    }
+
+    /// `replaces` is left out for an authority that gives no advice on renewal (RFC 9773, section
+    /// 5).
+    async fn order(
+        &self,
+        account: &Account,
+        names: &[Identifier],
+        replaces: Option<CertificateIdentifier<'_>>,
+    ) -> Result<Order, Error> {
+        let order = NewOrder::new(names);
+        if let Some(replaces) = replaces {
+            match account.new_order(&NewOrder::new(names).replaces(replaces)).await {
+                Err(Error::Unsupported(_)) => {}
+                begun => return begun,
+            }
+        }
+        account.new_order(&order).await
     }
 
     async fn kept_account(&self) -> Result<Option<Account>, OrderError> {
@@ -209,10 +251,10 @@ impl Orders<'_> {
     }
 
     /// Tells the authority whom to write to, if that has changed.
-    async fn tell_contact(&self, account: &Account) -> Result<(), OrderError> {
-        let Some(mut kept) = self.storage.account() else { return Ok(()) };
+    async fn tell_contact(&self, account: &Account) {
+        let Some(mut kept) = self.storage.account() else { return };
         if kept.contact == self.config.contact {
-            return Ok(());
+            return;
         }
         let contact: Vec<_> = self.config.contact.iter().map(String::as_str).collect();
         match account.update_contacts(&contact).await {
@@ -220,10 +262,17 @@ impl Orders<'_> {
             // A certificate matters more than whom the authority writes to.
             Err(error) => {
                 tracing::warn!(error = told(&error), "the authority does not take the contact");
-                return Ok(());
+                return;
             }
         }
-        Ok(self.storage.keep_account(&kept)?)
+        self.keep_account(&kept);
+    }
+
+    fn keep_account(&self, kept: &KeptAccount) {
+        if let Err(error) = self.storage.keep_account(kept) {
+            // The certificate is what counts; another account is there for the asking.
+            tracing::warn!(%error, "the account cannot be kept; the next order makes a new one");
+        }
     }
 
     async fn new_account(&self) -> Result<Account, OrderError> {
@@ -240,13 +289,13 @@ impl Orders<'_> {
         let (account, credentials) =
             builder.create(&new, directory.clone(), external.as_ref()).await?;
         let contact = self.config.contact.clone();
-        self.storage.keep_account(&KeptAccount { directory, contact, credentials })?;
+        self.keep_account(&KeptAccount { directory, contact, credentials });
         tracing::info!(account = account.id(), "there is a new account at the authority");
         Ok(account)
     }
 
     /// Proves all names, and waits until the authority has made sure of them.
-    async fn prove(&self, order: &mut Order) -> Result<(), OrderError> {
+    async fn prove(&self, order: &mut Order, turn: &Turn) -> Result<(), OrderError> {
         let mut authorizations = order.authorizations();
         while let Some(authorization) = authorizations.next().await {
             let mut authorization = authorization?;
@@ -258,8 +307,9 @@ impl Orders<'_> {
                 return Err(OrderError::Foreign);
             }
             let offered: Vec<_> = authorization.challenges.iter().map(|one| &one.r#type).collect();
-            let wanted = self.config.challenges.iter();
-            let Some(way) = wanted.copied().find(|way| offered.contains(&&kind(*way))) else {
+            let (later, first) = self.config.challenges.split_at(turn.first);
+            let mut wanted = first.iter().chain(later).copied();
+            let Some(way) = wanted.find(|way| offered.contains(&&kind(*way))) else {
                 let offers = tame(&format!("{offered:?}"));
                 return Err(OrderError::NoChallenge { name, offers });
             };
@@ -281,13 +331,20 @@ impl Orders<'_> {
                 let why = why_not(order).await;
                 Err(OrderError::NotProven(why.unwrap_or_else(|| "it does not say why".to_owned())))
             }
-            Err(Error::Api(problem)) => {
+            // Not so if the question itself was refused: that says nothing of the names.
+            Err(Error::Api(problem)) if order.state().error.is_some() => {
                 let why = why_not(order).await;
                 Err(OrderError::NotProven(why.unwrap_or_else(|| tame(&problem.to_string()))))
             }
             ready => Ok(ready.map(drop)?),
         }
     }
+}
+
+/// By what the authority knows a certificate (RFC 9773, section 4.1).
+fn identifier(known: &Known) -> Option<CertificateIdentifier<'static>> {
+    let (authority, serial) = (Der::from_slice(known.authority.as_ref()?), &known.serial);
+    Some(CertificateIdentifier::new(authority, Der::from_slice(serial)).into_owned())
 }
 
 fn kind(way: Challenge) -> ChallengeType {

@@ -6,7 +6,7 @@ use crate::config::Pace;
 use crate::tls::x509::Known;
 
 /// The longest that an authority is let wait for (`Retry-After`).
-const ASKED_WAIT_MAX: Duration = Duration::from_secs(24 * 3_600);
+pub(super) const ASKED_WAIT_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 /// The unix time at which a certificate is renewed: when two thirds of its life are over, and up to
 /// a twentieth of it earlier, so that not everybody comes at once. It is the same after a restart.
@@ -35,15 +35,23 @@ fn dice(known: &Known) -> i64 {
 }
 
 /// In seconds.
-const DAY: i64 = 86_400;
+pub(super) const DAY: i64 = 86_400;
+
+/// In whole seconds, and rather one too many.
+pub(super) fn seconds(time: Duration) -> i64 {
+    let whole = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
+    i64::try_from(whole).unwrap_or(i64::MAX)
+}
 
 /// What went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failed {
-    /// There was no proper answer.
+    /// There was no proper answer, or nobody was asked.
     Unreachable,
     /// The authority has refused, or what it gave cannot be used.
     Refused,
+    /// It did not accept a name's proof.
+    NotProven,
 }
 
 /// How long to wait after so many failures in a row, at least one.
@@ -56,7 +64,7 @@ pub(super) fn wait(
 ) -> Duration {
     let first = match failed {
         Failed::Unreachable => pace.unreachable,
-        Failed::Refused => pace.refused,
+        Failed::Refused | Failed::NotProven => pace.refused,
     };
     let doubled = first.saturating_mul(1 << failures.saturating_sub(1).min(20)).min(pace.most);
     // Up to a tenth more, so that those who failed together do not come back together.

@@ -1,5 +1,5 @@
-//! What outlives the process, in a folder of its own below the data folder: the account, and the
-//! certificate with its key.
+//! What outlives the process, in a folder of its own below the data folder: the account, the
+//! certificate with its key, and the last attempt if it did not succeed.
 //!
 //! Each is one file that only the server's user can read, and that is there whole or not at all:
 //! written beside, made to last, and renamed. A file that cannot be read is told of and as good as
@@ -14,11 +14,19 @@ use instant_acme::AccountCredentials;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::plan::Attempt;
+
 /// The folder's name.
 const FOLDER: &str = "acme";
 
 const ACCOUNT: &str = "account.json";
 const CERTIFICATE: &str = "certificate.json";
+const ATTEMPT: &str = "attempt.json";
+const PROBE: &str = "probe";
+
+/// Bytes that have to find room before anything is ordered: more than a certificate with its chain
+/// and its key.
+const PROBE_BYTES: usize = 32 << 10;
 
 /// Most bytes of a file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -71,9 +79,22 @@ impl Storage {
             made => made.map_err(told)?,
         }
         let storage = Self { folder: folder.clone() };
-        storage.write("probe", b"").map_err(told)?;
-        fs::remove_file(folder.join("probe")).map_err(told)?;
+        // A full disk is no reason not to show what is kept.
+        storage.try_to_keep(0).map_err(told)?;
         Ok(storage)
+    }
+
+    /// Sees whether what is about to be ordered can be kept.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub(super) fn has_room(&self) -> io::Result<()> {
+        self.try_to_keep(PROBE_BYTES)
+    }
+
+    fn try_to_keep(&self, bytes: usize) -> io::Result<()> {
+        self.write(PROBE, &vec![b' '; bytes])?;
+        fs::remove_file(self.folder.join(PROBE))
     }
 
     pub(super) fn account(&self) -> Option<KeptAccount> {
@@ -94,6 +115,30 @@ impl Storage {
     /// When it cannot be written.
     pub(super) fn keep_certificate(&self, certificate: &KeptCertificate) -> io::Result<()> {
         self.write(CERTIFICATE, &serde_json::to_vec_pretty(certificate)?)
+    }
+
+    pub(super) fn attempt(&self) -> Option<Attempt> {
+        self.read(ATTEMPT)
+    }
+
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn keep_attempt(&self, attempt: &Attempt) -> io::Result<()> {
+        self.write(ATTEMPT, &serde_json::to_vec_pretty(attempt)?)
+    }
+
+    /// # Errors
+    /// When it cannot be removed.
+    pub(super) fn forget_attempt(&self) -> io::Result<()> {
+        match fs::remove_file(self.attempt_file()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
+    /// For messages about what is in it.
+    pub(super) fn attempt_file(&self) -> PathBuf {
+        self.folder.join(ATTEMPT)
     }
 
     /// For messages about what is in it.
