@@ -3,6 +3,7 @@
 
 use std::io::Write as _;
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
-use tidings_server::config::{AcmeConfig, Challenge};
+use tidings_server::config::{AcmeConfig, CertificateSource, Challenge};
 
 use crate::acme::{PACE, audited, server, shown};
 use crate::pebble::{free_port, mode, write_authority};
@@ -416,7 +417,7 @@ fn an_answer_of_no_sense_is_told_in_a_line() {
 
 /// Puts a certificate into the folder as if it had been ordered ten days ago, for ninety, with
 /// these names in this order.
-fn keep(server: &Server, mock: &Mock, names: &[&str]) {
+fn keep(data_dir: &Path, mock: &Mock, names: &[&str]) {
     let (own, key, account) =
         (KeyPair::generate().unwrap(), KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
     let mut authority = CertificateParams::default();
@@ -431,7 +432,7 @@ fn keep(server: &Server, mock: &Mock, names: &[&str]) {
     let chain = tls::pem("CERTIFICATE", params.signed_by(&key, &issuer).unwrap().der());
     let directory = format!("{}/directory", mock.url);
     let write = |name: &str, value: &Value| {
-        std::fs::write(server.folder().join("acme").join(name), value.to_string()).unwrap();
+        std::fs::write(data_dir.join("acme").join(name), value.to_string()).unwrap();
     };
     write(
         "certificate.json",
@@ -471,11 +472,11 @@ fn advising(start: &'static str, end: &'static str) -> Mock {
 fn having(mock: &Mock, names: &[&str], config: AcmeConfig) -> Server {
     let server = server(free_port(), config.clone());
     first_failure(&server);
-    keep(&server, mock, names);
-    std::fs::remove_file(server.folder().join("acme/attempt.json")).unwrap();
-    mock.asked.lock().clear();
     server.restart_with(|all| {
-        let certificate = tidings_server::config::CertificateSource::Acme(Box::new(config));
+        keep(&all.data_dir, mock, names);
+        std::fs::remove_file(all.data_dir.join("acme/attempt.json")).unwrap();
+        mock.asked.lock().clear();
+        let certificate = CertificateSource::Acme(Box::new(config));
         all.tls.as_mut().unwrap().certificate = certificate;
     })
 }

@@ -166,6 +166,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_asked_of_an_earlier_question_is_not_asked_of_this_one() {
+        let home: Uri = "https://127.0.0.1:1/directory".parse().unwrap();
+        let own = Directory::new(Client::new(false).unwrap(), home.clone());
+        *own.wait.lock() = Some(ASKED_WAIT_MAX);
+        let request = Request::builder().uri(home).body(BodyWrapper::default()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let asked = runtime.block_on(own.clone().ask(request));
+        assert!(matches!(asked, Err(AskError::Fetch(_))), "nobody listens there");
+        assert_eq!(own.wait(), None);
+    }
+
+    #[test]
     fn reads_how_long_to_wait() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
         for (text, wait) in [
