@@ -231,10 +231,10 @@ fn a_certificate_that_is_due_when_it_comes_is_shown_and_counts_as_a_failure() {
     });
     let lines = audited(&server);
     let failed: Vec<_> = lines.iter().filter(|line| line["what"] == "certificate-failed").collect();
-    for (line, seconds) in failed.iter().zip([1, 1]) {
+    for line in failed {
         let error = line["error"].as_str().unwrap();
         assert!(error.contains("due for renewal already"), "{error}");
-        assert!(line["again_in_s"].as_u64().unwrap() >= seconds, "{line}");
+        assert!(line["again_in_s"].as_u64().unwrap() >= 1, "{line}");
     }
     let text = std::fs::read_to_string(kept(&server, "attempt.json")).unwrap();
     let attempt: Value = serde_json::from_str(&text).unwrap();

@@ -194,7 +194,7 @@ fn tell_of_patience(acme: &Acme) {
         tracing::warn!(
             ?again_in,
             file = %file.display(),
-            "the last order of a certificate failed; without the file it is tried at once"
+            "the last order of a certificate failed; without the file a restart tries at once"
         );
     }
 }
@@ -216,10 +216,10 @@ fn complain(
     let domains = config.domains.join(", ");
     let left = match certificates.standing() {
         Standing::None => "there is none",
-        Standing::Ended => "the old one has ended",
-        Standing::Counts => "the old one stays",
+        Standing::Ended => "the one that is shown has ended",
+        Standing::Counts => "the one that is shown stays",
     };
-    tracing::error!(%domains, %error, again_in = ?wait, "no new certificate; {left}");
+    tracing::error!(%domains, %error, again_in = ?wait, "an order of a certificate failed; {left}");
     let more = json!({
         "domains": config.domains, "error": error.to_string(), "again_in_s": wait.as_secs(),
     });

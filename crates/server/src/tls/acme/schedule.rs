@@ -10,7 +10,7 @@ pub(super) const ASKED_WAIT_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 /// The unix time at which a certificate is renewed: when two thirds of its life are over, and up to
 /// a twentieth of it earlier, so that not everybody comes at once. It is the same after a restart.
-pub(in crate::tls) fn renewal(known: &Known) -> i64 {
+pub(super) fn renewal(known: &Known) -> i64 {
     let life = life(known);
     known.not_before + life * 2 / 3 - life / 20 * dice(known) / 65_536
 }
