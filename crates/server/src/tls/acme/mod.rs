@@ -121,6 +121,8 @@ pub(super) async fn keep(app: &App, certificates: &Certificates, acme: &Acme) {
                 let known = plan.lock().wanted().cloned();
                 let Some(known) = known else { continue };
                 let advice = orders.advice(&known).await;
+                // Who refuses advice asks for patience with questions, not with orders.
+                directory.wait();
                 plan.lock().advised(now(), advice);
             }
             Next::Order => match order(app, certificates, acme, &orders).await {
