@@ -30,7 +30,11 @@ struct Mock {
     folder: tempfile::TempDir,
     url: String,
     asked: Arc<Mutex<Vec<String>>>,
+    /// What answers before all else, by what was said.
+    first_word: Arc<Mutex<Option<FirstWord>>>,
 }
+
+type FirstWord = Box<dyn Fn(&str) -> Option<Answer> + Send>;
 
 impl Mock {
     /// `answer` gets the mock's own URL and the path; what it leaves open is answered as in an
@@ -51,6 +55,8 @@ impl Mock {
         let url = format!("https://{}", listener.local_addr().unwrap());
         let (asked, config): (Arc<Mutex<Vec<String>>>, _) = (Arc::default(), Arc::new(config));
         let (noted, own) = (asked.clone(), url.clone());
+        let first_word: Arc<Mutex<Option<FirstWord>>> = Arc::default();
+        let first = first_word.clone();
         std::thread::spawn(move || {
             for socket in listener.incoming() {
                 let connection = ServerConnection::new(config.clone()).unwrap();
@@ -58,8 +64,10 @@ impl Mock {
                 let Some((method, path, said)) = request(&mut stream) else { continue };
                 noted.lock().push(format!("{method} {path} {said}"));
                 let done = noted.lock().iter().any(|line| line.contains("/finalize"));
-                let usual = || usual(&own, &path, done);
-                let (status, headers, body) = answer(&own, &path).unwrap_or_else(usual);
+                let usual = || usual(&own, &path, &said, done);
+                let before = first.lock().as_ref().and_then(|first| first(&said));
+                let (status, headers, body) =
+                    before.or_else(|| answer(&own, &path)).unwrap_or_else(usual);
                 let length = body.len();
                 let body = if method == "HEAD" { String::new() } else { body };
                 let head = format!("HTTP/1.1 {status} It\r\nConnection: close\r\n{headers}");
@@ -69,7 +77,7 @@ impl Mock {
                 let _ = stream.flush();
             }
         });
-        Self { folder, url, asked }
+        Self { folder, url, asked, first_word }
     }
 
     fn config(&self) -> AcmeConfig {
@@ -170,12 +178,14 @@ fn to_be_proven(url: &str, path: &str, status: &str) -> Option<Answer> {
 }
 
 /// What an authority answers that has nothing to prove and issues something.
-fn usual(url: &str, path: &str, done: bool) -> Answer {
+fn usual(url: &str, path: &str, said: &str, done: bool) -> Answer {
     let nonce = NONCE;
+    let said: Value = serde_json::from_str(said).unwrap_or_default();
     let order = |status: &str| {
         json!({
             "status": status, "identifiers": [], "authorizations": [],
             "finalize": format!("{url}/finalize"), "certificate": format!("{url}/certificate"),
+            "replaces": said["replaces"],
         })
     };
     match path {
@@ -489,7 +499,7 @@ fn an_authority_may_want_a_certificate_renewed_sooner() {
     until("a second order", || mock.orders().len() >= 2);
     assert_eq!(mock.asked("GET /advice/"), 1, "at the start");
     assert!(shown(&server).is_some(), "the old one stays");
-    // What the new one replaces is said once: here it was not believed.
+    // What the new one replaces is said once, by the name that the advice was asked for.
     let orders = mock.orders();
     let id =
         mock.asked.lock().iter().find_map(|line| {
@@ -497,6 +507,24 @@ fn an_authority_may_want_a_certificate_renewed_sooner() {
         });
     assert_eq!(orders[0]["replaces"].as_str(), id.as_deref());
     assert_eq!(orders[1].get("replaces"), None);
+    let asked = mock.asked.lock().clone();
+    let posts = asked.iter().filter_map(|line| line.strip_prefix("POST /")?.split(' ').next());
+    let posts: Vec<_> = posts.filter(|what| ["order", "finalize"].contains(what)).take(3).collect();
+    assert_eq!(posts, ["order", "finalize", "order"], "it was believed");
+}
+
+#[test]
+fn an_authority_that_does_not_believe_what_is_replaced_is_asked_without() {
+    let mock = advising("2020-01-01T00:00:00Z", "2020-01-02T00:00:00Z");
+    let distrust =
+        |said: &str| said.contains("replaces").then(|| problem(409, NONCE, "alreadyReplaced"));
+    *mock.first_word.lock() = Some(Box::new(distrust));
+    let server = having(&mock, &["a.example"], mock.config());
+    until("an order that is taken", || mock.asked("POST /finalize") >= 1);
+    let replaces: Vec<_> =
+        mock.orders().iter().map(|order| order.get("replaces").is_some()).take(2).collect();
+    assert_eq!(replaces, [true, false]);
+    assert!(shown(&server).is_some());
 }
 
 #[test]
