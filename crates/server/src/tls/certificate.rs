@@ -195,6 +195,9 @@ impl Certificates {
         let known = key.end_entity_cert().ok().and_then(|first| x509::read(first));
         self.meters.shows(known.as_ref().map_or(0, |known| known.not_after));
         *self.present.lock() = Present { key: Some(key), known };
+        if self.standing() == Standing::Ended {
+            tracing::error!("the certificate has ended; it is shown for want of another");
+        }
     }
 }
 

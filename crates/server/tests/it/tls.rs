@@ -35,8 +35,12 @@ fn paths(folder: &Path) -> CertificateFiles {
 
 /// Replaces the certificate by one of this name.
 fn write(files: &CertificateFiles, name: &str) {
+    write_as(files, &CertificateParams::new([name.to_owned()]).unwrap());
+}
+
+fn write_as(files: &CertificateFiles, params: &CertificateParams) {
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
     std::fs::write(&files.certificate, pem("CERTIFICATE", certificate.der())).unwrap();
     std::fs::write(&files.key, pem("PRIVATE KEY", &key.serialize_der())).unwrap();
 }
@@ -310,6 +314,18 @@ fn a_certificate_is_read_again_and_a_broken_one_is_not_taken() {
     assert!(metric("renewals_total") >= 2.0 && metric("failures_total") >= 2.0);
     server.publish("/topics/t", "still here");
     assert_eq!(stream.next().data, "still here");
+}
+
+#[test]
+fn a_certificate_that_has_ended_is_shown_and_the_server_is_not_ready() {
+    let mut params = CertificateParams::new(["first.example".to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let server = server_with(|config| write_as(&paths(&config.data_dir), &params));
+    connect(server.tls(), &[]);
+    let ready = server.get("/readyz");
+    assert_eq!((ready.status, ready.json()["code"].as_str()), (503, Some("certificate-expired")));
+    write(&paths(server.folder()), "second.example");
+    until("another", || server.get("/readyz").status == 200);
 }
 
 #[test]

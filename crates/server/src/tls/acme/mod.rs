@@ -78,12 +78,6 @@ impl Acme {
         let kept = self.storage.certificate()?;
         match order::usable(&kept, certificates.provider()) {
             Ok(usable) => {
-                if Standing::of(&usable.known, now()) == Standing::Ended {
-                    tracing::error!(
-                        ended = usable.known.not_after,
-                        "the kept certificate has ended; it is shown until there is another"
-                    );
-                }
                 let directory = self.config.directory.to_string();
                 let wanted =
                     kept.directory == directory && same_names(&kept.domains, &self.config.domains);
