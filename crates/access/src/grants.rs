@@ -153,6 +153,25 @@ impl Grants {
         })
     }
 
+    /// Whether there can be a topic at all with which this may be done, be it that its presence is
+    /// granted.
+    #[must_use]
+    pub fn allow_some(&self, action: Action) -> bool {
+        let Some(ceiling) = &self.ceiling else { return self.reach(action).next().is_some() };
+        self.reach(action).any(|mine| {
+            ceiling.reach(action).any(|limit| have_common(mine.segments(), limit.segments()))
+        })
+    }
+
+    /// Every pattern by which this may be done, also those of presence.
+    fn reach(&self, action: Action) -> impl Iterator<Item = Reach<'_>> {
+        let joins = matches!(action, Action::Publish | Action::Subscribe);
+        let presence = if joins { &*self.presence } else { &[] };
+        let plain = self.patterns(action).iter().map(|pattern| Reach { below: None, pattern });
+        let below = PRESENCE.strip_suffix('/');
+        plain.chain(presence.iter().map(move |pattern| Reach { below, pattern }))
+    }
+
     /// How the names begin of topics with which this may be done plainly: as the patterns do, up to
     /// their first wildcard, and as far as the ceiling reaches.
     #[must_use]
@@ -182,6 +201,46 @@ impl Grants {
     #[must_use]
     pub fn is_too_long(&self) -> bool {
         Action::ALL.iter().any(|action| self.patterns(*action).len() > PATTERNS_MAX)
+    }
+}
+
+/// A pattern, and the segment that its topics are below.
+#[derive(Clone, Copy)]
+struct Reach<'a> {
+    below: Option<&'a str>,
+    pattern: &'a Pattern,
+}
+
+impl<'a> Reach<'a> {
+    fn segments(self) -> impl Iterator<Item = &'a str> {
+        self.below.into_iter().chain(self.pattern.as_str().split('/'))
+    }
+}
+
+/// Whether some name matches both patterns. `**` is the last segment of one and stands for at
+/// least one; no wildcard stands for a first segment that begins with `$`.
+fn have_common<'a>(
+    mut some: impl Iterator<Item = &'a str>,
+    mut others: impl Iterator<Item = &'a str>,
+) -> bool {
+    let mut first = true;
+    loop {
+        let (one, other) = match (some.next(), others.next()) {
+            (Some(one), Some(other)) => (one, other),
+            (one, other) => return one.is_none() && other.is_none(),
+        };
+        let hidden = |plain: &str| first && plain.starts_with('$');
+        let wild = |segment: &str| matches!(segment, "*" | "**");
+        let meet = match (wild(one), wild(other)) {
+            (true, true) => true,
+            (true, false) => !hidden(other),
+            (false, true) => !hidden(one),
+            (false, false) => one == other,
+        };
+        if !meet || one == "**" || other == "**" {
+            return meet;
+        }
+        first = false;
     }
 }
 
@@ -298,6 +357,42 @@ mod tests {
             assert!(!some.allow(action, "presence/room/7"));
         }
         assert_eq!(all.beginnings(Action::Subscribe), [""; 0]);
+    }
+
+    #[test]
+    fn there_is_something_where_claim_and_ceiling_have_a_topic_in_common() {
+        // What is claimed, the ceiling, and whether something may be published to and followed.
+        for (claim, ceiling, publish, subscribe) in [
+            (r#"{"presence":["room/1"]}"#, r#"{"subscribe":["presence/*/*"]}"#, false, true),
+            (r#"{"presence":["room/1"]}"#, r#"{"publish":["presence/**"]}"#, true, false),
+            (r#"{"presence":["room/1"]}"#, r#"{"subscribe":["presence/*"]}"#, false, false),
+            (r#"{"presence":["room/1"]}"#, r#"{"subscribe":["room/1"]}"#, false, false),
+            (r#"{"presence":["room/1"]}"#, r#"{"presence":["room/*"]}"#, true, true),
+            (r#"{"presence":["room/1"]}"#, r#"{"presence":["room/2"]}"#, false, false),
+            (r#"{"presence":["**"]}"#, r#"{"presence":["$x/1"]}"#, true, true),
+            (r#"{"subscribe":["presence/room/1"]}"#, r#"{"presence":["room/*"]}"#, false, true),
+            (r#"{"publish":["*/*/1"]}"#, r#"{"presence":["room/**"]}"#, true, false),
+            (r#"{"publish":["room/1"]}"#, r#"{"presence":["room/1"]}"#, false, false),
+            (r#"{"subscribe":["*/mine"]}"#, r#"{"subscribe":["chat/*"]}"#, false, true),
+            (r#"{"subscribe":["*/mine"]}"#, r#"{"subscribe":["chat/7"]}"#, false, false),
+            (r#"{"subscribe":["*/*"]}"#, r#"{"subscribe":["**"]}"#, false, true),
+            (r#"{"subscribe":["a/**"]}"#, r#"{"subscribe":["a"]}"#, false, false),
+            (r#"{"subscribe":["a/**"]}"#, r#"{"subscribe":["a/b/*"]}"#, false, true),
+            (r#"{"subscribe":["a"]}"#, r#"{"publish":["a"]}"#, false, false),
+            (r#"{"subscribe":["**"]}"#, r#"{"subscribe":["$x/1"]}"#, false, false),
+            (r#"{"subscribe":["$x/*"]}"#, r#"{"subscribe":["*/1"]}"#, false, false),
+            (r#"{"admin":["**"]}"#, r#"{"admin":["**"]}"#, false, false),
+            (r#"{"subscribe":["a"]}"#, "{}", false, false),
+            ("{}", r#"{"subscribe":["a"]}"#, false, false),
+        ] {
+            let within = grants(claim).within(grants(ceiling));
+            let some = |action| within.allow_some(action);
+            let found = (some(Action::Publish), some(Action::Subscribe));
+            assert_eq!(found, (publish, subscribe), "{claim} within {ceiling}");
+        }
+        assert!(grants(r#"{"presence":["a"]}"#).allow_some(Action::Subscribe));
+        assert!(grants(r#"{"admin":["a"]}"#).allow_some(Action::Admin));
+        assert!(!grants(r#"{"presence":["a"]}"#).allow_some(Action::Admin));
     }
 
     #[test]

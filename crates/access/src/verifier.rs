@@ -246,21 +246,26 @@ impl Verifier {
 }
 
 /// What a claim says, by its name (which may hold dots, as in an address), else by the path of its
-/// name in objects. A number is as good as a text; anything else is refused rather than passed
-/// over, so that nobody gets rid of limits by it.
+/// name in objects. A number is as good as a text. What is absent, or null, names no tenant: it is
+/// the issuer who signs that there is none. Anything else, also on the way there, is not what the
+/// operator has described, and is refused rather than passed over, so that nobody gets rid of limits
+/// by it.
 fn tenant(payload: &[u8], claim: &str) -> Result<Option<String>, TokenError> {
-    let wrong = |why: String| TokenError::Claims(format!("{claim}: {why}"));
-    let Object(claims): Object<serde_json::Map<String, Value>> =
-        serde_json::from_slice(payload).map_err(|error| wrong(error.to_string()))?;
-    let mut path = claim.split('.');
-    let first = path.next().and_then(|name| claims.get(name));
-    let found = claims.get(claim).or_else(|| {
-        path.try_fold(first?, |within, name| within.get(name)).filter(|_| claim.contains('.'))
-    });
+    let wrong = |why: &str| TokenError::Claims(format!("{claim}: {why}"));
+    let Object(mut claims): Object<serde_json::Map<String, Value>> =
+        serde_json::from_slice(payload).map_err(|error| wrong(&error.to_string()))?;
+    let found = match claims.remove(claim) {
+        Some(found) => found,
+        None => claim.split('.').try_fold(Value::Object(claims), |within, name| match within {
+            Value::Object(mut within) => Ok(within.remove(name).unwrap_or_default()),
+            Value::Null => Ok(Value::Null),
+            _ => Err(wrong("it is looked for in objects, and there is something else")),
+        })?,
+    };
     match found {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(Value::Number(number)) => Ok(Some(number.to_string())),
-        Some(_) => Err(wrong("whose limits apply is a text or a number".to_owned())),
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(text)),
+        Value::Number(number) => Ok(Some(number.to_string())),
+        _ => Err(wrong("whose limits apply is a text or a number")),
     }
 }

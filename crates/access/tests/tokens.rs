@@ -413,8 +413,15 @@ fn a_tenant_is_what_its_issuer_calls_so() {
     assert_eq!(tenant("org.id", org.clone()), named("o7"));
     assert_eq!(tenant("org.no", org.clone()), named("7"));
     assert_eq!(tenant("org.of.id", org.clone()), named("deep"));
-    for absent in ["org.none", "none.id", "org.id.x", "id"] {
+    for absent in ["org.none", "org.none.x", "none.id", "id", "none.of.id"] {
         assert_eq!(tenant(absent, org.clone()), Ok(None), "{absent}");
+    }
+    assert_eq!(tenant("org.id", json!({"org": null})), Ok(None));
+    for not_there in ["org.id.x", "org.no.x", "org.id.x.y", "list.0"] {
+        let mut claims = org.clone();
+        claims["list"] = json!(["o7"]);
+        let refused = tenant(not_there, claims);
+        assert!(matches!(refused, Err(TokenError::Claims(_))), "{not_there}: {refused:?}");
     }
     let url = "https://app.example/tenant";
     assert_eq!(

@@ -103,6 +103,9 @@ pub enum PublishError {
         /// The limit.
         days: u64,
     },
+    /// It is for later, and who asks for it was revoked.
+    #[error("who asks for it was revoked")]
+    Revoked,
     /// The log could not take it.
     #[error(transparent)]
     Store(#[from] StoreError),

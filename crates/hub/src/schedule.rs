@@ -4,7 +4,9 @@
 //! list in one batch, so a crash between the two is impossible.
 //!
 //! With it waits who has asked for it, if somebody judges that ([`Hub::judge_makers`]): whoever is
-//! not welcome any more by then publishes nothing.
+//! not welcome any more by then publishes nothing. Whoever repeats the request (by its idempotency
+//! key) stands for it too, and it comes as long as one of them is welcome: each was told that it
+//! will.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
@@ -30,6 +32,10 @@ const JUDGE_MS: u64 = 50;
 /// Publishes taken off the list in one batch.
 const TAKEN_AT_ONCE: usize = 1_000;
 
+/// Makers that are kept of one publish: those who have asked last, and not the newest alone, so that
+/// what ends one of them leaves the others.
+const MAKERS_MAX: usize = 16;
+
 /// Says whether who has made a publish for later, as the publish says it, may still publish.
 pub type MakerJudge = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
@@ -39,8 +45,15 @@ pub(crate) struct Scheduled {
     pub(crate) id: u64,
     pub(crate) at_ms: u64,
     pub(crate) payload: Arc<[u8]>,
-    /// Who has made it.
-    pub(crate) maker: Option<Arc<str>>,
+    /// Who has asked for it, the last one last; empty if somebody has who is not judged.
+    makers: Arc<[String]>,
+}
+
+impl Scheduled {
+    /// Whether somebody stands for it.
+    fn may_come(&self, may: &MakerJudge) -> bool {
+        self.makers.is_empty() || self.makers.iter().any(|maker| may(maker))
+    }
 }
 
 /// All that wait.
@@ -62,18 +75,18 @@ impl Schedules {
     }
 
     pub(crate) fn add(&mut self, id: u64, at_ms: u64, payload: Arc<[u8]>) {
-        let (key, maker) = key_and_maker(&payload);
+        let (key, makers) = key_and_makers(&payload);
         if let Some(key) = key {
             self.by_key.insert(key, id);
         }
         self.due.insert((at_ms, id));
-        self.by_id.insert(id, Scheduled { id, at_ms, payload, maker });
+        self.by_id.insert(id, Scheduled { id, at_ms, payload, makers: makers.into() });
     }
 
     pub(crate) fn remove(&mut self, id: u64) -> Option<Scheduled> {
         let scheduled = self.by_id.remove(&id)?;
         self.due.remove(&(scheduled.at_ms, id));
-        if let (Some(key), _) = key_and_maker(&scheduled.payload) {
+        if let (Some(key), _) = key_and_makers(&scheduled.payload) {
             self.by_key.remove(&key);
         }
         Some(scheduled)
@@ -95,9 +108,8 @@ impl Schedules {
     }
 
     /// Those that say who has made them.
-    fn made(&self) -> Vec<(u64, Arc<str>)> {
-        let made = self.by_id.values();
-        made.filter_map(|one| Some((one.id, one.maker.clone()?))).collect()
+    fn made(&self) -> Vec<Scheduled> {
+        self.by_id.values().filter(|one| !one.makers.is_empty()).cloned().collect()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -115,6 +127,17 @@ struct StoredRequest<'a> {
     /// Absent in what versions before it have stored, and where nobody is judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     maker: Option<Cow<'a, str>>,
+    /// Who has asked for the same after that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    others: Vec<Cow<'a, str>>,
+}
+
+impl StoredRequest<'_> {
+    /// Takes out who has asked for it, the last one last.
+    fn take_makers(&mut self) -> Vec<String> {
+        let all = self.maker.take().into_iter().chain(std::mem::take(&mut self.others));
+        all.map(Cow::into_owned).collect()
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -165,29 +188,53 @@ pub(crate) fn to_payload(request: &Publish<'_>) -> Arc<[u8]> {
         idempotency_key: request.idempotency_key.map(Cow::Borrowed),
         operator: request.operator,
         maker: request.maker.map(Cow::Borrowed),
+        others: Vec::new(),
     };
-    serde_json::to_vec(&stored).expect("strings and numbers always serialise").into()
+    written(&stored).into()
+}
+
+fn written(stored: &StoredRequest<'_>) -> Vec<u8> {
+    serde_json::to_vec(stored).expect("strings and numbers always serialise")
 }
 
 type Key = (String, String);
 
-fn key_and_maker(payload: &[u8]) -> (Option<Key>, Option<Arc<str>>) {
-    let Ok(stored) = serde_json::from_slice::<StoredRequest<'_>>(payload) else {
-        return (None, None);
+fn key_and_makers(payload: &[u8]) -> (Option<Key>, Vec<String>) {
+    let Ok(mut stored) = serde_json::from_slice::<StoredRequest<'_>>(payload) else {
+        return (None, Vec::new());
     };
+    let makers = stored.take_makers();
     let topic = stored.events.first().map(|event| event.topic.to_string());
-    let key = topic.zip(stored.idempotency_key.map(Cow::into_owned));
-    (key, stored.maker.map(|maker| maker.into()))
+    (topic.zip(stored.idempotency_key.map(Cow::into_owned)), makers)
 }
 
-/// Whether two payloads ask for the same, whichever of somebody's tokens has asked.
-pub(crate) fn is_same(a: &[u8], b: &[u8]) -> bool {
-    let asked = |payload: &[u8]| {
-        let mut stored: StoredRequest<'_> = serde_json::from_slice(payload).ok()?;
-        stored.maker = None;
-        serde_json::to_vec(&stored).ok()
+/// What is to be kept when `payload` asks for what waits already: its maker stands beside the
+/// others. `None` if that changes nothing.
+///
+/// # Errors
+/// When it asks for something else.
+pub(crate) fn join(kept: &Scheduled, payload: &[u8]) -> Result<Option<Arc<[u8]>>, PublishError> {
+    let read = |payload| {
+        let stored = serde_json::from_slice::<StoredRequest<'_>>(payload);
+        stored.map_err(|_| PublishError::IdempotencyMismatch)
     };
-    a == b || asked(a).is_some_and(|a| Some(a) == asked(b))
+    let (mut before, mut stored) = (read(&kept.payload)?, read(payload)?);
+    let (mut makers, again) = (before.take_makers(), stored.take_makers());
+    if written(&before) != written(&stored) {
+        return Err(PublishError::IdempotencyMismatch);
+    }
+    if makers.is_empty() || again.iter().any(|maker| makers.contains(maker)) {
+        return Ok(None);
+    }
+    // Without a maker it is asked for by somebody who is never judged, which is enough.
+    if !again.is_empty() {
+        makers.extend(again);
+        let mut last =
+            makers.into_iter().rev().take(MAKERS_MAX).collect::<Vec<_>>().into_iter().rev();
+        stored.maker = last.next().map(Cow::Owned);
+        stored.others = last.map(Cow::Owned).collect();
+    }
+    Ok(Some(written(&stored).into()))
 }
 
 /// Publishes the request of a payload.
@@ -240,11 +287,11 @@ impl Hub {
             let Some(due) = schedules.next_due(now_ms) else {
                 return schedules.next_ms();
             };
-            match (&due.maker, self.maker_judge.get()) {
-                (None, _) => {}
-                (Some(_), None) => return Some(now_ms + JUDGE_MS),
-                (Some(maker), Some(may)) if may(maker) => {}
-                (Some(_), Some(_)) => {
+            match self.maker_judge.get() {
+                // What comes after it waits too, also what nobody judges: in the order in which it
+                // is due, and until what is revoked has been read.
+                None if !due.makers.is_empty() => return Some(now_ms + JUDGE_MS),
+                Some(may) if !due.may_come(may) => {
                     tracing::info!(
                         schedule = due.id,
                         "a scheduled publish is dropped: who has made it was revoked"
@@ -254,6 +301,7 @@ impl Hub {
                     }
                     continue;
                 }
+                _ => {}
             }
             match round.fire(&due) {
                 Ok(()) | Err(PublishError::Store(StoreError::Failed(_))) => {}
@@ -277,24 +325,30 @@ impl Hub {
         self.round().unschedule(&[id]).map(|taken| taken > 0)
     }
 
-    /// Has those who have made publishes for later judged when these are due; until then, what has
-    /// a maker ([`Publish::maker`]) waits. Only the first judge counts. It is called with the hub's
-    /// lock held, so it must not ask the hub.
+    /// Has those who make publishes for later judged, when they ask and when these are due. Until
+    /// there is a judge, what is due and has a maker ([`Publish::maker`]) waits, and everything that
+    /// is due after it. Only the first judge counts. It is called with the hub's lock held, so it
+    /// must not ask the hub.
     pub fn judge_makers(&self, judge: MakerJudge) {
         // A second one would be a mistake of the caller's that changes nothing.
         let _ = self.maker_judge.set(judge);
     }
 
-    /// Takes back what waits of makers who are judged now and may not publish any more. Returns how
-    /// many that were.
+    /// Whether a maker may still publish, as far as somebody judges that.
+    pub(crate) fn may_still(&self, maker: Option<&str>) -> bool {
+        maker.zip(self.maker_judge.get()).is_none_or(|(maker, may)| may(maker))
+    }
+
+    /// Takes back what waits of makers of whom none may publish any more. Returns how many that
+    /// were.
     ///
     /// # Errors
     /// When the log cannot take it.
     pub fn unschedule_of_revoked(&self) -> Result<usize, StoreError> {
         let Some(may) = self.maker_judge.get() else { return Ok(0) };
         let made = self.state.lock().schedules.made();
-        let over = made.into_iter().filter(|(_, maker)| !may(maker));
-        let over: Vec<u64> = over.map(|(id, _)| id).collect();
+        let over: Vec<u64> =
+            made.iter().filter(|one| !one.may_come(may)).map(|one| one.id).collect();
         over.chunks(TAKEN_AT_ONCE).map(|some| self.round().unschedule(some)).sum()
     }
 

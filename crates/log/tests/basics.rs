@@ -352,18 +352,25 @@ fn reads_are_bounded_and_resume_where_they_stopped() {
 #[test]
 fn timers_are_pending_until_they_are_removed() {
     let folder = tempfile::tempdir().unwrap();
-    let Opened { mut writer, .. } = open_at(folder.path(), 5);
+    let Opened { mut writer, log, .. } = open_at(folder.path(), 5);
     let mut batch = Batch::new();
     let first = writer.schedule(&mut batch, 100, b"one").unwrap();
     let second = writer.schedule(&mut batch, 50, b"two").unwrap();
     writer.append(&mut batch, Durability::Written).unwrap();
     writer.unschedule(&mut batch, first).unwrap();
     writer.append(&mut batch, Durability::Written).unwrap();
+    writer.reschedule(&mut batch, second, 60, b"two, again").unwrap();
+    writer.append(&mut batch, Durability::Written).unwrap();
+    let one = |log: &Log| {
+        let pending = log.schedules();
+        assert_eq!(pending.len(), 1);
+        (pending[0].id, pending[0].due_ms, pending[0].payload.to_vec())
+    };
+    let kept = (second, 60, b"two, again".to_vec());
+    assert_eq!(one(&log), kept);
     writer.close().unwrap();
     let Opened { mut writer, log, .. } = open_at(folder.path(), 5);
-    let pending = log.schedules();
-    assert_eq!(pending.len(), 1);
-    assert_eq!((pending[0].id, pending[0].due_ms, &*pending[0].payload), (second, 50, &b"two"[..]));
+    assert_eq!(one(&log), kept);
     assert!(writer.schedule(&mut batch, 1, b"").unwrap() > second);
 }
 

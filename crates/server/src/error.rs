@@ -6,6 +6,7 @@
 
 use crate::limits::Refused;
 use crate::limits::name::Limit;
+use tidings_access::TokenError;
 use tidings_frame::{ErrorCode, Position, Problem};
 use tidings_hub::{Hub, PublishError, StoreError, SubscribeError, TopicError};
 use tidings_relay::AskError;
@@ -112,6 +113,7 @@ pub(crate) fn publish(hub: &Hub, error: PublishError) -> ApiError {
                 .with("received", received);
         }
         PublishError::TooFarAhead { .. } => ErrorCode::InvalidParameter,
+        PublishError::Revoked => return crate::access::unauthorized(TokenError::Revoked),
     };
     ApiError::new(code, detail)
 }

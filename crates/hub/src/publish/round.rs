@@ -14,6 +14,7 @@ use crate::error::{PublishError, StoreError};
 use crate::hub::{Hub, State};
 use crate::policy::Durability;
 use crate::release::{Frames, Release};
+use crate::schedule::Scheduled;
 
 /// Bytes of encoded events from which on a round is appended before more is taken.
 const ROUND_BYTES_MAX: usize = 1 << 20;
@@ -28,8 +29,16 @@ pub(super) struct Staged {
 }
 
 pub(super) enum StagedWhat {
-    Events { first: u64, count: u32 },
-    Schedule { id: u64, at_ms: u64 },
+    Events {
+        first: u64,
+        count: u32,
+    },
+    /// `before` is what it was, if it was asked for before.
+    Schedule {
+        id: u64,
+        at_ms: u64,
+        before: Option<Scheduled>,
+    },
 }
 
 /// Requests that are appended together. Holds the hub's lock: commit it before doing anything else
@@ -131,8 +140,11 @@ impl<'h> Round<'h> {
         self.failure = Some(error.clone());
         self.state.batch = log::Batch::new();
         for staged in self.staged.drain(..) {
-            if let StagedWhat::Schedule { id, .. } = staged.what {
+            if let StagedWhat::Schedule { id, before, .. } = staged.what {
                 self.state.schedules.remove(id);
+                if let Some(Scheduled { id, at_ms, payload, .. }) = before {
+                    self.state.schedules.add(id, at_ms, payload);
+                }
             }
             self.outcomes[staged.at] = Err(error.clone().into());
         }
@@ -174,7 +186,7 @@ impl<'h> Round<'h> {
                 StagedWhat::Events { first, count } => {
                     Published::Stored { first, count, duplicate: false }
                 }
-                StagedWhat::Schedule { id, at_ms } => Published::Scheduled { id, at_ms },
+                StagedWhat::Schedule { id, at_ms, .. } => Published::Scheduled { id, at_ms },
             };
             self.outcomes[staged.at] = Ok(Accepted { result, wait });
         }

@@ -178,24 +178,33 @@ impl Round<'_> {
         request: &Publish<'_>,
         at_ms: u64,
     ) -> Result<(), Outcome> {
-        let payload = schedule::to_payload(request);
+        // Here too, so that nothing slips in behind what takes back what is there.
+        if !self.hub.may_still(request.maker) {
+            return Err(Err(PublishError::Revoked));
+        }
+        let mut kept = None;
         if let Some(key) = request.idempotency_key {
             let fingerprint = self.hub.fingerprint(request.events);
             self.check_repeat(request, Some(fingerprint))?;
-            if let Some(same) = self.state.schedules.find(&request.events[0].topic, key) {
-                return Err(if schedule::is_same(&same.payload, &payload) {
-                    let result = Published::Scheduled { id: same.id, at_ms: same.at_ms };
-                    Ok(Accepted { result, wait: self.state.pending_batch() })
-                } else {
-                    Err(PublishError::IdempotencyMismatch)
-                });
-            }
+            kept = self.state.schedules.find(&request.events[0].topic, key).cloned();
         }
-        let state = &mut *self.state;
-        let id = state
-            .writer
-            .schedule(&mut state.batch, at_ms, &payload)
-            .map_err(|error| Err(StoreError::Failed(error.to_string()).into()))?;
+        let payload = schedule::to_payload(request);
+        let (payload, at_ms) = match &kept {
+            None => (payload, at_ms),
+            Some(same) => match schedule::join(same, &payload).map_err(Err)? {
+                Some(joined) => (joined, same.at_ms),
+                None => {
+                    let result = Published::Scheduled { id: same.id, at_ms: same.at_ms };
+                    return Err(Ok(Accepted { result, wait: self.state.pending_batch() }));
+                }
+            },
+        };
+        let (state, known) = (&mut *self.state, kept.as_ref().map(|same| same.id));
+        let id = match known {
+            None => state.writer.schedule(&mut state.batch, at_ms, &payload),
+            Some(id) => state.writer.reschedule(&mut state.batch, id, at_ms, &payload).map(|()| id),
+        }
+        .map_err(|error| Err(StoreError::Failed(error.to_string()).into()))?;
         self.bytes += payload.len();
         let durability = request
             .events
@@ -207,7 +216,8 @@ impl Round<'_> {
             .max(Durability::Written);
         self.durability = self.durability.max(durability);
         self.state.schedules.add(id, at_ms, payload);
-        self.staged.push(Staged { at, what: StagedWhat::Schedule { id, at_ms }, durability });
+        let what = StagedWhat::Schedule { id, at_ms, before: kept };
+        self.staged.push(Staged { at, what, durability });
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Publishing: conditions, repeats, producers, ends, atomicity, schedules.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tidings_frame::End;
 use tidings_hub::{Expect, NewEvent, Producer, Publish, PublishError, Published, TopicError};
@@ -200,4 +200,59 @@ fn who_has_made_what_is_due_is_judged_then() {
     welcome.store(false, Ordering::Relaxed);
     assert_eq!((hub.unschedule_of_revoked(), hub.scheduled()), (Ok(1), 0));
     assert_eq!(hub.reopened().scheduled(), 0);
+}
+
+#[test]
+fn what_several_ask_for_comes_as_long_as_one_of_them_is_welcome() {
+    let hub = TestHub::new();
+    let events = [event("a", "x")];
+    let ask = |hub: &TestHub, key: &'static str, maker: Option<&'static str>, after_ms| {
+        let at_ms = Some(BEGIN_MS + after_ms);
+        let request = Publish { maker, at_ms, idempotency_key: Some(key), ..one(&events) };
+        hub.publish(&request).map(|accepted| accepted.result)
+    };
+    let first = ask(&hub, "k", Some("ada"), 10).unwrap();
+    for maker in ["bob", "ada", "bob"] {
+        assert_eq!(ask(&hub, "k", Some(maker), 20).unwrap(), first, "one publish, and its time");
+    }
+    ask(&hub, "other", Some("ada"), 10).unwrap();
+    ask(&hub, "anybody's", Some("ada"), 10).unwrap();
+    ask(&hub, "anybody's", None, 10).unwrap();
+    let hub = hub.reopened();
+    let welcome = Arc::new(AtomicBool::new(true));
+    let bob = welcome.clone();
+    hub.judge_makers(Box::new(move |maker| maker == "bob" && bob.load(Ordering::Relaxed)));
+    assert_eq!((hub.unschedule_of_revoked(), hub.scheduled()), (Ok(1), 2));
+    assert_eq!(ask(&hub, "new", Some("ada"), 10), Err(PublishError::Revoked));
+    assert_eq!(ask(&hub, "k", Some("ada"), 10), Err(PublishError::Revoked));
+    let other = [event("a", "y")];
+    let at_ms = Some(BEGIN_MS + 10);
+    let mismatch = Publish { maker: Some("bob"), at_ms, idempotency_key: Some("k"), ..one(&other) };
+    assert_eq!(hub.publish(&mismatch), Err(PublishError::IdempotencyMismatch));
+    hub.now_ms.store(BEGIN_MS + 10, Ordering::Relaxed);
+    until(|| hub.scheduled() == 0 && hub.visible() > 1);
+    assert_eq!(hub.read(&topics(&["a"]), 0).len(), 2, "of bob, and of anybody");
+}
+
+#[test]
+fn of_many_who_ask_for_the_same_the_last_are_kept() {
+    let hub = TestHub::new();
+    let events = [event("a", "x")];
+    for number in 0..20 {
+        let maker = number.to_string();
+        let at_ms = Some(BEGIN_MS + 10);
+        let request =
+            Publish { maker: Some(&maker), at_ms, idempotency_key: Some("k"), ..one(&events) };
+        hub.publish(&request).unwrap();
+    }
+    let hub = hub.reopened();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let asks = asked.clone();
+    hub.judge_makers(Box::new(move |maker| {
+        asks.lock().unwrap().push(maker.to_owned());
+        false
+    }));
+    assert_eq!(hub.unschedule_of_revoked(), Ok(1));
+    let last: Vec<String> = (4..20).map(|number: u32| number.to_string()).collect();
+    assert_eq!(*asked.lock().unwrap(), last);
 }

@@ -214,13 +214,7 @@ impl Writer {
         due_ms: u64,
         payload: &[u8],
     ) -> Result<u64, ScheduleError> {
-        self.begin(batch);
-        if payload.len() > limits::SCHEDULE_BYTES_MAX {
-            return Err(ScheduleError::TooLong(payload.len()));
-        }
-        if !batch.room(payload.len()) {
-            return Err(ScheduleError::BatchFull);
-        }
+        self.may_schedule(batch, payload)?;
         let (pending, known) = {
             let table = self.shared.read();
             (table.schedules.len(), table.next_schedule.max(1))
@@ -233,6 +227,30 @@ impl Writer {
         self.next_schedule += 1;
         self.encode(batch, &Control::Scheduled { id, due_ms, payload });
         Ok(id)
+    }
+
+    /// Stores another payload and another time for the timer of this id, which is pending.
+    ///
+    /// # Errors
+    /// It is refused; the batch is as it was.
+    pub fn reschedule(
+        &mut self,
+        batch: &mut Batch,
+        id: u64,
+        due_ms: u64,
+        payload: &[u8],
+    ) -> Result<(), ScheduleError> {
+        self.may_schedule(batch, payload)?;
+        self.encode(batch, &Control::Scheduled { id, due_ms, payload });
+        Ok(())
+    }
+
+    fn may_schedule(&mut self, batch: &mut Batch, payload: &[u8]) -> Result<(), ScheduleError> {
+        self.begin(batch);
+        if payload.len() > limits::SCHEDULE_BYTES_MAX {
+            return Err(ScheduleError::TooLong(payload.len()));
+        }
+        if batch.room(payload.len()) { Ok(()) } else { Err(ScheduleError::BatchFull) }
     }
 
     /// Removes a timer; an unknown id is no error.

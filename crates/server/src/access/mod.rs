@@ -271,7 +271,7 @@ pub(crate) fn ends_ms(caller: &Caller) -> Option<u64> {
 }
 
 /// How the bearer of a token that does not count is told (RFC 6750, section 3).
-fn unauthorized(error: TokenError) -> ApiError {
+pub(crate) fn unauthorized(error: TokenError) -> ApiError {
     let mut told = ApiError::new(ErrorCode::Unauthorized, error.to_string());
     told.header = Some(("www-authenticate", "Bearer error=\"invalid_token\"".to_owned()));
     told
@@ -332,6 +332,20 @@ impl Who {
             Ok(())
         } else {
             Err(self.refused(action, "any topic"))
+        }
+    }
+
+    /// Refuses unless there is something that the caller may publish to or follow: to be seen, and to
+    /// see who is there, is both.
+    pub(crate) fn may_take_part(&self) -> Result<(), ApiError> {
+        let takes_part = |grants: &Grants| {
+            [Action::Publish, Action::Subscribe].iter().any(|action| grants.allow_some(*action))
+        };
+        let token = self.token.as_ref().map(|caller| &caller.grants);
+        if std::iter::once(&*self.doors).chain(token).any(takes_part) {
+            Ok(())
+        } else {
+            Err(self.refused(Action::Subscribe, "any topic"))
         }
     }
 

@@ -3,8 +3,10 @@
 //! The entries of a topic's presence are events with keys, and whoever writes the key of another
 //! speaks for it. So a key is the subject of the token, or the subject, a `/` and more, which
 //! tells the pages of one person apart. A subject that itself has a `/` could be taken for
-//! another's page, so it has no entries. Where anybody may join there are no names, and any key
-//! will do; what nobody may do so is to end the topic, or to write what belongs to no entry.
+//! another's page, so it has no entries. The other names by which an event says who has made it,
+//! the publisher's id of it and the producer, are the caller's own in the same way: whoever took
+//! another's could shut its owner out. Where anybody may join there are no names, and any will do;
+//! what nobody may do so is to end the topic, or to write what belongs to no entry.
 
 use tidings_frame::ErrorCode;
 use tidings_hub::NewEvent;
@@ -24,10 +26,21 @@ pub(super) fn check(who: &Who, topic: &str, event: &NewEvent<'_>) -> Result<(), 
     if event.end.is_some() {
         return refused("a topic is not ended");
     }
-    if who.is_anybodys(topic) || who.subject().is_some_and(|subject| is_own(key, subject)) {
+    let own = |name| who.subject().is_some_and(|subject| is_own(name, subject));
+    let names = [
+        ("key", Some(key)),
+        ("publisher-id", event.publisher_id.as_deref()),
+        ("producer-id", event.producer.map(|producer| producer.id)),
+    ];
+    if who.is_anybodys(topic) {
         return Ok(());
     }
-    refused("the key is the token's subject (which has no `/`), or begins with it and a `/`")
+    match names.into_iter().find(|(_, name)| name.is_some_and(|name| !own(name))) {
+        None => Ok(()),
+        Some((field, _)) => refused(&format!(
+            "the {field} is the token's subject (which has no `/`), or begins with it and a `/`"
+        )),
+    }
 }
 
 fn is_own(key: &str, subject: &str) -> bool {

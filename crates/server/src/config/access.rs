@@ -63,10 +63,16 @@ const AUDIENCE_HINT: &str = "with jwks_url it must be given: whoever publishes k
 const NAME_HINT: &str = "of several issuers each has a name, which is what the claim `iss` of its \
     tokens says: without it one could speak for the subjects of another";
 
+/// What to write where a ceiling says nothing.
+const EMPTY_CEILING_HINT: &str = "it has nothing in it: list what tokens grant at most, such as \
+    subscribe = [\"news/**\"]; if that is to be nothing, write publish = []";
+
 /// Checks the sections.
 pub(super) fn check(raw: Vec<Issuer>, layers: &mut Layers) -> Vec<IssuerConfig> {
     let (mut checked, several) = (Vec::new(), raw.len() > 1);
     for (index, issuer) in raw.into_iter().enumerate() {
+        // Taken for no ceiling it would open everything, and whoever wrote it meant to limit.
+        let empty_ceiling = layers.leaves.contains_key(&format!("issuer[{index}].at_most"));
         let mut problem = |name: &str, message: String| {
             complain(layers, &format!("issuer[{index}].{name}"), message);
         };
@@ -85,6 +91,9 @@ pub(super) fn check(raw: Vec<Issuer>, layers: &mut Layers) -> Vec<IssuerConfig> 
         }
         let lists = [issuer.publish, issuer.subscribe, issuer.presence, issuer.admin];
         let grants = template("", lists, &mut problem);
+        if empty_ceiling {
+            problem("at_most", EMPTY_CEILING_HINT.to_owned());
+        }
         let most = issuer.at_most;
         let lists = [most.publish, most.subscribe, most.presence, most.admin];
         // What the section grants is the most that a token can claim, unless it says otherwise.

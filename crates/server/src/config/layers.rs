@@ -116,6 +116,7 @@ impl Layers {
             };
             match (&field.kind, value.get_ref()) {
                 (Kind::Section(inner), DeValue::Table(table)) => {
+                    self.note_empty(&path, table, source);
                     self.add_table(root, inner, &path, table, lines);
                 }
                 (Kind::Sections(inner), DeValue::Array(items)) => {
@@ -126,6 +127,14 @@ impl Layers {
                     Err(message) => self.problem(Some(source), path, message),
                 },
             }
+        }
+    }
+
+    /// A section with nothing in it is a value of its own, so that it can be told from one that is
+    /// not there.
+    fn note_empty(&mut self, path: &str, table: &DeTable<'_>, source: Source) {
+        if table.is_empty() {
+            self.set(path.to_owned(), Value::Object(Map::new()), source);
         }
     }
 
@@ -148,6 +157,7 @@ impl Layers {
                         let message = "it has no `pattern`, so it would match nothing".to_owned();
                         self.problem(source, item_path.clone(), message);
                     }
+                    self.note_empty(&item_path, table, lines.at(item.span().start));
                     self.add_table(root, fields, &item_path, table, lines);
                 }
                 other => {
@@ -227,7 +237,7 @@ impl Layers {
         Value::Object(map)
     }
 
-    /// How many sections of a list have at least one value.
+    /// How many sections a list has.
     pub(super) fn items(&self, path: &str) -> usize {
         let prefix = format!("{path}[");
         self.leaves

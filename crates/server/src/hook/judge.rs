@@ -86,7 +86,8 @@ impl App {
         }
     }
 
-    /// Refuses what the application refuses, or does not answer.
+    /// Refuses what the application refuses, or does not answer, and whoever does not count any more
+    /// when it has answered.
     pub(crate) async fn ask<'a>(
         &'a self,
         action: Asks,
@@ -95,7 +96,9 @@ impl App {
     ) -> Result<(), ApiError> {
         let Some((hook, open)) = self.open(action, by, what)? else { return Ok(()) };
         match hook.ask(action, &by.asker(), &open).await {
-            Verdict::Allowed => Ok(()),
+            Verdict::Allowed => {
+                self.access.still(by.caller.map(|caller| &**caller), self.hub.now_ms())
+            }
             verdict => Err(self.told(action, by, open.into_iter(), verdict)),
         }
     }

@@ -48,9 +48,14 @@ impl Asking {
 }
 
 impl Connection {
-    /// Goes on with what has waited for this.
+    /// Goes on with what has waited for this, unless whoever asked does not count any more: that
+    /// may come to light in the same moment.
     pub(super) fn go_on(&mut self, verdict: Verdict) {
         self.asking.answer = None;
+        self.end_what_is_over();
+        if self.is_closing() {
+            return;
+        }
         let held = std::mem::take(&mut self.asking.held);
         self.operate_after(Some(verdict), &held);
     }

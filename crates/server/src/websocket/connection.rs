@@ -332,6 +332,11 @@ impl Connection {
         self.end(over);
     }
 
+    /// Whether the end has begun.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.is_some()
+    }
+
     fn end(&mut self, over: bool) {
         self.subscriptions.clear();
         self.asking = Asking::default();

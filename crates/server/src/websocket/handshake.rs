@@ -6,7 +6,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use ring::digest;
-use tidings_access::Action;
 use tidings_frame::ErrorCode;
 
 use crate::access::expiring::Expiring;
@@ -93,10 +92,7 @@ pub(crate) fn upgrade(app: &Arc<App>, head: &Head<'_>) -> Result<Upgrade, Reply>
     }
     let expiring = Expiring::of(head)?;
     let who = app.who(head)?;
-    // To publish, or to be seen, is reason enough to come in.
-    let others = || [Action::Publish, Action::Presence].map(|right| who.may_somewhere(right));
-    who.may_somewhere(Action::Subscribe)
-        .or_else(|error| others().into_iter().find_map(Result::ok).ok_or(error))?;
+    who.may_take_part()?;
     if app.is_draining() {
         return Err(ApiError::draining().into());
     }

@@ -13,6 +13,14 @@ const ENTRY: &str = r#"{"events":[{"topic":"presence/chat/7","key":"ada/1","data
 const OTHERS: &str = r#"{"events":[{"topic":"presence/chat/7","key":"ada"},
     {"topic":"presence/chat/7","key":"bob","data":"x"}]}"#;
 const LIST: &str = r#"{"topics":["presence/chat/7","presence/chat/8"]}"#;
+const OTHERS_ID: &str = r#"{"events":[{"topic":"presence/chat/7","key":"ada/1","data":"x",
+    "publisher_id":"bob"}]}"#;
+const OWN_PUBLISHER: &str = "/topics/presence/chat/7?key=ada&publisher_id=ada/2";
+const OTHERS_PUBLISHER: &str = "/topics/presence/chat/7?key=ada&publisher_id=bob";
+const OWN_PRODUCER: &str =
+    "/topics/presence/chat/7?key=ada&producer-id=ada&producer-epoch=0&producer-sequence=0";
+const OTHERS_PRODUCER: &str =
+    "/topics/presence/chat/7?key=ada&producer-id=bob&producer-epoch=0&producer-sequence=0";
 const END: &str = "/topics/presence/chat/7?key=ada&end=done";
 
 /// For a member of `chat/*` called ada, one of everything (`**`), somebody with `publish` and
@@ -25,6 +33,11 @@ const TABLE: &[Asks] = &[
     asks("POST", "/topics/presence/chat/7?key=bob&type=leave", "", [403, 403, 403, 200, 403]),
     asks("POST", "/topics/presence/chat/7?key=adam", "x", [403, 403, 403, 200, 403]),
     asks("POST", "/topics/presence/chat/7", "x", [403, 403, 403, 200, 403]),
+    asks("POST", OWN_PUBLISHER, "x", [200, 200, 403, 200, 403]),
+    asks("POST", OTHERS_PUBLISHER, "x", [403, 403, 403, 200, 403]),
+    asks("POST", OWN_PRODUCER, "x", [200, 200, 403, 200, 403]),
+    asks("POST", OTHERS_PRODUCER, "x", [403, 403, 403, 200, 403]),
+    asks("POST", "/publish", OTHERS_ID, [403, 403, 403, 200, 403]),
     asks("POST", END, "x", [403, 403, 403, 400, 403]),
     asks("POST", "/topics/presence/chat/8?key=ada", "x", [200, 200, 403, 403, 403]),
     asks("POST", "/topics/presence/chat/7/a?key=ada", "x", [403, 200, 403, 403, 403]),

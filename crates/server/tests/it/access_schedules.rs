@@ -3,7 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::access::{Closed, claims, closed, now, people, token};
-use crate::support::until;
+use crate::hook::{hook, says};
+use crate::receiver::Receiver;
+use crate::support::{DOORS, until};
+use crate::websocket::{PROTOCOL, Ws, asking};
+use crate::wires::over_each_wire;
 
 fn of(subject: &str, id: &str, issued: u64) -> String {
     let mut claims = claims(subject, json!({"publish": ["chat/*"]}));
@@ -83,4 +87,62 @@ fn a_repeat_with_another_token_of_the_same_subject_is_a_repeat() {
     assert_eq!(ask(&of("ada", "a2", now() - 5), b"x").json(), first.json());
     ask(&of("ada", "a2", now() - 5), b"y").problem(422, "idempotency-mismatch");
     assert_eq!(waiting(&server), 1);
+}
+
+fn repeat(server: &Closed, fields: &str) -> Value {
+    let fields = format!("Idempotency-Key: k\r\n{fields}");
+    let reply = server.request("POST", "/topics/chat/7?delay=300d", &fields, b"x");
+    assert_eq!(reply.status, 202, "{}", reply.text());
+    reply.json()
+}
+
+#[test]
+fn what_several_have_asked_for_waits_as_long_as_one_of_them_stands() {
+    let server = closed(|_| {});
+    let (a1, a2) = (of("ada", "a1", now() - 10), of("ada", "a2", now() - 5));
+    let bob = of("bob", "b1", now() - 10);
+    let first = repeat(&server, &a1);
+    for fields in [&a2, &bob, &a1] {
+        assert_eq!(repeat(&server, fields), first);
+    }
+    revoke(&server, &json!({"token_id": "a1", "expires": now() + 3_600}));
+    assert_eq!(waiting(&server), 1, "of ada's other token, and of bob");
+    let server = server.restart();
+    revoke(&server, &json!({"subject": "ada"}));
+    assert_eq!(waiting(&server), 1, "of bob");
+    assert_eq!(repeat(&server, &bob), first);
+    revoke(&server, &json!({"subject": "bob"}));
+    assert_eq!(waiting(&server), 0);
+    let carol = of("carol", "c1", now() - 10);
+    assert_ne!(repeat(&server, &carol)["schedule"], first["schedule"], "it is hers alone");
+    assert_eq!(waiting(&server), 1);
+}
+
+#[test]
+fn who_has_asked_is_kept_at_every_door() {
+    over_each_wire(|| {
+        let receiver = Receiver::start(|_, _| says(true));
+        let asks = hook(&receiver.url(), "");
+        for hook in [None, Some(asks)] {
+            let server = closed(|config| config.hook = hook);
+            let (ada, bob) = (of("ada", "a1", now() - 10), of("bob", "b1", now() - 10));
+            for who in [&ada, &bob] {
+                for door in DOORS {
+                    schedule(&server, &format!("{who}{}", door.headers()), "300d");
+                }
+                let many = br#"{"delay":"300d","events":[{"topic":"chat/7"},{"topic":"chat/8"}]}"#;
+                assert_eq!(server.request("POST", "/publish", who, many).status, 202);
+                let mut conn = server.connect_http1();
+                conn.ask("GET", "/ws", &asking(&format!("{PROTOCOL}{who}")), b"");
+                let mut ws = Ws::answered(conn);
+                let one = json!({"op": "publish", "topic": "chat/7", "delay": "300d", "data": "x"});
+                assert_eq!(ws.ask(one)["op"], "scheduled");
+            }
+            assert_eq!(waiting(&server), 8);
+            revoke(&server, &json!({"subject": "ada"}));
+            assert_eq!(waiting(&server), 4, "bob's");
+            revoke(&server, &json!({"token_id": "b1", "expires": now() + 3_600}));
+            assert_eq!(waiting(&server), 0);
+        }
+    });
 }

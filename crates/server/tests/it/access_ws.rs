@@ -2,6 +2,8 @@
 //! lives.
 
 use serde_json::{Value, json};
+use tidings_access::Action;
+use tidings_access::grants::GrantTemplate;
 
 use crate::access::{Closed, ORIGIN, claims, closed, now, people, token};
 use crate::support::{DOORS, Reply};
@@ -55,6 +57,39 @@ fn who_has_no_right_does_not_come_in() {
     let target = format!("/ws?ticket={}", ticket(&server, &reader));
     enter(&server, &target, "").subscribe("s", json!({"topics": ["chat/7"]}));
     refused(&server, &target, "").problem(401, "unauthorized");
+}
+
+#[test]
+fn whoever_may_do_something_within_the_ceiling_comes_in() {
+    // What the section grants at most, what a token claims, and whether there is anything.
+    for (most, claim, enters) in [
+        (json!({"subscribe": ["presence/*/*"]}), json!({"presence": ["room/1"]}), true),
+        (json!({"presence": ["room/*"]}), json!({"subscribe": ["presence/room/1"]}), true),
+        (json!({"presence": ["room/*"]}), json!({"publish": ["presence/room/1"]}), true),
+        (json!({"presence": ["room/*"]}), json!({"presence": ["room/1"]}), true),
+        (json!({"presence": ["room/*"]}), json!({"subscribe": ["room/1"]}), false),
+        (json!({"subscribe": ["room/*"]}), json!({"presence": ["room/1"]}), false),
+        (json!({"subscribe": ["*/mine"]}), json!({"subscribe": ["chat/*"]}), true),
+        (json!({"subscribe": ["*/mine"]}), json!({"subscribe": ["chat/7"]}), false),
+        (json!({"admin": ["**"]}), json!({"admin": ["**"]}), false),
+    ] {
+        let server = closed(|config| {
+            let mut ceiling = GrantTemplate::default();
+            for action in Action::ALL {
+                let list = most[action.name()].as_array().into_iter().flatten();
+                let list = list.map(|text| text.as_str().unwrap().to_owned()).collect();
+                ceiling.set(action, list).unwrap();
+            }
+            config.issuers[0].ceiling = Some(ceiling);
+        });
+        let fields = bearer(&token(&claims("ada", claim.clone())));
+        if enters {
+            let answer = enter(&server, "/ws", &fields).ask(json!({"op": "ping"}));
+            assert_eq!(answer["op"], "pong", "{claim} within {most}");
+        } else {
+            refused(&server, "/ws", &fields).problem(403, "forbidden");
+        }
+    }
 }
 
 #[test]

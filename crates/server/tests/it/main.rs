@@ -9,6 +9,7 @@ mod access;
 mod access_audit;
 mod access_cors;
 mod access_ends;
+mod access_hook;
 mod access_keys;
 mod access_presence;
 mod access_relay;

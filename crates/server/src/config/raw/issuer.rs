@@ -51,8 +51,8 @@ section! {
 }
 
 section! {
-    /// The most that any token of an issuer grants, whatever it claims. Once one of these is given,
-    /// what is left out is nothing.
+    /// The most that any token of an issuer grants, whatever it claims. What is left out is nothing;
+    /// all of it must not be left out.
     Most {
         /// Patterns to which a token may publish at most; `{sub}` stands for its subject.
         publish: Option<Vec<String>> = Kind::Texts, Preset::None;

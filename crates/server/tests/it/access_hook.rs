@@ -1,0 +1,95 @@
+//! The application thinks, and meanwhile whoever it is asked about is thrown out: its word comes too
+//! late.
+
+use serde_json::json;
+
+use crate::access::{Closed, claims, closed, people, token};
+use crate::hook::{Gate, hook, says};
+use crate::receiver::Receiver;
+use crate::support::DOORS;
+use crate::websocket::{PROTOCOL, Ws, asking};
+use crate::wires::over_each_wire;
+
+/// A server with an application that allows everything once the gate is open.
+fn asks() -> (Closed, Receiver, Gate) {
+    let gate = Gate::default();
+    let passes = gate.clone();
+    let receiver = Receiver::start(move |_, _| {
+        passes.pass();
+        says(true)
+    });
+    let hook = hook(&receiver.url(), "topics = [\"chat/*\"]\ntimeout = \"30s\"");
+    (closed(|config| config.hook = Some(hook)), receiver, gate)
+}
+
+fn ada() -> String {
+    let grants = json!({"publish": ["chat/*"], "subscribe": ["chat/*"]});
+    format!("Tidings-Token: {}\r\n", token(&claims("ada", grants)))
+}
+
+fn operator() -> String {
+    format!("Tidings-Token: {}\r\n", people()[3].as_ref().unwrap())
+}
+
+fn revoke(server: &Closed) {
+    let ada = br#"{"subject":"ada"}"#;
+    assert_eq!(server.request("POST", "/revocations", &operator(), ada).status, 200);
+}
+
+const MANY: &str = r#"{"events":[{"topic":"chat/7","data":"x"}]}"#;
+const LATER: &str = r#"{"delay":"300d","events":[{"topic":"chat/7","data":"x"}]}"#;
+
+#[test]
+fn what_waits_for_it_is_refused() {
+    let json = "Accept: application/json\r\n";
+    let cases = [
+        ("POST", "/topics/chat/7", "", "x"),
+        ("POST", "/topics/chat/7?delay=300d", "", "x"),
+        ("POST", "/publish", "", MANY),
+        ("POST", "/publish", "", LATER),
+        ("GET", "/topics/chat/7?poll=0", json, ""),
+        ("GET", "/topics/chat/7", "Accept: text/event-stream\r\n", ""),
+    ];
+    over_each_wire(|| {
+        for (method, target, headers, body) in cases {
+            for door in DOORS {
+                let (server, receiver, gate) = asks();
+                let mut conn = server.connect();
+                let fields = format!("{headers}{}{}", ada(), door.headers());
+                conn.ask(method, target, &fields, body.as_bytes());
+                receiver.wait_for(1);
+                revoke(&server);
+                gate.open();
+                let reply = conn.reply();
+                assert_eq!(reply.status, 401, "{method} {target} {door:?}: {}", reply.text());
+                assert!(reply.text().contains("revoked"), "{}", reply.text());
+                let page = server.request("GET", "/metrics", &operator(), b"").text();
+                assert!(page.contains("tidings_scheduled_publishes 0\n"), "{method} {target}");
+                let kept = server.request("HEAD", "/topics/chat/7", &operator(), b"");
+                assert_eq!(kept.status, 404, "{method} {target} {door:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_socket_that_waits_for_it_ends() {
+    for message in [
+        json!({"op": "publish", "topic": "chat/7", "data": "x"}),
+        json!({"op": "publish", "delay": "300d", "topic": "chat/7", "data": "x"}),
+        json!({"op": "subscribe", "sub": "s", "topics": ["chat/7"]}),
+    ] {
+        let (server, receiver, gate) = asks();
+        let mut conn = server.connect_http1();
+        conn.ask("GET", "/ws", &asking(&format!("{PROTOCOL}{}", ada())), b"");
+        let mut ws = Ws::answered(conn);
+        ws.send(&message);
+        receiver.wait_for(1);
+        revoke(&server);
+        gate.open();
+        assert_eq!(ws.close_code(), Some(1008), "{message}");
+        let page = server.request("GET", "/metrics", &operator(), b"").text();
+        assert!(page.contains("tidings_scheduled_publishes 0\n"), "{message}");
+        assert_eq!(server.request("HEAD", "/topics/chat/7", &operator(), b"").status, 404);
+    }
+}
