@@ -22,6 +22,7 @@ use crate::policy::{self, PolicyRules, TopicPolicy};
 use crate::publish::{NewEvent, Round};
 use crate::release::{Frames, Unreleased};
 use crate::schedule::{MakerJudge, Schedules};
+use crate::topics::OwnerNames;
 
 /// Topics whose policy is kept at hand. Beyond that those that nobody follows are looked up anew.
 const TOPICS_AT_HAND_MAX: usize = 100_000;
@@ -75,6 +76,8 @@ pub struct Hub {
     pub(crate) keeper: Keeper,
     /// See [`Hub::judge_makers`].
     pub(crate) maker_judge: OnceLock<MakerJudge>,
+    /// See [`Hub::name_owners`].
+    pub(crate) owners: OnceLock<OwnerNames>,
     pub(crate) counters: Counters,
     recovery: log::Recovery,
 }
@@ -144,6 +147,7 @@ impl Hub {
             tails_bytes: Arc::default(),
             keeper: Keeper::default(),
             maker_judge: OnceLock::new(),
+            owners: OnceLock::new(),
             counters: Counters::default(),
             recovery,
             state: Mutex::new(State {

@@ -45,4 +45,4 @@ pub use schedule::MakerJudge;
 pub use selection::Selection;
 pub use start::{Start, Started};
 pub use tidings_log::{ReadLimit, Recovery, State as LogState, Status as LogStatus};
-pub use topics::{ForkOf, TopicDescription};
+pub use topics::{ForkOf, OwnerNames, TopicDescription};

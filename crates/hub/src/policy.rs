@@ -139,11 +139,14 @@ struct Extra {
     /// Set by hand, so the configuration's rules no longer apply.
     own: bool,
     policy: TopicPolicy,
+    /// Whose topic it is; see [`Hub::name_owners`](crate::Hub::name_owners).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
 }
 
 /// The log's form of `policy`; `own` if it was set for this very topic.
-pub(crate) fn to_log(policy: &TopicPolicy, own: bool) -> log::Policy {
-    let extra = Extra { own, policy: policy.clone() };
+pub(crate) fn to_log(policy: &TopicPolicy, own: bool, owner: Option<String>) -> log::Policy {
+    let extra = Extra { own, policy: policy.clone(), owner };
     log::Policy {
         durability: policy.durability.into(),
         retention: log::Retention {
@@ -163,6 +166,11 @@ pub(crate) fn to_log(policy: &TopicPolicy, own: bool) -> log::Policy {
 pub(crate) fn from_log(policy: &log::Policy) -> (TopicPolicy, bool) {
     serde_json::from_slice::<Extra>(&policy.extra)
         .map_or_else(|_| (TopicPolicy::default(), false), |extra| (extra.policy, extra.own))
+}
+
+/// Whose topic it is, as far as that was said when it was made.
+pub(crate) fn owner(policy: &log::Policy) -> Option<String> {
+    serde_json::from_slice::<Extra>(&policy.extra).ok()?.owner
 }
 
 /// Policies by pattern, with the default behind them.
@@ -216,13 +224,15 @@ mod tests {
             content_type: Some("application/octet-stream".into()),
             ..TopicPolicy::default()
         };
-        assert_eq!(from_log(&to_log(&policy, true)), (policy.clone(), true));
+        let stored = to_log(&policy, true, Some("ada".to_owned()));
+        assert_eq!(from_log(&stored), (policy.clone(), true));
+        assert_eq!(owner(&stored).as_deref(), Some("ada"));
         assert!(policy.is_binary());
     }
 
     #[test]
     fn unreadable_extra_is_the_default() {
-        let mut stored = to_log(&TopicPolicy::default(), true);
+        let mut stored = to_log(&TopicPolicy::default(), true, None);
         stored.extra = b"{\"newer\":1}".to_vec().into_boxed_slice();
         assert_eq!(from_log(&stored), (TopicPolicy::default(), false));
     }

@@ -14,6 +14,9 @@ use crate::publish::end_from_log;
 /// Topics looked at in one step when all are gone through.
 const TOPICS_STEP: usize = 1_000;
 
+/// Says whose a topic is that is being made, as text that means nothing here.
+pub type OwnerNames = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// A topic, described.
 #[derive(Clone, Debug)]
 pub struct TopicDescription {
@@ -106,6 +109,32 @@ impl Hub {
         }
     }
 
+    /// Has whoever makes a topic kept with it for as long as it is there. Only the first to say so
+    /// counts. It is called with the hub's lock held, so it must not ask the hub.
+    pub fn name_owners(&self, names: OwnerNames) {
+        // A second one would be a mistake of the caller's that changes nothing.
+        let _ = self.owners.set(names);
+    }
+
+    pub(crate) fn owner_of(&self, topic: &str) -> Option<String> {
+        self.owners.get()?(topic)
+    }
+
+    /// Goes through all topics of which an owner is kept, in the order of their names.
+    pub fn each_owned(&self, mut visit: impl FnMut(&Arc<str>, &str)) {
+        let mut after: Option<Arc<str>> = None;
+        loop {
+            let infos = self.log.topics(after.as_deref(), TOPICS_STEP);
+            let Some(last) = infos.last() else { return };
+            after = Some(last.name.clone());
+            for info in &infos {
+                if let Some(owner) = policy::owner(&info.policy) {
+                    visit(&info.name, &owner);
+                }
+            }
+        }
+    }
+
     /// Gives a topic a policy of its own, making it if need be. Returns whether it was made.
     ///
     /// # Errors
@@ -117,10 +146,11 @@ impl Hub {
         fork: Option<&ForkOf>,
     ) -> Result<bool, TopicError> {
         let mut round = self.round();
-        let stored = policy::to_log(policy, true);
         let made = match self.log.topic(name.as_str()) {
             Some(_) if fork.is_some() => return Err(TopicError::Exists),
             Some(id) => {
+                let owner = self.log.describe(id).and_then(|info| policy::owner(&info.policy));
+                let stored = policy::to_log(policy, true, owner);
                 let state = round.state();
                 state
                     .writer
@@ -135,6 +165,7 @@ impl Hub {
                     return Err(TopicError::NoMore { limit });
                 }
                 let forked_from = fork.map(|fork| self.fork_point(fork)).transpose()?;
+                let stored = policy::to_log(policy, true, self.owner_of(name.as_str()));
                 round.make(name, stored, forked_from)?;
                 true
             }
@@ -189,7 +220,7 @@ impl Hub {
                     continue;
                 }
                 let state = round.state();
-                let stored = policy::to_log(rule, false);
+                let stored = policy::to_log(rule, false, policy::owner(&info.policy));
                 // What the log refuses (conflation cannot be changed later) stays as it was.
                 if let Err(error) = state.writer.set_policy(&mut state.batch, info.id, &stored) {
                     tracing::warn!(topic = %info.name, %error, "the topic keeps its policy");

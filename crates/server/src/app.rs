@@ -117,7 +117,7 @@ impl App {
         let (board, log_reader) =
             (Arc::new(Board::new(hub.clone(), config.io_threads)), Arc::default());
         let push = push.map(|push| push.join(&hub, &board, &log_reader));
-        let limits = Limits::new(&config.limits);
+        let limits = Limits::new(&config, &hub)?;
         Ok(Self {
             access: Arc::new(Access::new(&config, verifier)),
             audit: Audit::new(&config)?,

@@ -157,7 +157,7 @@ impl Round<'_> {
         let policy = self.hub.rules.of(name).clone();
         let new = log::NewTopic {
             name,
-            policy: crate::policy::to_log(&policy, false),
+            policy: crate::policy::to_log(&policy, false, self.hub.owner_of(name)),
             forked_from: None,
             time_ms: self.now_ms,
         };

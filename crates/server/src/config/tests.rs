@@ -124,8 +124,8 @@ fn what_an_issuer_is_given_is_the_most_that_its_tokens_claim() {
     for (wrong, place) in [
         ("[issuer.at_most]\npublish = [\"a/**/b\"]\n", "issuer[0].at_most.publish: `a/**/b`"),
         ("[issuer.at_most]\nread = []\n", "issuer[0].at_most.read"),
-        ("[issuer.at_most]\n", "line 4: issuer[0].at_most: it has nothing in it"),
-        ("at_most = {}\n", "line 4: issuer[0].at_most: it has nothing in it"),
+        ("[issuer.at_most]\n", "tidings.toml:4: issuer[0].at_most: it has nothing in it"),
+        ("at_most = {}\n", "tidings.toml:4: issuer[0].at_most: it has nothing in it"),
         ("subscribe = [\"a\"]\n[issuer.at_most]\n", "write publish = []"),
         ("[[issuer]]\n[issuer.at_most]\n", "issuer[1].at_most: it has nothing in it"),
         ("[[issuer]]\n", "issuer[1].algorithms: it must be given"),

@@ -13,13 +13,13 @@
 mod bucket;
 mod counts;
 pub(crate) mod guarded;
+mod key;
 mod memory;
 mod meters;
 pub(crate) mod name;
 mod owners;
 mod table;
 
-use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -29,9 +29,10 @@ use tidings_access::Caller;
 use tidings_hub::{Hub, NewEvent};
 
 use crate::app::App;
-use crate::config::{self, Network, QuotaConfig, Quotas};
+use crate::config::{self, Config, Network, QuotaConfig, Quotas};
 use bucket::{Pace, ticks};
 use counts::{Counts, Place};
+use key::Key;
 pub(crate) use memory::{Held, RequestMemory};
 pub(crate) use meters::Meters;
 use name::{Limit, Scope, What};
@@ -186,19 +187,24 @@ pub(crate) struct Limits {
     /// Whether there are any quotas.
     active: bool,
     began: Instant,
-    hasher: RandomState,
+    key: Key,
     quotas: [Option<Quota>; 3],
     except: Vec<Network>,
     /// Whether new topics are limited.
     counts_new: bool,
     /// Who has made which topic, if that is limited.
-    owners: Option<Owners>,
+    owners: Option<Arc<Owners>>,
     pub(crate) meters: Meters,
     pub(crate) memory: Arc<RequestMemory>,
 }
 
 impl Limits {
-    pub(crate) fn new(limits: &config::Limits) -> Self {
+    /// The limits of this configuration; the hub says who has made the topics that are there.
+    ///
+    /// # Errors
+    /// The key of those who ask cannot be read or made.
+    pub(crate) fn new(config: &Config, hub: &Hub) -> std::io::Result<Self> {
+        let limits = &config.limits;
         let QuotaConfig { address, subject, tenant, address_except, .. } = &limits.quotas;
         let quotas = [
             Quota::new(Scope::Address, address),
@@ -207,24 +213,22 @@ impl Limits {
         ];
         let mut shown: Vec<Limit> = quotas.iter().flatten().flat_map(Quota::limits).collect();
         shown.extend([Limit::Connections, Limit::RequestMemory, Limit::Topics]);
-        Self {
+        let owned =
+            quotas.iter().flatten().any(|quota| quota.topics.is_some() || quota.stored.is_some());
+        Ok(Self {
             active: quotas.iter().any(Option::is_some),
             counts_new: quotas
                 .iter()
                 .flatten()
                 .any(|q| q.paces[What::NewTopics as usize].is_some()),
-            owners: quotas
-                .iter()
-                .flatten()
-                .any(|quota| quota.topics.is_some() || quota.stored.is_some())
-                .then(Owners::default),
+            owners: owned.then(|| Owners::of_topics(hub)),
             began: Instant::now(),
-            hasher: RandomState::new(),
+            key: if owned { Key::open(&config.data_dir) } else { Key::random() }?,
             quotas,
             except: address_except.clone(),
             meters: Meters::new(shown),
             memory: Arc::new(RequestMemory::new(limits.request_memory)),
-        }
+        })
     }
 
     /// Brings what is counted to where metrics are read.
@@ -258,7 +262,7 @@ impl Limits {
         for (scope, name) in [(Scope::Subject, Some(&caller.identity)), (Scope::Tenant, tenant)] {
             let at = scope as usize;
             if let (Some(_), Some(name)) = (&self.quotas[at], name) {
-                party.keys[at] = self.hasher.hash_one(name).max(1);
+                party.keys[at] = self.key.number(name.as_bytes());
             }
         }
         party
@@ -275,7 +279,7 @@ impl Limits {
             // What one customer of a network is usually given.
             IpAddr::V6(address) => (u128::from(address) >> 64) as u64 | 1 << 63,
         };
-        self.hasher.hash_one(number).max(1)
+        self.key.number(&number.to_le_bytes())
     }
 
     /// Takes `amount` at a rate, for each scope.

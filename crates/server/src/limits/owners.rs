@@ -1,7 +1,8 @@
 //! Who has made which topic, and what the topics of each hold.
 //!
-//! Kept in memory since the server has started; of topics that were made before, nobody is the
-//! maker. A topic that is gone (removed, outlived, or refused by the log after all) is forgotten at
+//! Kept with each topic in the log, from the batch that makes it, and in memory as long as the server
+//! runs; of topics that were made while nobody was limited in this, nobody is the maker. A topic
+//! that is gone (removed, outlived, or refused by the log after all) is forgotten at
 //! the next look, and what retention has given back is given back then too. As many entries as
 //! there may be topics (`limits.topics`).
 
@@ -46,6 +47,20 @@ pub(crate) struct Owners {
 }
 
 impl Owners {
+    /// Those of the topics that are there, and of those that are made from now on.
+    pub(crate) fn of_topics(hub: &Hub) -> Arc<Self> {
+        let owners = Arc::new(Self::default());
+        hub.each_owned(|topic, owner| {
+            if let Some(by) = party(owner) {
+                owners.state.lock().topics.insert(topic.clone(), Made { by, settled: true });
+            }
+        });
+        owners.look(hub);
+        let names = owners.clone();
+        hub.name_owners(Box::new(move |topic| names.maker(topic).map(text)));
+        owners
+    }
+
     /// How many topics each of a party has made, and how many bytes they hold.
     pub(crate) fn of(&self, party: Party) -> [(usize, u64); 3] {
         let state = self.state.lock();
@@ -116,11 +131,31 @@ impl Owners {
     }
 }
 
+/// Who has made a topic, as it is kept with it: a number for each kind of quota.
+fn text(Party { keys: [address, subject, tenant] }: Party) -> String {
+    format!("{address:x} {subject:x} {tenant:x}")
+}
+
+fn party(text: &str) -> Option<Party> {
+    let mut keys = text.split(' ').map(|number| u64::from_str_radix(number, 16).ok());
+    let party = Party { keys: [keys.next()??, keys.next()??, keys.next()??] };
+    keys.next().is_none().then_some(party)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn party(address: u64, tenant: u64) -> Party {
+    #[test]
+    fn what_is_kept_is_read_and_nothing_else() {
+        let made = Party { keys: [1, 0, u64::MAX] };
+        assert_eq!(party(&text(made)), Some(made));
+        for wrong in ["", "1", "1 2", "1 2 3 4", "1 2 x", "1 2 10000000000000000"] {
+            assert_eq!(party(wrong), None, "{wrong}");
+        }
+    }
+
+    fn of(address: u64, tenant: u64) -> Party {
         Party { keys: [address, 0, tenant] }
     }
 
@@ -131,17 +166,17 @@ mod tests {
         config.data_dir = folder.path().to_owned();
         let hub = crate::run::open_hub(&config).unwrap();
         let owners = Owners::default();
-        owners.make("a", party(1, 7));
-        owners.make("b", party(2, 7));
-        owners.make("b", party(2, 7));
-        owners.add(party(1, 7), 10);
-        assert_eq!(owners.of(party(1, 7)), [(1, 10), (0, 0), (2, 10)]);
-        assert_eq!(owners.maker("b"), Some(party(2, 7)));
+        owners.make("a", of(1, 7));
+        owners.make("b", of(2, 7));
+        owners.make("b", of(2, 7));
+        owners.add(of(1, 7), 10);
+        assert_eq!(owners.of(of(1, 7)), [(1, 10), (0, 0), (2, 10)]);
+        assert_eq!(owners.maker("b"), Some(of(2, 7)));
         // Neither is in the log: once they could be, they are forgotten.
         owners.look(&hub);
-        assert_eq!(owners.of(party(1, 7))[0], (1, 0));
+        assert_eq!(owners.of(of(1, 7))[0], (1, 0));
         owners.look(&hub);
-        assert_eq!(owners.of(party(1, 7)), [(0, 0); 3]);
+        assert_eq!(owners.of(of(1, 7)), [(0, 0); 3]);
         assert_eq!(owners.maker("a"), None);
         hub.close().unwrap();
     }

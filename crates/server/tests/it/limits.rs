@@ -1,9 +1,12 @@
 //! Quotas: what each address may do, through every door, and how it is told.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
 
 use rustix::net::{AddressFamily, SocketType};
 use serde_json::json;
+use tempfile::TempDir;
+use tidings_access::Grants;
 use tidings_server::config::{self, File, Limits, Mode};
 
 use crate::support::{Conn, DOORS, Door, Reply, Server, until};
@@ -337,6 +340,63 @@ fn the_topics_of_each_hold_so_much() {
     assert_eq!(post("kept", &half).status, 200);
     assert_eq!(server.request("DELETE", "/topics/a", "", b"").status, 204);
     until("it is given back", || post("b", &half).status == 200);
+}
+
+/// Copies the folder as it is while the server runs: what a process that is killed leaves behind.
+fn as_killed(folder: &Path) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
+    copy
+}
+
+#[test]
+fn who_has_made_a_topic_is_known_after_a_restart_and_a_crash() {
+    use crate::access::{claims, closed, token};
+    let text = "[limits.tenant]\ntopics = 3\nstored_bytes = '100KiB'\n[limits.subject]\ntopics = 3";
+    let server = closed(|config| config.limits = limits(text));
+    let of = |who: &str, tenant: &str| {
+        let grants = json!({"publish": ["**"], "subscribe": ["**"], "admin": ["a"]});
+        let mut claims = claims(who, grants);
+        claims["tenant"] = tenant.into();
+        format!("Authorization: Bearer {}\r\n", token(&claims))
+    };
+    let (ann, bob, eve) = (of("ann", "acme"), of("bob", "acme"), of("eve", "other"));
+    let post = |server: &Server, who: &str, topic: &str, data: &str| {
+        server.request("POST", &format!("/topics/{topic}"), who, data.as_bytes())
+    };
+    let half = "x".repeat(60 << 10);
+    assert_eq!(post(&server, &ann, "a", &half).status, 200);
+    let both = br#"{"events":[{"topic":"b","alternates":["c"],"data":"x"}]}"#;
+    assert_eq!(server.request("POST", "/publish", &bob, both).status, 200);
+    assert_eq!(post(&server, &eve, "theirs", "x").status, 200);
+    // A policy of its own leaves its maker with it.
+    let set = server.request("PUT", "/topics/a", &ann, br#"{"private": true}"#);
+    assert_eq!(set.status, 200, "{}", set.text());
+    let holds = |server: &Server| {
+        refused(&post(server, &bob, "d", "x"), 429, "rate-limited", "topics.tenant");
+        refused(&post(server, &ann, "a", &half), 429, "rate-limited", "stored.tenant");
+        refused(&post(server, &eve, "a", &half), 429, "rate-limited", "stored.tenant");
+        assert_eq!(post(server, &eve, "theirs", &half).status, 200);
+    };
+    let killed = as_killed(server.folder());
+    let copied = closed(|config| {
+        config.limits = limits(text);
+        config.data_dir = killed.path().to_owned();
+    });
+    holds(&copied);
+    drop(copied);
+    let server = server.restart();
+    holds(&server);
+    let operator = token(&claims("operator", serde_json::to_value(Grants::everything()).unwrap()));
+    let operator = format!("Authorization: Bearer {operator}\r\n");
+    assert_eq!(server.request("DELETE", "/topics/a", &operator, b"").status, 204);
+    until("it makes room", || post(&server, &ann, "d", &half).status == 200);
+    refused(&post(&server, &ann, "e", "x"), 429, "rate-limited", "topics.tenant");
+    let server = server.restart();
+    refused(&post(&server, &ann, "e", "x"), 429, "rate-limited", "topics.tenant");
 }
 
 #[test]
