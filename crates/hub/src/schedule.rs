@@ -391,8 +391,8 @@ impl crate::publish::Round<'_> {
             let one = state.writer.unschedule(&mut state.batch, scheduled.id);
             result = result.and(one.map_err(|error| StoreError::Failed(error.to_string())));
         }
-        self.flush();
-        if let Some(error) = self.failed().or(result.err()) {
+        // Otherwise a crash could bring back what somebody was told is taken back.
+        if let Err(error) = self.append_control().and(result) {
             for Scheduled { id, at_ms, payload, .. } in taken {
                 self.state().schedules.add(id, at_ms, payload);
             }

@@ -73,14 +73,20 @@ pub(crate) async fn revoke(app: &App, who: &Who, body: &[u8]) -> Result<Reply, A
     };
     let ttl_ms = until.map(|until| until.saturating_mul(1_000).saturating_sub(now_ms));
     keep(app, &revocation, ttl_ms).await?;
-    app.access.revoke(&revocation, now_ms)?;
+    enforce(app, &revocation, now_ms)?;
+    Ok(Reply::json(200, &json!({"revoked": revocation})))
+}
+
+/// Ends what there is of whoever is revoked.
+fn enforce(app: &App, revocation: &Revocation, now_ms: u64) -> Result<(), ApiError> {
+    app.access.revoke(revocation, now_ms)?;
     // It is in force: that the log takes nothing more (a full disk) keeps nobody's push alive.
     if let Some(push) = &app.push {
         push.end_revoked(&app.access);
     }
-    // What still comes from whoever was let in a moment ago is dropped when it is due.
+    // Nothing is added behind this: who asks for something later is judged with the hub's lock.
     app.hub.unschedule_of_revoked()?;
-    Ok(Reply::json(200, &json!({"revoked": revocation})))
+    Ok(())
 }
 
 /// Until when a revocation is remembered that does not say so itself, in seconds since 1970;
@@ -133,7 +139,84 @@ pub(crate) fn load(hub: &Hub, access: &Access) -> Result<(), StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use tidings_access::{Caller, Grants, Verifier};
+    use tidings_hub::policy::PolicyRules;
+    use tidings_log::testing::{CrashStorage, Fault};
+    use tidings_push::Services;
+    use tidings_scripted::push::Browser;
+
+    use super::super::maker;
     use super::*;
+    use crate::config::Config;
+    use crate::hook::judge::By;
+    use crate::push;
+
+    const NOW_MS: u64 = 1_800_000_000_000;
+
+    /// An app on this disk, whose pushes are sent by nobody.
+    fn app_on(disk: &CrashStorage, tasks: &tokio::runtime::Handle) -> App {
+        let opened =
+            tidings_log::open(Arc::new(disk.clone()), tidings_log::Options::default()).unwrap();
+        let options = tidings_hub::Options {
+            rules: PolicyRules::default(),
+            event_bytes_max: 1 << 20,
+            topics_max: 100,
+            clock: Arc::new(|| NOW_MS),
+        };
+        let hub = Hub::open(opened, options).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::dev();
+        config.data_dir = folder.path().to_owned();
+        config.push.as_mut().unwrap().services =
+            Services::new(&["https://push.example".to_owned()]).unwrap();
+        let prepared = push::prepare(&hub, config.push.as_ref(), folder.path(), tasks).unwrap();
+        let (hyper, _) = tokio::sync::mpsc::channel(1);
+        App::new(hub, config, Verifier::default(), None, None, prepared, hyper).unwrap()
+    }
+
+    #[test]
+    fn push_ends_also_if_the_log_cannot_take_schedules_back() {
+        let tasks = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let disk = CrashStorage::new();
+        let app = app_on(&disk, tasks.handle());
+        maker::judge(&app.hub, &app.access);
+        let ada = Arc::new(Caller {
+            identity: "ada".to_owned(),
+            subject: Some("ada".to_owned()),
+            token_id: None,
+            tenant: None,
+            issued: Some(NOW_MS / 1_000 - 60),
+            expires: None,
+            grants: Grants::default(),
+        });
+        let (push, browser) = (app.push.as_ref().unwrap(), Browser::new("hers"));
+        let asked = push::Asked {
+            endpoint: "https://push.example/hers",
+            p256dh: &browser.p256dh(),
+            auth: &browser.auth(),
+            selection: Selection::one(TopicName::new("a").unwrap()),
+            ttl_s: None,
+            urgency: push::Urgency::default(),
+            by: By { caller: Some(&ada), peer: None },
+        };
+        let made = push.subscribe(asked).unwrap();
+        let events = [NewEvent { topic: Cow::Borrowed("a"), ..NewEvent::default() }];
+        let (at_ms, maker) = (Some(NOW_MS + 1_000_000), maker::of(&ada));
+        let mut round = app.hub.round();
+        round.publish(&Publish {
+            events: &events,
+            at_ms,
+            maker: maker.as_deref(),
+            ..Publish::default()
+        });
+        assert!(round.commit().pop().unwrap().is_ok());
+        let of_ada =
+            Revocation::Subject { subject: "ada".to_owned(), issued_through: NOW_MS / 1_000 };
+        disk.set_fault(Fault::ReadOnly);
+        assert!(enforce(&app, &of_ada, NOW_MS).is_err());
+        assert_eq!(app.hub.scheduled(), 1, "it is dropped when it is due");
+        assert!(push.unsubscribe(&made.id).unwrap().is_none(), "it has ended");
+    }
 
     #[test]
     fn what_may_count_for_ever_stays_revoked_for_ever() {
