@@ -4,7 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tidings_frame::End;
-use tidings_hub::{Expect, NewEvent, Producer, Publish, PublishError, Published, TopicError};
+use tidings_hub::policy::PolicyRules;
+use tidings_hub::{
+    Expect, Hub, NewEvent, Options, Producer, Publish, PublishError, Published, TopicError,
+};
+use tidings_log as log;
+use tidings_log::testing::{CrashStorage, Fault};
 
 use super::support::{BEGIN_MS, TestHub, event, first, one, topics, until};
 
@@ -255,4 +260,31 @@ fn of_many_who_ask_for_the_same_the_last_are_kept() {
     assert_eq!(hub.unschedule_of_revoked(), Ok(1));
     let last: Vec<String> = (4..20).map(|number: u32| number.to_string()).collect();
     assert_eq!(*asked.lock().unwrap(), last);
+}
+
+#[test]
+fn who_could_not_be_added_takes_nothing_from_the_others() {
+    let disk = CrashStorage::new();
+    let opened = log::open(Arc::new(disk.clone()), log::Options::default()).unwrap();
+    let options = Options {
+        rules: PolicyRules::default(),
+        event_bytes_max: 1 << 20,
+        topics_max: 10,
+        clock: Arc::new(|| BEGIN_MS),
+    };
+    let hub = Hub::open(opened, options).unwrap();
+    let events = [event("a", "x")];
+    let at_ms = Some(BEGIN_MS + 1_000_000);
+    let ask = |maker| {
+        let request = Publish { maker, at_ms, idempotency_key: Some("k"), ..one(&events) };
+        let mut round = hub.round();
+        round.publish(&request);
+        round.commit().pop().unwrap()
+    };
+    assert!(ask(Some("ada")).is_ok());
+    disk.set_fault(Fault::ReadOnly);
+    assert!(matches!(ask(Some("bob")), Err(PublishError::Store(_))));
+    assert_eq!(hub.scheduled(), 1);
+    hub.judge_makers(Box::new(|maker| maker == "ada"));
+    assert_eq!(hub.unschedule_of_revoked(), Ok(0), "it is ada's, as before");
 }

@@ -52,7 +52,11 @@ impl Deref for Closed {
 
 impl Closed {
     pub(crate) fn restart(self) -> Self {
-        Self { server: self.server.restart(), folder: self.folder }
+        self.restart_with(|_| {})
+    }
+
+    pub(crate) fn restart_with(self, change: impl FnOnce(&mut Config)) -> Self {
+        Self { server: self.server.restart_with(change), folder: self.folder }
     }
 }
 
