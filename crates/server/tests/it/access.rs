@@ -196,7 +196,7 @@ pub(crate) fn people() -> [Option<String>; 5] {
     ]
 }
 
-pub(crate) fn ask(server: &Server, asks: &Asks, fields: &str, door: Door) -> Reply {
+fn ask(server: &Server, asks: &Asks, fields: &str, door: Door) -> Reply {
     let headers = format!("Accept: application/json\r\n{fields}{}", door.headers());
     reply(server, asks.method, asks.target, &headers, asks.body.as_bytes())
 }
@@ -209,7 +209,7 @@ fn reply(server: &Server, method: &str, target: &str, headers: &str, body: &[u8]
 }
 
 /// What holds for every answer: how a refusal is told, and who may read it.
-pub(crate) fn check(reply: &Reply, fields: &str, what: &str) {
+fn check(reply: &Reply, fields: &str, what: &str) {
     let header = |name| reply.header(name);
     assert_eq!(header("x-content-type-options"), Some("nosniff"), "{what}");
     let listed = fields.contains(&format!("Origin: {ORIGIN}"));
@@ -231,6 +231,41 @@ pub(crate) fn check(reply: &Reply, fields: &str, what: &str) {
     }
 }
 
+/// Makes each request of a table in every way that `cases` says, at both doors: the name of the way,
+/// header lines, the status that is due. Returns how many that were.
+pub(crate) fn hold<'a>(
+    server: &Server,
+    table: &'a [Asks],
+    cases: impl Fn(&'a Asks) -> Vec<(&'static str, String, u16)>,
+) -> usize {
+    let (mut count, mut wrong) = (0, Vec::new());
+    for row in table {
+        for (way, fields, wanted) in cases(row) {
+            for door in DOORS {
+                let reply = ask(server, row, &fields, door);
+                let what = format!("{} {} {way} {door:?}", row.method, row.target);
+                if reply.status != wanted {
+                    wrong.push(format!("{what}: {} for {wanted}", reply.status));
+                }
+                check(&reply, &fields, &what);
+                count += 1;
+            }
+        }
+    }
+    assert_eq!(wrong, [""; 0]);
+    count
+}
+
+/// The operator's header lines.
+pub(crate) fn operator() -> String {
+    format!("Tidings-Token: {}\r\n", people()[3].as_ref().unwrap())
+}
+
+pub(crate) fn revoke(server: &Closed, body: &Value) {
+    let reply = server.request("POST", "/revocations", &operator(), body.to_string().as_bytes());
+    assert_eq!(reply.status, 200, "{}", reply.text());
+}
+
 #[test]
 fn everybody_may_do_what_is_granted_and_nothing_else() {
     let server = closed(|_| {});
@@ -240,35 +275,20 @@ fn everybody_may_do_what_is_granted_and_nothing_else() {
         let target = format!("/topics/{topic}");
         assert_eq!(server.request("POST", &target, &operator, b"first").status, 200);
     }
-    let (mut cases, mut wrong) = (0, Vec::new());
-    for row in TABLE {
-        for (person, expected) in people.iter().zip(row.expected) {
-            for (way, write) in WAYS {
-                for door in DOORS {
-                    let (fields, wanted) = match person {
-                        None => (String::new(), expected),
-                        // A cookie counts for pages that are known; what needs no token never
-                        // looks at one.
-                        Some(token) if way.ends_with("another page") => {
-                            let asked = row.target.ends_with(".wrong") || row.target == "/publish";
-                            let same = row.expected[0] == row.expected[4];
-                            let open = same && expected != 403 && !asked;
-                            (write(token), if open { expected } else { 403 })
-                        }
-                        Some(token) => (write(token), expected),
-                    };
-                    let reply = ask(&server, row, &fields, door);
-                    let what = format!("{} {} {way} {door:?}", row.method, row.target);
-                    if reply.status != wanted {
-                        wrong.push(format!("{what}: {} for {wanted}", reply.status));
-                    }
-                    check(&reply, &fields, &what);
-                    cases += 1;
-                }
-            }
-        }
-    }
-    assert_eq!(wrong, [""; 0]);
+    let cases = hold(&server, TABLE, |row| {
+        let everybody = people.iter().zip(row.expected);
+        let ways = everybody.flat_map(|person| WAYS.map(|way| (person, way)));
+        let case = |((person, expected), (way, write)): ((&Option<String>, u16), Way)| {
+            let Some(token) = person else { return (way, String::new(), expected) };
+            // A cookie counts for pages that are known; what needs no token never looks at one.
+            let asked = row.target.ends_with(".wrong") || row.target == "/publish";
+            let same = row.expected[0] == row.expected[4];
+            let open = same && expected != 403 && !asked;
+            let refused = way.ends_with("another page") && !open;
+            (way, write(token), if refused { 403 } else { expected })
+        };
+        ways.map(case).collect()
+    });
     assert!(cases > 2_000, "{cases}");
 }
 

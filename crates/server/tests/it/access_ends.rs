@@ -4,11 +4,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidings_access::Grants;
 use tidings_relay::config::{LlmConfig, Secret};
 use tidings_scripted::{Script, Upstream};
 
-use crate::access::{Closed, claims, closed, now, people, token};
+use crate::access::{Closed, claims, closed, now, operator, people, revoke, token};
 use crate::hook::{hook, says};
 use crate::receiver::{Posted, Receiver};
 use crate::relay::chat;
@@ -19,15 +18,6 @@ use crate::wires::over_each_wire;
 
 fn shows(token: &str) -> String {
     format!("Tidings-Token: {token}\r\n")
-}
-
-fn operator() -> String {
-    shows(&token(&claims("operator", serde_json::to_value(Grants::everything()).unwrap())))
-}
-
-fn revoke(server: &Closed, body: &Value) {
-    let reply = server.request("POST", "/revocations", &operator(), body.to_string().as_bytes());
-    assert_eq!(reply.status, 200, "{}", reply.text());
 }
 
 /// Asks for a fork as somebody with these grants; the status and the code of the answer.

@@ -3,11 +3,11 @@
 
 use serde_json::json;
 
-use crate::access::{Closed, claims, closed, people, token};
+use crate::access::{Closed, claims, closed, operator, revoke, token};
+use crate::access_ws::enter;
 use crate::hook::{Gate, hook, says};
 use crate::receiver::Receiver;
 use crate::support::DOORS;
-use crate::websocket::{PROTOCOL, Ws, asking};
 use crate::wires::over_each_wire;
 
 /// A server with an application that allows everything once the gate is open.
@@ -25,15 +25,6 @@ fn asks() -> (Closed, Receiver, Gate) {
 fn ada() -> String {
     let grants = json!({"publish": ["chat/*"], "subscribe": ["chat/*"]});
     format!("Tidings-Token: {}\r\n", token(&claims("ada", grants)))
-}
-
-fn operator() -> String {
-    format!("Tidings-Token: {}\r\n", people()[3].as_ref().unwrap())
-}
-
-fn revoke(server: &Closed) {
-    let ada = br#"{"subject":"ada"}"#;
-    assert_eq!(server.request("POST", "/revocations", &operator(), ada).status, 200);
 }
 
 fn is_not_there(server: &Closed) -> bool {
@@ -63,7 +54,7 @@ fn what_waits_for_it_is_refused() {
                 let fields = format!("{headers}{}{}", ada(), door.headers());
                 conn.ask(method, target, &fields, body.as_bytes());
                 receiver.wait_for(1);
-                revoke(&server);
+                revoke(&server, &json!({"subject": "ada"}));
                 gate.open();
                 let reply = conn.reply();
                 assert_eq!(reply.status, 401, "{method} {target} {door:?}: {}", reply.text());
@@ -84,12 +75,10 @@ fn a_socket_that_waits_for_it_ends() {
         json!({"op": "subscribe", "sub": "s", "topics": ["chat/7"]}),
     ] {
         let (server, receiver, gate) = asks();
-        let mut conn = server.connect_http1();
-        conn.ask("GET", "/ws", &asking(&format!("{PROTOCOL}{}", ada())), b"");
-        let mut ws = Ws::answered(conn);
+        let mut ws = enter(&server, "/ws", &ada());
         ws.send(&message);
         receiver.wait_for(1);
-        revoke(&server);
+        revoke(&server, &json!({"subject": "ada"}));
         gate.open();
         assert_eq!(ws.close_code(), Some(1008), "{message}");
         let page = server.request("GET", "/metrics", &operator(), b"").text();

@@ -2,12 +2,10 @@
 //! else is opened by it.
 
 use serde_json::{Value, json};
-use tidings_access::Grants;
 
-use crate::access::{Asks, Closed, WAYS, ask, asks, check, claims, closed, now, token};
+use crate::access::{Asks, Closed, WAYS, asks, claims, closed, hold, now, operator, token};
+use crate::access_ws::enter;
 use crate::receiver::Receiver;
-use crate::support::DOORS;
-use crate::websocket::{PROTOCOL, Ws, asking};
 
 const ENTRY: &str = r#"{"events":[{"topic":"presence/chat/7","key":"ada/1","data":"x"}]}"#;
 const OTHERS: &str = r#"{"events":[{"topic":"presence/chat/7","key":"ada"},
@@ -97,9 +95,9 @@ fn ada(grants: Value) -> String {
     of(json!("ada"), grants)
 }
 
-fn operator(server: &Closed, method: &str, target: &str) -> u16 {
-    let all = token(&claims("operator", serde_json::to_value(Grants::everything()).unwrap()));
-    server.request(method, target, &format!("Tidings-Token: {all}\r\n"), b"x").status
+fn post(server: &Closed, topic: &str) {
+    let target = format!("/topics/{topic}");
+    assert_eq!(server.request("POST", &target, &operator(), b"x").status, 200);
 }
 
 #[test]
@@ -114,30 +112,15 @@ fn presence_is_its_own_right_and_no_other() {
         of(Value::Null, json!({"presence": ["chat/*"]})),
     ];
     for topic in ["chat/7", "presence/chat/7"] {
-        assert_eq!(operator(&server, "POST", &format!("/topics/{topic}")), 200);
+        post(&server, topic);
     }
-    let (mut cases, mut wrong) = (0, Vec::new());
-    for row in TABLE {
-        for (person, expected) in people.iter().zip(row.expected) {
-            // The one who may end the topic would end it for the rows that follow.
-            if row.target == END && expected == 400 {
-                continue;
-            }
-            for (way, write) in &WAYS[..3] {
-                for door in DOORS {
-                    let fields = write(person);
-                    let reply = ask(&server, row, &fields, door);
-                    let what = format!("{} {} {way} {door:?}", row.method, row.target);
-                    if reply.status != expected {
-                        wrong.push(format!("{what}: {} for {expected}", reply.status));
-                    }
-                    check(&reply, &fields, &what);
-                    cases += 1;
-                }
-            }
-        }
-    }
-    assert_eq!(wrong, [""; 0]);
+    let cases = hold(&server, TABLE, |row| {
+        // The one who may end the topic would end it for the rows that follow.
+        let ends = |expected| row.target == END && expected == 400;
+        let everybody = people.iter().zip(row.expected).filter(|(_, expected)| !ends(*expected));
+        let ways = everybody.flat_map(|person| WAYS[..3].iter().map(move |way| (person, way)));
+        ways.map(|((person, expected), (way, write))| (*way, write(person), expected)).collect()
+    });
     assert!(cases > 1_000, "{cases}");
 }
 
@@ -145,7 +128,7 @@ fn presence_is_its_own_right_and_no_other() {
 fn a_list_does_not_show_what_only_presence_opens() {
     let server = closed(|_| {});
     for topic in ["news", "presence/chat/7"] {
-        assert_eq!(operator(&server, "POST", &format!("/topics/{topic}")), 200);
+        post(&server, topic);
     }
     let listed = |grants: Value, target: &str| {
         let fields = format!("Tidings-Token: {}\r\n", ada(grants));
@@ -157,12 +140,6 @@ fn a_list_does_not_show_what_only_presence_opens() {
     assert_eq!(listed(both, "/topics"), 1);
     let plain = json!({"subscribe": ["presence/chat/*"]});
     assert_eq!(listed(plain, "/topics?name=presence/chat/7"), 1);
-}
-
-fn enter(server: &Closed, target: &str, fields: &str) -> Ws {
-    let mut conn = server.connect();
-    conn.ask("GET", target, &asking(&format!("{PROTOCOL}{fields}")), b"");
-    Ws::answered(conn)
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::access::{Closed, claims, closed, now, people, token};
+use crate::access::{Closed, claims, closed, now, operator, revoke, token};
+use crate::access_ws::enter;
 use crate::hook::{hook, says};
 use crate::receiver::Receiver;
 use crate::support::{DOORS, until};
-use crate::websocket::{PROTOCOL, Ws, asking};
 use crate::wires::over_each_wire;
 
 fn of(subject: &str, id: &str, issued: u64) -> String {
@@ -16,20 +16,11 @@ fn of(subject: &str, id: &str, issued: u64) -> String {
     format!("Tidings-Token: {}\r\n", token(&claims))
 }
 
-fn operator() -> String {
-    format!("Tidings-Token: {}\r\n", people()[3].as_ref().unwrap())
-}
-
 fn schedule(server: &Closed, fields: &str, delay: &str) -> Value {
     let target = format!("/topics/chat/7?delay={delay}");
     let reply = server.request("POST", &target, fields, fields.as_bytes());
     assert_eq!(reply.status, 202, "{}", reply.text());
     reply.json()
-}
-
-fn revoke(server: &Closed, body: &Value) {
-    let reply = server.request("POST", "/revocations", &operator(), body.to_string().as_bytes());
-    assert_eq!(reply.status, 200, "{}", reply.text());
 }
 
 fn waiting(server: &Closed) -> usize {
@@ -132,9 +123,7 @@ fn who_has_asked_is_kept_at_every_door() {
                 }
                 let many = br#"{"delay":"300d","events":[{"topic":"chat/7"},{"topic":"chat/8"}]}"#;
                 assert_eq!(server.request("POST", "/publish", who, many).status, 202);
-                let mut conn = server.connect_http1();
-                conn.ask("GET", "/ws", &asking(&format!("{PROTOCOL}{who}")), b"");
-                let mut ws = Ws::answered(conn);
+                let mut ws = enter(&server, "/ws", who);
                 let one = json!({"op": "publish", "topic": "chat/7", "delay": "300d", "data": "x"});
                 assert_eq!(ws.ask(one)["op"], "scheduled");
             }

@@ -15,7 +15,7 @@ fn bearer(token: &str) -> String {
 }
 
 /// Comes in with these header lines.
-fn enter(server: &Closed, target: &str, fields: &str) -> Ws {
+pub(crate) fn enter(server: &Closed, target: &str, fields: &str) -> Ws {
     let mut conn = server.connect_http1();
     conn.ask("GET", target, &asking(&format!("{PROTOCOL}{fields}")), b"");
     Ws::answered(conn)

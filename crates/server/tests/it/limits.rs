@@ -6,7 +6,6 @@ use std::path::Path;
 use rustix::net::{AddressFamily, SocketType};
 use serde_json::json;
 use tempfile::TempDir;
-use tidings_access::Grants;
 use tidings_hub::policy::Durability;
 use tidings_server::config::{self, File, Limits, Mode};
 
@@ -355,7 +354,7 @@ fn as_killed(folder: &Path) -> TempDir {
 
 #[test]
 fn who_has_made_a_topic_is_known_after_a_restart_and_a_crash() {
-    use crate::access::{claims, closed, token};
+    use crate::access::{claims, closed, operator, token};
     let text = "[limits.tenant]\ntopics = 3\nstored_bytes = '100KiB'\n[limits.subject]\ntopics = 3";
     let server = closed(|config| config.limits = limits(text));
     let of = |who: &str, tenant: &str| {
@@ -369,6 +368,7 @@ fn who_has_made_a_topic_is_known_after_a_restart_and_a_crash() {
         server.request("POST", &format!("/topics/{topic}"), who, data.as_bytes())
     };
     let half = "x".repeat(60 << 10);
+    assert_eq!(server.request("PUT", "/topics/a", &ann, b"{}").status, 201);
     assert_eq!(post(&server, &ann, "a", &half).status, 200);
     let both = br#"{"events":[{"topic":"b","alternates":["c"],"data":"x"}]}"#;
     assert_eq!(server.request("POST", "/publish", &bob, both).status, 200);
@@ -391,9 +391,7 @@ fn who_has_made_a_topic_is_known_after_a_restart_and_a_crash() {
     drop(copied);
     let server = server.restart();
     holds(&server);
-    let operator = token(&claims("operator", serde_json::to_value(Grants::everything()).unwrap()));
-    let operator = format!("Authorization: Bearer {operator}\r\n");
-    assert_eq!(server.request("DELETE", "/topics/a", &operator, b"").status, 204);
+    assert_eq!(server.request("DELETE", "/topics/a", &operator(), b"").status, 204);
     until("it makes room", || post(&server, &ann, "d", &half).status == 200);
     refused(&post(&server, &ann, "e", "x"), 429, "rate-limited", "topics.tenant");
     // Topics that follow other rules than before have the same makers.
