@@ -248,8 +248,8 @@ impl Verifier {
 /// What a claim says, by its name (which may hold dots, as in an address), else by the path of its
 /// name in objects. A number is as good as a text. What is absent, or null, names no tenant: it is
 /// the issuer who signs that there is none. Anything else, also on the way there, is not what the
-/// operator has described, and is refused rather than passed over, so that nobody gets rid of limits
-/// by it.
+/// operator has described, and is refused rather than passed over, so that nobody gets rid of
+/// limits by it.
 fn tenant(payload: &[u8], claim: &str) -> Result<Option<String>, TokenError> {
     let wrong = |why: &str| TokenError::Claims(format!("{claim}: {why}"));
     let Object(mut claims): Object<serde_json::Map<String, Value>> =

@@ -32,8 +32,8 @@ const JUDGE_MS: u64 = 50;
 /// Publishes taken off the list in one batch.
 const TAKEN_AT_ONCE: usize = 1_000;
 
-/// Makers that are kept of one publish: those who have asked last, and not the newest alone, so that
-/// what ends one of them leaves the others.
+/// Makers that are kept of one publish: those who have asked last, and not the newest alone, so
+/// that what ends one of them leaves the others.
 const MAKERS_MAX: usize = 16;
 
 /// Says whether who has made a publish for later, as the publish says it, may still publish.
@@ -326,9 +326,9 @@ impl Hub {
     }
 
     /// Has those who make publishes for later judged, when they ask and when these are due. Until
-    /// there is a judge, what is due and has a maker ([`Publish::maker`]) waits, and everything that
-    /// is due after it. Only the first judge counts. It is called with the hub's lock held, so it
-    /// must not ask the hub.
+    /// there is a judge, what is due and has a maker ([`Publish::maker`]) waits, and everything
+    /// that is due after it. Only the first judge counts. It is called with the hub's lock held, so
+    /// it must not ask the hub.
     pub fn judge_makers(&self, judge: MakerJudge) {
         // A second one would be a mistake of the caller's that changes nothing.
         let _ = self.maker_judge.set(judge);

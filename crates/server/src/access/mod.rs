@@ -335,8 +335,8 @@ impl Who {
         }
     }
 
-    /// Refuses unless there is something that the caller may publish to or follow: to be seen, and to
-    /// see who is there, is both.
+    /// Refuses unless there is something that the caller may publish to or follow: to be seen, and
+    /// to see who is there, is both.
     pub(crate) fn may_take_part(&self) -> Result<(), ApiError> {
         let takes_part = |grants: &Grants| {
             [Action::Publish, Action::Subscribe].iter().any(|action| grants.allow_some(*action))

@@ -105,19 +105,7 @@ pub(super) fn check(raw: Vec<Issuer>, layers: &mut Layers) -> Vec<IssuerConfig> 
         }
         let fetched = issuer.jwks_url.is_some();
         let audience = audience(issuer.audience, fetched, &mut problem);
-        let url = issuer.jwks_url.map(|text| {
-            let uri = text.parse::<Uri>().ok().filter(|uri| {
-                let safe = uri.scheme_str() == Some("https") || super::relay::is_loopback(uri);
-                uri.host().is_some() && safe
-            });
-            if uri.is_none() {
-                let message = format!(
-                    "`{text}`: keys are fetched from https://…, or http:// on this machine"
-                );
-                problem("jwks_url", message);
-            }
-            uri.unwrap_or_default()
-        });
+        let url = issuer.jwks_url.map(|text| fetched_from(&text, &mut problem));
         let mut sources = [
             issuer.secret_env.map(KeySource::SecretEnv),
             issuer.secret_file.map(KeySource::SecretFile),
@@ -160,6 +148,20 @@ fn template(
         }
     }
     Some(template)
+}
+
+/// Where keys are fetched.
+fn fetched_from(text: &str, problem: &mut impl FnMut(&str, String)) -> Uri {
+    let uri = text.parse::<Uri>().ok().filter(|uri| {
+        let safe = uri.scheme_str() == Some("https") || super::relay::is_loopback(uri);
+        uri.host().is_some() && safe
+    });
+    if uri.is_none() {
+        let message =
+            format!("`{text}`: keys are fetched from https://…, or http:// on this machine");
+        problem("jwks_url", message);
+    }
+    uri.unwrap_or_default()
 }
 
 /// The audiences of which one must be in a token; none if it is not looked at.

@@ -86,8 +86,8 @@ impl App {
         }
     }
 
-    /// Refuses what the application refuses, or does not answer, and whoever does not count any more
-    /// when it has answered.
+    /// Refuses what the application refuses, or does not answer, and whoever does not count any
+    /// more when it has answered.
     pub(crate) async fn ask<'a>(
         &'a self,
         action: Asks,

@@ -1,7 +1,7 @@
-//! The key under which those who ask are told apart, as numbers. Nobody else knows it, so nobody can
-//! aim for the number of another. Where it is kept who has made a topic, it is in the data folder:
-//! the numbers with the topics then mean the same after a restart, and say nothing to whoever reads
-//! them without it.
+//! The key under which those who ask are told apart, as numbers. Nobody else knows it, so nobody
+//! can aim for the number of another. Where it is kept who has made a topic, it is in the data
+//! folder: the numbers with the topics then mean the same after a restart, and say nothing to
+//! whoever reads them without it.
 
 use std::io::{Error, ErrorKind, Result, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;

@@ -1,10 +1,10 @@
 //! Who has made which topic, and what the topics of each hold.
 //!
-//! Kept with each topic in the log, from the batch that makes it, and in memory as long as the server
-//! runs; of topics that were made while nobody was limited in this, nobody is the maker. A topic
-//! that is gone (removed, outlived, or refused by the log after all) is forgotten at
-//! the next look, and what retention has given back is given back then too. As many entries as
-//! there may be topics (`limits.topics`).
+//! Kept with each topic in the log, from the batch that makes it, and in memory as long as the
+//! server runs; of topics that were made while nobody was limited in this, nobody is the maker. A
+//! topic that is gone (removed, outlived, or refused by the log after all) is forgotten at the next
+//! look, and what retention has given back is given back then too. As many entries as there may be
+//! topics (`limits.topics`).
 
 use std::collections::HashMap;
 use std::sync::Arc;

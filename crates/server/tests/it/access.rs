@@ -231,8 +231,8 @@ fn check(reply: &Reply, fields: &str, what: &str) {
     }
 }
 
-/// Makes each request of a table in every way that `cases` says, at both doors: the name of the way,
-/// header lines, the status that is due. Returns how many that were.
+/// Makes each request of a table in every way that `cases` says, at both doors: the name of the
+/// way, header lines, the status that is due. Returns how many that were.
 pub(crate) fn hold<'a>(
     server: &Server,
     table: &'a [Asks],

@@ -1,5 +1,5 @@
-//! The application thinks, and meanwhile whoever it is asked about is thrown out: its word comes too
-//! late.
+//! The application thinks, and meanwhile whoever it is asked about is thrown out: its word comes
+//! too late.
 
 use serde_json::json;
 

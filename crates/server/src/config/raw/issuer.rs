@@ -42,7 +42,8 @@ section! {
         presence: Option<Vec<String>> = Kind::Texts, Preset::None;
         /// Patterns that such a token may administrate.
         admin: Option<Vec<String>> = Kind::Texts, Preset::None;
-        /// The most that any token of this issuer grants, whatever it claims.
+        /// The most that any token of this issuer grants, whatever it claims. What is left out is
+        /// nothing; an empty section is refused.
         at_most: Most = Kind::Section(Most::FIELDS), Preset::None;
         /// The claim that says whose limits apply (`[limits.tenant]`): its name, or a path such as
         /// `org.id`.
@@ -51,8 +52,7 @@ section! {
 }
 
 section! {
-    /// The most that any token of an issuer grants, whatever it claims. What is left out is nothing;
-    /// all of it must not be left out.
+    /// The most that any token of an issuer grants, whatever it claims.
     Most {
         /// Patterns to which a token may publish at most; `{sub}` stands for its subject.
         publish: Option<Vec<String>> = Kind::Texts, Preset::None;
