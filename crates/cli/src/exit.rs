@@ -58,8 +58,22 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         // Whoever read the output has seen enough (`tidings subscribe x | head`).
         return ExitCode::SUCCESS;
     }
-    terminal::error(&format!("{error:#}"));
+    terminal::error(&one_line(error));
     ExitCode::from(code(error) as u8)
+}
+
+/// An error with what is underneath it. Many a message has its cause in it; that is told once.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if line.is_empty() {
+            line = cause;
+        } else if line != cause && !line.contains(&format!(": {cause}")) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line
 }
 
 fn code(error: &anyhow::Error) -> Reason {
@@ -86,6 +100,15 @@ mod tests {
         assert_eq!(code(&error), Reason::Refused);
         assert_eq!(format!("{error:#}"), "cannot publish: no");
         assert_eq!(code(&anyhow::anyhow!("other")), Reason::Failed);
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let line =
+            |message: &'static str| one_line(&anyhow::anyhow!("it is full").context(message));
+        assert_eq!(line("the folder"), "the folder: it is full");
+        assert_eq!(line("the folder: it is full; choose"), "the folder: it is full; choose");
+        assert_eq!(line("it is full"), "it is full");
     }
 
     #[test]

@@ -111,6 +111,9 @@ fn section(algorithm: Algorithm, file: &Path, public: bool) -> String {
 /// Writes a new file; one that is there already is not touched.
 fn write(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
     let place = || format!("{}", path.display());
+    if path.exists() {
+        anyhow::bail!("{} is there already and stays; give another --id or --folder", place());
+    }
     let mut options = std::fs::OpenOptions::new();
     let mut file =
         options.write(true).create_new(true).mode(mode).open(path).with_context(place)?;

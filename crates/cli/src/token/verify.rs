@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use serde_json::json;
 use tidings_access::grants::GrantTemplate;
 use tidings_access::verifier::{Caller, TENANT_CLAIM};
-use tidings_access::{Action, Algorithm, Grants};
+use tidings_access::{Action, Algorithm, Grants, TokenError};
 use tidings_frame::Time;
 use tidings_server::config::{self, File, IssuerConfig, KeySource, Mode};
 
@@ -41,18 +41,25 @@ pub(super) struct Arguments {
     json: bool,
 }
 
+/// What to do where the keys are not at hand.
+const FETCHED: &str = "; keys of `jwks_url` are fetched by the server alone: save the set, and \
+    name the file with `jwks_file` in a configuration of its own";
+
 /// Bytes that are read at most: a token, and white space.
 const INPUT_BYTES_MAX: u64 = 64 << 10;
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let verifier = tidings_server::verifier(&arguments.issuers()?)
+    let issuers = arguments.issuers()?;
+    let verifier = tidings_server::verifier(&issuers)
         .map_err(|error| Exit::new(Reason::Usage, error.to_string()))?;
     let mut text = String::new();
     std::io::stdin().take(INPUT_BYTES_MAX).read_to_string(&mut text).context("standard input")?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock")?.as_secs();
-    let caller = verifier
-        .verify(text.trim(), now)
-        .map_err(|error| Exit::new(Reason::Failed, format!("it does not count: {error}")))?;
+    let caller = verifier.verify(text.trim(), now).map_err(|error| {
+        let fetched = issuers.iter().any(|issuer| matches!(issuer.keys, KeySource::JwksUrl(_)));
+        let hint = if fetched && matches!(error, TokenError::UnknownKey) { FETCHED } else { "" };
+        Exit::new(Reason::Failed, format!("it does not count: {error}{hint}"))
+    })?;
     if arguments.json {
         return Ok(terminal::line(&object(&caller).to_string())?);
     }

@@ -56,7 +56,9 @@ async fn keep_one(app: Arc<App>, issuer: usize, uri: Uri) {
                 tracing::debug!(%uri, keys = keys.len(), "fetched an issuer's keys");
                 app.access.rotate(issuer, keys);
             }
-            Err(error) => tracing::warn!(%uri, %error, "an issuer's keys stay as they are"),
+            Err(error) => {
+                tracing::warn!(%uri, %error, "an issuer's keys were not fetched; old ones stay");
+            }
         }
         sleep(FETCH_APART).await;
         if worked {

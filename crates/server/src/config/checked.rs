@@ -21,6 +21,7 @@ use super::quotas::{self, QuotaConfig};
 use super::raw::{Limits as RawLimits, Raw, Retain as RawRetain, Topics};
 use super::relay;
 use super::settings::Setting;
+use super::source::{Problem, Source};
 use super::webhook::{self, HookConfig, WebhookConfig};
 
 /// How the server was started.
@@ -266,11 +267,18 @@ fn check_doors(raw: &Raw, mode: Mode, layers: &mut Layers) {
             );
             complain(layers, "server.listen", message);
         }
+        // Nobody knows what a file says that cannot be read.
+        Mode::Serve if layers.problems.iter().any(is_of_a_text) => {}
         Mode::Serve if raw.anonymous.is_none() && raw.issuer.is_empty() && !raw.public.any() => {
             complain(layers, "anonymous", NO_ANONYMOUS.to_owned());
         }
         Mode::Dev | Mode::Serve => {}
     }
+}
+
+/// Whether a file's text cannot be read at all.
+fn is_of_a_text(problem: &Problem) -> bool {
+    problem.path.is_empty() && matches!(problem.source, Some(Source::File { .. }))
 }
 
 /// A size on a machine whose addresses are shorter than 64 bits is as large as it can be.

@@ -51,8 +51,9 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(source) = &self.source {
-            write!(f, "{source}: ")?;
+        match &self.source {
+            None | Some(Source::Default) => {}
+            Some(source) => write!(f, "{source}: ")?,
         }
         if !self.path.is_empty() {
             write!(f, "{}: ", self.path)?;

@@ -53,7 +53,7 @@ pub enum CertificateError {
     #[error("{0}")]
     Text(rustls::pki_types::pem::Error),
     /// The two do not fit together, or hold a key of a kind that is not known.
-    #[error("the certificate and its key: {0}")]
+    #[error("the certificate and its key do not fit together, or cannot be used: {0}")]
     Unfit(#[from] rustls::Error),
     /// It does not say until when it counts.
     #[error("the certificate has no dates that can be read")]

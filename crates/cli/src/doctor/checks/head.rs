@@ -9,6 +9,9 @@ use crate::terminal::harmless;
 /// The status at which `EventSource` accepts the answer (WHATWG HTML 9.2.2).
 const STATUS: u16 = 200;
 
+/// The status of an answer to somebody who has shown no token that counts.
+const UNAUTHORIZED: u16 = 401;
+
 /// Whether the answer is an event stream at all. Everything else needs this one.
 pub(in crate::doctor) fn stream(record: &Record) -> Finding {
     let Some((_, _, head)) = &record.head else {
@@ -39,7 +42,13 @@ pub(in crate::doctor) fn stream(record: &Record) -> Finding {
     if status != STATUS {
         let says =
             format!("status {status}: EventSource accepts 200 and gives up at anything else");
-        return measured(Finding::broken(Check::Stream, says).change(Change::Media));
+        let finding = Finding::broken(Check::Stream, says);
+        if status == UNAUTHORIZED {
+            return measured(
+                finding.why("a token goes in with --header 'Authorization: Bearer …'"),
+            );
+        }
+        return measured(finding.change(Change::Media));
     }
     let mut parts = media.split(';').map(str::trim);
     if !parts.next().unwrap_or("").eq_ignore_ascii_case("text/event-stream") {
