@@ -17,8 +17,9 @@ Examples:
   tidings dev --data-dir /tmp/try              keep the events elsewhere";
 
 pub(crate) const SERVE_EXAMPLES: &str = "\
-Nothing is open that was not asked for: say with `anonymous` (in the configuration, or with the
-flag) what anybody who reaches the port may do.
+Nothing is open that was not asked for: say in the configuration whose tokens count ([[issuer]];
+`tidings token keys` makes a key) and what needs none ([public]), or with `anonymous`, there or as
+the flag, what anybody who reaches the port may do.
 
 Examples:
   tidings serve --anonymous subscribe,publish

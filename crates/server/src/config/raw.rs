@@ -108,8 +108,8 @@ const DURABILITIES: &[&str] = &["memory", "written", "synced"];
 section! {
     /// A whole configuration file.
     Raw {
-        /// What anybody who reaches the port may do. `tidings serve` does not start without it; in
-        /// `tidings dev` it is everything unless given.
+        /// What anybody who reaches the port may do. `tidings serve` does not start without it, an
+        /// `[[issuer]]` or `[public]`; in `tidings dev` it is everything unless given.
         anonymous: Option<Vec<super::checked::Door>> =
             Kind::Choices(&["subscribe", "publish", "admin"]), Preset::None;
         /// What anybody may do with some topics.
