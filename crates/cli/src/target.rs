@@ -49,12 +49,13 @@ impl Target {
             }
             RequestError::Certificate(source) => {
                 let why = chain(&**source);
-                Exit::new(Reason::Failed, harmless(&format!("{error}: {why}")))
+                let message = harmless(&format!("{error}: {why}"));
+                Exit::new(Reason::Failed, format!("{message}\n{TRUST}"))
             }
             RequestError::Timeout(_) => {
                 Exit::new(Reason::Unreachable, format!("{error}. {UNCERTAIN}"))
             }
-            RequestError::Refused(_) => Exit::new(Reason::Refused, harmless(&error.to_string())),
+            RequestError::Refused(refusal) => self.refused(&error.to_string(), refusal.status),
             RequestError::Request(_) => Exit::new(Reason::Usage, error.to_string()),
             _ => Exit::new(Reason::Failed, harmless(&error.to_string())),
         }
@@ -65,12 +66,23 @@ impl Target {
         let message = harmless(&error.to_string());
         match error {
             SubscribeError::GaveUp { cause: Cause::Connect(why), .. } => self.unreachable(why),
-            SubscribeError::GaveUp { cause: Cause::Refused(_), .. }
-            | SubscribeError::Refused(_) => Exit::new(Reason::Refused, message),
+            SubscribeError::GaveUp { cause: Cause::Refused(_), .. } => {
+                Exit::new(Reason::Refused, message)
+            }
+            SubscribeError::Refused(refusal) => self.refused(&message, refusal.status),
             SubscribeError::GaveUp { .. } => Exit::new(Reason::Unreachable, message),
             SubscribeError::Request(_) => Exit::new(Reason::Usage, message),
             _ => Exit::new(Reason::Failed, message),
         }
+    }
+
+    /// Who has shown no token is told how to.
+    fn refused(&self, why: &str, status: u16) -> Exit {
+        let mut message = harmless(why);
+        if status == UNAUTHORIZED && self.token.is_none() {
+            message = format!("{message}\na token comes in with TIDINGS_TOKEN");
+        }
+        Exit::new(Reason::Refused, message)
     }
 
     fn unreachable(&self, why: &str) -> Exit {
@@ -83,6 +95,13 @@ impl Target {
         Exit::new(Reason::Unreachable, message)
     }
 }
+
+/// The status of an answer to somebody who has shown no token that counts.
+const UNAUTHORIZED: u16 = 401;
+
+/// What to do about a certificate of one's own making.
+const TRUST: &str =
+    "to trust one that no known authority has signed, name its file in SSL_CERT_FILE";
 
 /// A broken request is the one case in which nobody can say what has happened.
 const UNCERTAIN: &str = "The server may have done it all the same";
