@@ -66,7 +66,7 @@ lint: ## Check formatting, lints, licences and the rules of the repository
 	$(CARGO) test --package xtask --locked
 	@scripts/deny.sh
 
-bench: ## Measure this machine: the workloads of `tidings bench`, in a release build
+bench: ## Measure this machine: a workload of `tidings bench`, in a release build (ARGS=fanout)
 	@scripts/need.sh cargo linker
 	@$(CARGO) build --release --locked --package tidings
 	@exec "$$(scripts/target-dir.sh)/release/tidings" bench $(ARGS)
