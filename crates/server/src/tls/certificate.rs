@@ -49,6 +49,12 @@ pub enum CertificateError {
         /// Which.
         file: String,
     },
+    /// The file of the key holds none.
+    #[error("{file}: it holds no private key")]
+    NoKey {
+        /// Which.
+        file: String,
+    },
     /// A text is not PEM, or holds no certificate or key.
     #[error("{0}")]
     Text(rustls::pki_types::pem::Error),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use serde_json::json;
@@ -54,7 +54,10 @@ impl Files {
         if chain.is_empty() {
             return Err(CertificateError::Empty { file: file(&files.certificate) });
         }
-        let key = PrivateKeyDer::from_pem_file(&files.key).map_err(wrong(&files.key))?;
+        let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| match error {
+            pem::Error::NoItemsFound => CertificateError::NoKey { file: file(&files.key) },
+            error => wrong(&files.key)(error),
+        })?;
         Ok(Arc::new(CertifiedKey::from_der(chain, key, provider)?))
     }
 
