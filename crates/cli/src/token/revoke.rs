@@ -6,8 +6,8 @@ use crate::target::{Target, block_on};
 use crate::terminal::{self, harmless};
 
 const EXAMPLES: &str = "\
-Takes an operator's token (admin on `**`), in TIDINGS_TOKEN, and the operator's listener, if there is
-one, as --url. Of a subject those tokens are refused that were issued up to now, and half a minute
+Takes an operator's token (admin on `**`), in TIDINGS_TOKEN, and as --url the operator's listener,
+if there is one. Of a subject those tokens are refused that were issued up to now, and half a minute
 on, because clocks differ; later ones count again.
 
 Examples:
