@@ -1,9 +1,10 @@
 //! Files of the operating system: positioned reads and writes, no memory map (a damaged page would
-//! be a signal, not an error), an exclusive lock on a lock file.
+//! be a signal, not an error), an exclusive lock on a lock file. What is made here is its owner's
+//! alone to read: events may be secrets.
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use super::{File, Storage};
 use crate::limits;
 
 const LOCK_FILE: &str = "lock";
+const FILE_MODE: u32 = 0o600;
 
 /// A folder on disk.
 #[derive(Debug)]
@@ -23,12 +25,13 @@ pub struct FileStorage {
 }
 
 impl FileStorage {
-    /// Uses this folder, creating it (and its parents) if it is missing.
+    /// Uses this folder, creating it (and its parents) if it is missing. One that is there keeps its
+    /// rights.
     ///
     /// # Errors
     /// What the system says.
     pub fn new(folder: &Path) -> io::Result<FileStorage> {
-        match fs::create_dir_all(folder) {
+        match fs::DirBuilder::new().recursive(true).mode(0o700).create(folder) {
             Err(error) if !folder.is_dir() => return Err(error),
             _ => {}
         }
@@ -55,6 +58,7 @@ impl Storage for FileStorage {
             .create(true)
             .truncate(false)
             .write(true)
+            .mode(FILE_MODE)
             .open(self.path(LOCK_FILE))?;
         rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         Ok(Box::new(file))
@@ -76,6 +80,7 @@ impl Storage for FileStorage {
             .truncate(true)
             .read(true)
             .write(true)
+            .mode(FILE_MODE)
             .open(self.path(name))?;
         Ok(Arc::new(OpenFile(self.pool.add(self.path(name), file))))
     }
@@ -148,6 +153,8 @@ impl File for OpenFile {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -159,6 +166,23 @@ mod tests {
         assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
         drop(held);
         storage.lock().unwrap();
+    }
+
+    #[test]
+    fn nobody_else_reads_what_is_made_here() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let path = folder.path().join("of/events");
+        let storage = FileStorage::new(&path).unwrap();
+        let _held = storage.lock().unwrap();
+        storage.create("a").unwrap();
+        assert_eq!(
+            [mode(&path), mode(&path.join("a")), mode(&path.join("lock"))],
+            [0o700, 0o600, 0o600]
+        );
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o750)).unwrap();
+        FileStorage::new(&path).unwrap();
+        assert_eq!(mode(&path), 0o750, "the operator knows better");
     }
 
     #[test]

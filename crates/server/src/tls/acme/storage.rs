@@ -71,7 +71,7 @@ impl Storage {
         let told = |error: io::Error| {
             io::Error::new(error.kind(), format!("{}: {error}", folder.display()))
         };
-        fs::create_dir_all(data_dir).map_err(told)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(told)?;
         match DirBuilder::new().mode(0o700).create(&folder) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 fs::set_permissions(&folder, Permissions::from_mode(0o700)).map_err(told)?;
