@@ -143,6 +143,8 @@ pub struct Caller {
     /// verified the token (its name, else its number and the token's `iss`) with the subject; else
     /// with the token's own name; else the token itself, as a hash.
     pub identity: String,
+    /// The name of the issuer that has verified it, if it has one.
+    pub issuer: Option<String>,
     /// Whom the token is about.
     pub subject: Option<String>,
     /// The token's own name.
@@ -235,6 +237,7 @@ impl Verifier {
         };
         Ok(Caller {
             identity: identity.to_string(),
+            issuer: issuer.name.clone(),
             subject: claims.sub,
             token_id: claims.jti,
             tenant,

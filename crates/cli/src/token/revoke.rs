@@ -25,6 +25,9 @@ pub(super) struct Arguments {
     /// Which token (`jti`)
     #[arg(long, value_name = "TEXT")]
     id: Option<String>,
+    /// The name of its issuer, where several are configured; without it, whoever has that name
+    #[arg(long, value_name = "NAME")]
+    issuer: Option<String>,
     /// The token's `exp`, after which it need not be remembered
     #[arg(long, value_name = "SECONDS", requires = "id")]
     expires: Option<u64>,
@@ -36,13 +39,16 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let body = match (&arguments.subject, &arguments.id) {
+    let mut body = match (&arguments.subject, &arguments.id) {
         (Some(subject), _) => json!({"subject": subject}),
         (None, id) => match arguments.expires {
             Some(expires) => json!({"token_id": id, "expires": expires}),
             None => json!({"token_id": id}),
         },
     };
+    if let Some(issuer) = &arguments.issuer {
+        body["issuer"] = json!(issuer);
+    }
     block_on(async {
         let client = arguments.target.client()?;
         let revoked = client.revoke(&body).await;

@@ -102,6 +102,7 @@ mod tests {
     fn caller() -> Arc<Caller> {
         Arc::new(Caller {
             identity: "ada".to_owned(),
+            issuer: None,
             subject: None,
             token_id: None,
             tenant: None,

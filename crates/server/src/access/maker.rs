@@ -6,12 +6,16 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidings_access::Caller;
+use tidings_access::revoked::Bearer;
 use tidings_hub::Hub;
 
 use super::Access;
 
 #[derive(Serialize, Deserialize)]
 struct Maker<'a> {
+    /// The name of the token's issuer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    issuer: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     subject: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -25,6 +29,7 @@ struct Maker<'a> {
 pub(crate) fn of(caller: &Caller) -> Option<String> {
     let named = caller.subject.is_some() || caller.token_id.is_some();
     let maker = Maker {
+        issuer: caller.issuer.as_deref().map(Cow::Borrowed),
         subject: caller.subject.as_deref().map(Cow::Borrowed),
         token_id: caller.token_id.as_deref().map(Cow::Borrowed),
         issued: caller.issued,
@@ -38,8 +43,13 @@ pub(crate) fn judge(hub: &Hub, access: &Arc<Access>) {
     let access = Arc::clone(access);
     hub.judge_makers(Box::new(move |text| {
         // What a newer version has written is not known here, so that nobody speaks for it.
-        serde_json::from_str(text).is_ok_and(|Maker { subject, token_id, issued }: Maker<'_>| {
-            !access.revoked.read().covers_named(subject.as_deref(), token_id.as_deref(), issued)
+        serde_json::from_str(text).is_ok_and(|maker: Maker<'_>| {
+            !access.revoked.read().covers(Bearer {
+                issuer: maker.issuer.as_deref(),
+                subject: maker.subject.as_deref(),
+                token_id: maker.token_id.as_deref(),
+                issued: maker.issued,
+            })
         })
     }));
 }
@@ -52,6 +62,7 @@ mod tests {
     fn a_caller_without_a_name_is_not_kept() {
         let nobody = Caller {
             identity: "x".to_owned(),
+            issuer: None,
             subject: None,
             token_id: None,
             tenant: None,

@@ -155,7 +155,7 @@ impl Access {
                 caller
             }
         };
-        if self.revoked.read().covers(&caller) {
+        if self.revoked.read().covers(&*caller) {
             return Err(unauthorized(TokenError::Revoked));
         }
         Ok(caller)

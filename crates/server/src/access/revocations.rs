@@ -48,6 +48,8 @@ struct Asked {
     /// The token's `exp`, in seconds since 1970; it is remembered until then.
     expires: Option<u64>,
     subject: Option<String>,
+    /// The name of the issuer whose token or subject that is; without it, everybody's.
+    issuer: Option<String>,
 }
 
 /// Answers `POST /revocations`.
@@ -57,14 +59,21 @@ pub(crate) async fn revoke(app: &App, who: &Who, body: &[u8]) -> Result<Reply, A
     let asked: Asked = params::object(body)?;
     let for_ever = app.config.issuers.iter().any(|issuer| issuer.without_expiry);
     let longest = longest(now_ms / 1_000, for_ever);
+    let issuer = asked.issuer;
+    if let Some(name) = &issuer {
+        if !app.config.issuers.iter().any(|known| known.name.as_ref() == Some(name)) {
+            let why = format!("no issuer is called `{name}` in the configuration");
+            return Err(ApiError::new(ErrorCode::InvalidRequest, why));
+        }
+    }
     let (revocation, until) = match (asked.token_id, asked.expires, asked.subject) {
         (Some(id), expires, None) => {
             let until = expires.map(|at| at.saturating_add(LEEWAY_SECONDS)).or(longest);
-            (Revocation::Token { id, until: until.unwrap_or(u64::MAX) }, until)
+            (Revocation::Token { id, issuer, until: until.unwrap_or(u64::MAX) }, until)
         }
         (None, None, Some(subject)) => {
             let issued_through = now_ms / 1_000;
-            (Revocation::Subject { subject, issued_through }, longest)
+            (Revocation::Subject { subject, issuer, issued_through }, longest)
         }
         _ => {
             let why = "give token_id (and expires, the token's exp), or subject";
@@ -182,6 +191,7 @@ mod tests {
         maker::judge(&app.hub, &app.access);
         let ada = Arc::new(Caller {
             identity: "ada".to_owned(),
+            issuer: None,
             subject: Some("ada".to_owned()),
             token_id: None,
             tenant: None,
@@ -210,8 +220,11 @@ mod tests {
             ..Publish::default()
         });
         assert!(round.commit().pop().unwrap().is_ok());
-        let of_ada =
-            Revocation::Subject { subject: "ada".to_owned(), issued_through: NOW_MS / 1_000 };
+        let of_ada = Revocation::Subject {
+            subject: "ada".to_owned(),
+            issuer: None,
+            issued_through: NOW_MS / 1_000,
+        };
         disk.set_fault(Fault::ReadOnly);
         assert!(enforce(&app, &of_ada, NOW_MS).is_err());
         assert_eq!(app.hub.scheduled(), 1, "it is dropped when it is due");

@@ -123,6 +123,7 @@ mod tests {
         let caller = |identity: &str| {
             Arc::new(Caller {
                 identity: identity.to_owned(),
+                issuer: None,
                 subject: None,
                 token_id: None,
                 tenant: None,

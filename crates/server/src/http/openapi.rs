@@ -150,7 +150,15 @@ fn ticket() -> Value {
 }
 
 fn revocation() -> Value {
-    object(&[], &[("token_id", "string"), ("expires", "integer"), ("subject", "string")])
+    object(
+        &[],
+        &[
+            ("token_id", "string"),
+            ("expires", "integer"),
+            ("subject", "string"),
+            ("issuer", "string"),
+        ],
+    )
 }
 
 fn schemas() -> Value {

@@ -56,6 +56,8 @@ impl Urgency {
 pub(super) struct Owner {
     pub(super) identity: String,
     #[serde(default)]
+    pub(super) issuer: Option<String>,
+    #[serde(default)]
     pub(super) subject: Option<String>,
     #[serde(default)]
     pub(super) token_id: Option<String>,
@@ -70,6 +72,7 @@ impl Owner {
     pub(super) fn of(caller: &Caller) -> Self {
         Self {
             identity: caller.identity.clone(),
+            issuer: caller.issuer.clone(),
             subject: caller.subject.clone(),
             token_id: caller.token_id.clone(),
             issued: caller.issued,
@@ -81,6 +84,7 @@ impl Owner {
     pub(super) fn caller(&self) -> Caller {
         Caller {
             identity: self.identity.clone(),
+            issuer: self.issuer.clone(),
             subject: self.subject.clone(),
             token_id: self.token_id.clone(),
             tenant: None,

@@ -1,6 +1,7 @@
 //! What was published for later by somebody who is not welcome any more does not come.
 
 use serde_json::{Value, json};
+use tidings_server::config::IssuerConfig;
 
 use crate::access::{Closed, claims, closed, now, operator, revoke, token};
 use crate::access_ws::enter;
@@ -24,7 +25,11 @@ fn schedule(server: &Closed, fields: &str, delay: &str) -> Value {
 }
 
 fn waiting(server: &Closed) -> usize {
-    let page = server.request("GET", "/metrics", &operator(), b"").text();
+    seen_waiting(server, &operator())
+}
+
+fn seen_waiting(server: &Closed, operator: &str) -> usize {
+    let page = server.request("GET", "/metrics", operator, b"").text();
     let line = page.lines().find_map(|line| line.strip_prefix("tidings_scheduled_publishes "));
     line.unwrap().parse().unwrap()
 }
@@ -64,6 +69,37 @@ fn what_waits_is_taken_back_with_its_makers_token_or_subject() {
     let again = of("bob", "b2", now() + 45);
     schedule(&server, &again, "1s");
     until("what was made after it", || kept(&server) == [eve.clone(), again.clone()]);
+}
+
+#[test]
+fn a_revocation_of_one_issuers_subject_leaves_the_others_alone() {
+    let server = closed(|config| {
+        let known = config.issuers.remove(0);
+        let named = |name: &str| IssuerConfig { name: Some(name.to_owned()), ..known.clone() };
+        config.issuers = vec![named("staff"), named("guests")];
+    });
+    let of = |issuer: &str, subject: &str| {
+        let mut claims = claims(subject, json!({"publish": ["chat/*"], "admin": ["**"]}));
+        claims["iss"] = json!(issuer);
+        format!("Tidings-Token: {}\r\n", token(&claims))
+    };
+    let (operator, mine, theirs) = (of("staff", "ops"), of("staff", "ada"), of("guests", "ada"));
+    schedule(&server, &mine, "300d");
+    schedule(&server, &theirs, "300d");
+    let revoke = |issuer: &str| {
+        let body = json!({"subject": "ada", "issuer": issuer}).to_string();
+        server.request("POST", "/revocations", &operator, body.as_bytes())
+    };
+    revoke("nobody").problem(400, "invalid-request");
+    let status = |server: &Closed| {
+        [&mine, &theirs].map(|it| server.request("POST", "/topics/chat/7", it, b"x").status)
+    };
+    assert_eq!(status(&server), [200, 200]);
+    assert_eq!(revoke("guests").status, 200);
+    assert_eq!(status(&server), [200, 401]);
+    let server = server.restart();
+    assert_eq!(status(&server), [200, 401], "after a restart");
+    assert_eq!(seen_waiting(&server, &operator), 1);
 }
 
 #[test]
