@@ -8,6 +8,7 @@ use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
@@ -30,8 +31,10 @@ use crate::peer::Peer;
 use crate::proxy;
 use crate::reply::Reply;
 
-/// Connections accepted before others get a turn.
-const ACCEPTS_PER_TURN: usize = 128;
+/// Connections accepted before others get a turn, and while others have something to be read or are
+/// due an event: what a newcomer sends is read at once, up to 64 KiB of it.
+const ACCEPTS_PER_TURN: usize = 32;
+const ACCEPTS_BESIDE_OTHERS: usize = 8;
 
 /// Connections refused before others get a turn.
 const REFUSALS_PER_TURN: usize = 8;
@@ -283,7 +286,8 @@ impl Shard {
             return;
         }
         let mut refused = 0;
-        for _ in 0..ACCEPTS_PER_TURN {
+        let most = if self.is_busy { ACCEPTS_BESIDE_OTHERS } else { ACCEPTS_PER_TURN };
+        for _ in 0..most {
             if refused >= REFUSALS_PER_TURN {
                 return;
             }
@@ -356,6 +360,8 @@ impl Shard {
     fn refuse(&mut self, fd: &OwnedFd, refused: Refused) {
         self.app.metrics.refused();
         if self.told >= TOLD_PER_TICK {
+            // Reset, which costs both sides less than an end in good order.
+            let _ = rustix::net::sockopt::set_socket_linger(fd, Some(Duration::ZERO));
             return;
         }
         self.told += 1;

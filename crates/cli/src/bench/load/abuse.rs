@@ -56,6 +56,8 @@ pub(crate) struct AbuseJob {
     pub(crate) attack: Attack,
     pub(crate) target: SocketAddrV4,
     pub(crate) milliseconds: u64,
+    /// Whether that is not the server but somebody who stands by, and takes no publishes.
+    pub(crate) aside: bool,
 }
 
 struct Client {
@@ -87,7 +89,7 @@ pub(super) fn run(
         refused: 0,
         buffer: vec![0; BURST_BYTES],
     };
-    if job.attack == Attack::SlowReaders {
+    if job.attack == Attack::SlowReaders && !job.aside {
         attacker.fill()?;
     }
     go()?;

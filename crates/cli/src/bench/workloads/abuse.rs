@@ -92,11 +92,13 @@ pub(crate) fn run(args: AbuseArgs) -> Result<(Options, Outcome), BenchError> {
         let alone = generate(&bench, &[innocents(&args, &server, 1)])?;
         let (warm_up_ms, measured_ms) = times(&args);
         let (attack, milliseconds) = (attacks[case], warm_up_ms + measured_ms + 500);
-        let abuse = |target| Job::Abuse(AbuseJob { attack, target, milliseconds });
+        let abuse = |target, aside| Job::Abuse(AbuseJob { attack, target, milliseconds, aside });
         let address = SocketAddrV4::new(BYSTANDER, server.address.port());
         let stands_by = Job::Bystander(BystanderJob { address, attack, milliseconds });
-        let beside = generate(&bench, &[innocents(&args, &server, 2), abuse(address), stands_by])?;
-        let attacked = generate(&bench, &[innocents(&args, &server, 3), abuse(server.address)])?;
+        let beside =
+            generate(&bench, &[innocents(&args, &server, 2), abuse(address, true), stands_by])?;
+        let attacked =
+            generate(&bench, &[innocents(&args, &server, 3), abuse(server.address, false)])?;
         Ok(sample(&alone, &beside, &attacked, peak(&server)))
     });
     if args.unlimited {
