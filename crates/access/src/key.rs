@@ -181,6 +181,17 @@ impl Key {
         kind && self.only.is_none_or(|only| only == algorithm)
     }
 
+    /// The algorithms that fit the key.
+    pub fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
+        Algorithm::ALL.into_iter().filter(|algorithm| self.is_for(*algorithm))
+    }
+
+    /// Whether it is a shared secret, with which one can also sign.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        matches!(self.material, Material::Secret(_))
+    }
+
     /// Whether the key made this signature of these bytes.
     #[must_use]
     pub fn verifies(&self, algorithm: Algorithm, signed: &[u8], signature: &[u8]) -> bool {
@@ -314,7 +325,7 @@ impl KeySet {
         }
         let set: Set =
             serde_json::from_slice(json).map_err(|error| KeyError::NotJwks(error.to_string()))?;
-        let usable = |key: &Key| !(from_network && matches!(key.material, Material::Secret(_)));
+        let usable = |key: &Key| !(from_network && key.is_secret());
         let keys: Vec<Key> = set
             .keys
             .into_iter()
@@ -344,6 +355,11 @@ impl KeySet {
     pub fn is_same(&self, other: &Self) -> bool {
         let pairs = || self.0.iter().zip(&other.0);
         self.len() == other.len() && pairs().all(|(one, other)| one.is_same(other))
+    }
+
+    /// The keys, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &Key> {
+        self.0.iter()
     }
 
     /// How many there are.

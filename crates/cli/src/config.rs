@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
-use tidings_server::config::{self, Effective, File, Mode};
+use tidings_server::NamedFiles;
+use tidings_server::config::{self, ConfigError, Effective, File, Mode};
 
 use crate::exit::{Exit, Reason};
 use crate::serve;
@@ -26,7 +27,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Check a configuration file, without starting anything
+    /// Check a configuration file and the keys and certificates it names, without starting anything
     Check(Check),
     /// Show every value with where it came from
     Show(Box<Show>),
@@ -81,12 +82,20 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
 }
 
-/// The file alone: neither the environment nor flags, so that the answer is the same everywhere.
+/// The file alone, with the files that it names: neither the settings of the environment nor flags,
+/// so that the answer is the one that the service gets.
 fn check_file(check: &Check) -> anyhow::Result<()> {
     let usage = |error: config::ConfigError| Exit::new(Reason::Usage, error.to_string());
     let file = File::read(&check.file).map_err(usage)?;
     let nothing = std::iter::empty();
     let loaded = config::load(check.start.into(), Some(&file), nothing, &[]).map_err(usage)?;
+    let NamedFiles { problems, warnings } = NamedFiles::read(&loaded);
+    for warning in warnings {
+        terminal::note(&format!("warning: {warning}"));
+    }
+    if !problems.is_empty() {
+        return Err(usage(ConfigError { problems }).into());
+    }
     let rules = match loaded.config.policies.len() {
         0 => "no topic rules".to_owned(),
         1 => "1 topic rule".to_owned(),

@@ -128,8 +128,10 @@ impl Arguments {
 }
 
 pub(crate) fn serve(arguments: &Arguments) -> anyhow::Result<()> {
-    let config = arguments.load(Mode::Serve)?.config;
+    let loaded = arguments.load(Mode::Serve)?;
     report_to_stderr();
+    tidings_server::warn_of_open_files(&loaded);
+    let config = loaded.config;
     tidings_server::run(config, |ready| {
         let more = [
             ready.tls.filter(|tls| *tls != ready.address).map(|tls| format!(", https://{tls}")),

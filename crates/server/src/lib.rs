@@ -14,7 +14,9 @@
 //! | `error` | the one place where errors become HTTP |
 //! | `metrics` | what is counted |
 //! | `proxy` | who a client is when a proxy stands between |
+//! | `named_files` | the files that a configuration names, looked at without starting anything |
 //! | `operator` | the operator's own listener |
+//! | `unbound` | what to do about an address that cannot be listened on |
 //!
 //! A request's path: `socket/door` judges its first bytes; a publish goes `http/publish` → the
 //! hub's round → its answer; a subscription goes `http/subscribe` → `socket/shard`, and from then
@@ -36,6 +38,7 @@ mod http2;
 mod lanes;
 mod limits;
 mod metrics;
+mod named_files;
 mod operator;
 mod outgoing;
 mod peer;
@@ -48,8 +51,11 @@ mod stream;
 #[doc(hidden)]
 pub mod testing;
 mod tls;
+mod unbound;
 mod webhooks;
 mod websocket;
 
+pub use access::fetched::fetch_once as fetch_keys;
 pub use access::keys::{KeysError, load as verifier};
+pub use named_files::{NamedFiles, warn_of_open_files};
 pub use run::{Ready, RunError, run};

@@ -34,6 +34,7 @@ use crate::push;
 use crate::socket::backfill::Backfill;
 use crate::socket::shard::Shard;
 use crate::tls::{self, CertificateError, Certificates};
+use crate::unbound;
 use crate::webhooks::{self, Webhooks};
 
 /// Connections that the kernel completes while the shards are busy.
@@ -66,7 +67,7 @@ impl Ready {
 #[derive(Debug, Error)]
 pub enum RunError {
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; choose another address (--listen)")]
+    #[error("cannot listen on {address}: {source}; {}", unbound::advice(*address, source))]
     Listen {
         /// Which.
         address: SocketAddr,

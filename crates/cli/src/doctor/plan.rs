@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use clap::ValueEnum;
 use hyper::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+    ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
 use hyper::{Method, Uri};
 use tidings_server::config::{parse_duration, parse_size};
@@ -37,6 +37,10 @@ pub(crate) struct Arguments {
     /// Send this header with every request; may be repeated
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = header)]
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// A token for a Tidings server, better in the environment, where no list of processes shows
+    /// it; nothing else is sent it
+    #[arg(long, value_name = "TOKEN", env = "TIDINGS_TOKEN", hide_env_values = true)]
+    token: Option<String>,
     /// How to ask for a stream that is not of Tidings
     #[arg(long, value_name = "METHOD", value_enum, default_value = "GET", ignore_case = true)]
     method: AskedBy,
@@ -77,6 +81,8 @@ pub(super) struct Plan {
     pub(super) uri: Uri,
     pub(super) address: Address,
     pub(super) headers: HeaderMap,
+    /// What a Tidings server is told of who asks, if no header says it.
+    pub(super) authorization: Option<HeaderValue>,
     pub(super) method: Method,
     pub(super) data: Bytes,
     pub(super) observe: Duration,
@@ -116,11 +122,16 @@ impl Plan {
         for (name, value) in &arguments.headers {
             headers.append(name, value.clone());
         }
+        let authorization = match &arguments.token {
+            Some(token) if !headers.contains_key(AUTHORIZATION) => Some(bearer(token)?),
+            _ => None,
+        };
         Ok(Self {
             url: url.clone(),
             uri,
             address,
             headers,
+            authorization,
             method,
             data: data.into(),
             observe: arguments.observe,
@@ -152,6 +163,14 @@ impl Plan {
         }
         ask
     }
+}
+
+fn bearer(token: &str) -> Result<HeaderValue, Exit> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
+        Exit::new(Reason::Usage, "TIDINGS_TOKEN: it has characters that no token has")
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {

@@ -9,6 +9,7 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::time::{Duration, Instant};
 
 use hyper::Uri;
+use hyper::header::AUTHORIZATION;
 use hyper::http::response::Parts;
 use tidings_client::{Client, Receipt, RequestError};
 use tidings_frame::End;
@@ -67,13 +68,20 @@ impl Server {
         for (name, value) in &plan.headers {
             client = client.header(name.as_str(), value.to_str().ok()?);
         }
+        if let Some(value) = &plan.authorization {
+            client = client.header("authorization", value.to_str().ok()?);
+        }
         Some(Self { base, version: harmless(&version), client: client.build().ok()?, head })
     }
 
     fn topic(&self, plan: &Plan, topic: &str) -> Ask {
         let uri = format!("{}/topics/{topic}", self.base).parse();
         let uri = uri.expect("the base is a URL, and the topic's name needs no encoding");
-        plan.stream(uri)
+        let mut ask = plan.stream(uri);
+        if let Some(value) = &plan.authorization {
+            ask.headers.insert(AUTHORIZATION, value.clone());
+        }
+        ask
     }
 }
 
@@ -141,18 +149,22 @@ pub(super) async fn examine(plan: &Plan, server: Server, progress: &Progress) ->
     let mut topics = vec![topic.clone()];
     if let Some(bytes) = plan.publish_size {
         let topic = format!("{topic}/size");
-        findings.push(match &probe.refused {
+        let finding = match &probe.refused {
             Some(why) => Finding::not_tested(Check::Size, why),
             None => {
                 let check = size::check(&server.client, &topic, bytes);
                 progress.during("publishing a large event", check).await
             }
-        });
-        topics.push(topic);
+        };
+        // Without an event that was taken there is no such topic.
+        topics.extend(finding.has_measured(&["taken_bytes", "passed_bytes"]).then_some(topic));
+        findings.push(finding);
     }
     let lasting = [format!("{topic}/idle"), format!("{topic}/length")];
     findings.extend(lasting_checks(plan, &server, &lasting, &probe, progress).await);
-    topics.extend(lasting);
+    // Nothing is published to the silent one, and to the other only if it is watched.
+    let [_, length] = lasting;
+    topics.extend(plan.length.is_some().then_some(length));
     let mut report = Report::new(Kind::Tidings(server.version.clone()), findings, signs);
     if !probe.sent.is_empty() {
         report.notes = remove(&server.client, &topics).await;

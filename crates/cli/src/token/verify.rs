@@ -13,10 +13,12 @@ use tidings_frame::Time;
 use tidings_server::config::{self, File, IssuerConfig, KeySource, Mode};
 
 use crate::exit::{Exit, Reason};
+use crate::target::block_on;
 use crate::terminal::{self, harmless};
 
 const EXAMPLES: &str = "\
 The token is read from standard input, so that it is in no list of processes and no history.
+Keys of a `jwks_url` in the configuration are fetched, once.
 A revoked token looks like any other here: only the server knows what is revoked.
 
 Examples:
@@ -41,10 +43,6 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// What to do where the keys are not at hand.
-const FETCHED: &str = "; keys of `jwks_url` are fetched by the server alone: save the set, and \
-    name the file with `jwks_file` in a configuration of its own";
-
 /// Bytes that are read at most: a token, and white space.
 const INPUT_BYTES_MAX: u64 = 64 << 10;
 
@@ -55,10 +53,17 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut text = String::new();
     std::io::stdin().take(INPUT_BYTES_MAX).read_to_string(&mut text).context("standard input")?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock")?.as_secs();
+    let failures = match issuers.iter().any(|it| matches!(it.keys, KeySource::JwksUrl(_))) {
+        true => block_on(async { Ok(tidings_server::fetch_keys(&verifier, &issuers).await) })?,
+        false => Vec::new(),
+    };
     let caller = verifier.verify(text.trim(), now).map_err(|error| {
-        let fetched = issuers.iter().any(|issuer| matches!(issuer.keys, KeySource::JwksUrl(_)));
-        let hint = if fetched && matches!(error, TokenError::UnknownKey) { FETCHED } else { "" };
-        Exit::new(Reason::Failed, format!("it does not count: {error}{hint}"))
+        // With keys that are not at hand nobody can say whether it counts.
+        if matches!(error, TokenError::UnknownKey) && !failures.is_empty() {
+            let failures = harmless(&failures.join("; "));
+            return Exit::new(Reason::Unreachable, format!("it cannot be judged: {failures}"));
+        }
+        Exit::new(Reason::Failed, format!("it does not count: {error}"))
     })?;
     if arguments.json {
         return Ok(terminal::line(&object(&caller).to_string())?);

@@ -174,6 +174,68 @@ fn an_origin_that_is_not_listed_may_not_read() {
 }
 
 #[test]
+fn a_closed_server_is_shown_the_token_of_the_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = |arguments: &[&str]| {
+        finish(command().arg("token").args(arguments).current_dir(folder.path())).success()
+    };
+    let section = token(&["keys", "--id", "k"]);
+    let config = folder.path().join("tidings.toml");
+    std::fs::write(&config, format!("anonymous = []\n{section}")).unwrap();
+    let server = Serve::start(&["--config", config.to_str().unwrap()]);
+    let rights = ["--publish", "doctor/**", "--subscribe", "doctor/**"];
+    let minted = token(&[&["mint", "--key", "k.private.pem"], &rights[..]].concat());
+    let asked = |token: &str| {
+        let more = ["--json", "--idle", "1s", "--publish-size", "4MiB"];
+        let mut doctor = command();
+        doctor.args(["doctor", &server.url]).args(more).env("TIDINGS_TOKEN", token);
+        diagnosis(finish(&mut doctor))
+    };
+    let diagnosis = asked(minted.trim());
+    diagnosis.is_well_but_for(&["publish-size"]).has(&[("pace", "ok"), ("idle", "ok")]);
+    assert!(!diagnosis.report.to_string().contains(minted.trim()), "the token is in no report");
+    // The one topic that there is; the silent one, and the one of the refused event, are not.
+    let notes = diagnosis.report["notes"].as_array().unwrap();
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    let note = notes[0].as_str().unwrap();
+    assert!(note.contains("could not be removed") && !note.contains("/idle"), "{note}");
+    asked("wrong").has(&[("pace", "not tested")]);
+}
+
+#[test]
+fn a_server_of_another_kind_is_not_shown_the_token() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/stream", listener.local_addr().unwrap());
+    let heads = std::thread::spawn(move || {
+        use std::io::Write as _;
+        let mut all = String::new();
+        while let Ok((stream, _)) = listener.accept() {
+            let mut lines = BufReader::new(stream);
+            let mut head = String::new();
+            while lines.read_line(&mut head).is_ok_and(|read| read > 2) {}
+            all.push_str(&head);
+            if head.starts_with("GET /over") {
+                break;
+            }
+            // Whoever asked may have gone.
+            let _ = lines.get_mut().write_all(
+                b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+            );
+        }
+        all
+    });
+    let mut doctor = command();
+    doctor.args(["doctor", &url, "--observe", "1s", "--json"]).env("TIDINGS_TOKEN", "secret");
+    diagnosis(finish(&mut doctor));
+    let over = url.trim_start_matches("http://").trim_end_matches("/stream");
+    let mut last = std::net::TcpStream::connect(over).unwrap();
+    std::io::Write::write_all(&mut last, b"GET /over HTTP/1.1\r\n\r\n").unwrap();
+    let heads = heads.join().unwrap();
+    assert!(heads.contains("GET /stream"), "{heads}");
+    assert!(!heads.contains("secret"), "{heads}");
+}
+
+#[test]
 fn a_server_that_takes_no_publishes_is_tested_as_far_as_it_goes() {
     let server = Serve::start(&["--anonymous", "subscribe"]);
     let diagnosis = doctor(&server.url, &["--publish-size", "1KiB", "--for", "1s"]);

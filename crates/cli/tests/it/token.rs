@@ -74,6 +74,47 @@ fn a_key_makes_tokens_that_a_closed_server_takes_until_they_are_revoked() {
 }
 
 #[test]
+fn a_set_on_the_network_is_fetched_to_judge_a_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = |id: &str, algorithm: &str| -> Value {
+        let keys = ["keys", "--id", id, "--algorithm", algorithm, "--json"];
+        serde_json::from_str(&token(folder.path(), &keys).success()).unwrap()
+    };
+    let (set, other) = (made("k", "EdDSA")["jwks"].clone(), made("o", "ES256")["jwks"].clone());
+    let upstream = tidings_scripted::Upstream::start().unwrap();
+    let config = folder.path().join("tidings.toml");
+    let url = format!("http://{}/keys", upstream.address());
+    let text = format!(
+        "[[issuer]]\nalgorithms = [\"EdDSA\"]\naudience = [\"*\"]\njwks_url = \"{url}\"\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let mint = ["mint", "--key", "k.private.pem", "--subject", "ada"];
+    let minted = token(folder.path(), &mint).success();
+    let verify = || {
+        let arguments = ["token", "verify", "--config", config.to_str().unwrap()];
+        run_with_input(&arguments, minted.as_bytes())
+    };
+    let play = |status: u16, body: String| {
+        upstream.play(move |_| {
+            tidings_scripted::Script::body(status, "application/json", body.clone())
+        });
+    };
+    play(200, set.to_string());
+    assert!(verify().success().contains("ada"));
+    assert_eq!(upstream.received().len(), 1, "once");
+    for (status, body, told) in [
+        (500, String::new(), "the answer has status 500"),
+        (200, "{}".to_owned(), "not a JSON Web Key Set"),
+        (200, other.to_string(), "the key \"o\" is for ES256"),
+    ] {
+        play(status, body);
+        let said = verify().failure(3);
+        assert!(said.contains("it cannot be judged") && said.contains(&url), "{said}");
+        assert!(said.contains(told), "{said}");
+    }
+}
+
+#[test]
 fn what_a_token_says_is_what_was_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let private = token(folder.path(), &["keys", "--show-private", "--json"]).success();

@@ -11,12 +11,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, HeaderValue, USER_AGENT};
 use http::{Request, StatusCode, Uri};
-use tidings_access::KeySet;
+use tidings_access::{KeySet, Verifier};
 use tidings_relay::fetch::{Bounds, Client};
 use tokio::time::{sleep, timeout};
 
 use crate::app::App;
-use crate::config::KeySource;
+use crate::config::{IssuerConfig, KeySource};
+use super::keys::misfits;
 
 /// How often a set is fetched though nobody asks.
 const FETCH_EVERY: Duration = Duration::from_secs(600);
@@ -40,6 +41,29 @@ pub(crate) async fn keep(app: Arc<App>) {
     std::future::pending().await
 }
 
+/// Fetches the sets of these issuers once, for a verifier that was made of them. Returns which could
+/// not be fetched and why, a line each; the keys of all others are in place.
+pub async fn fetch_once(verifier: &Verifier, issuers: &[IssuerConfig]) -> Vec<String> {
+    let mut failures = Vec::new();
+    for (issuer, config) in verifier.issuers().iter().zip(issuers) {
+        let KeySource::JwksUrl(uri) = &config.keys else { continue };
+        let fetched = match Client::new(true) {
+            Ok(client) => fetch(&client, uri).await,
+            Err(error) => Err(error.to_string()),
+        };
+        match fetched {
+            Ok(keys) => match misfits(&keys, &config.algorithms) {
+                Some(keys) => {
+                    failures.push(format!("{uri}: no key fits the issuer's `algorithms`: {keys}"));
+                }
+                None => issuer.rotate(keys),
+            },
+            Err(error) => failures.push(format!("the keys of {uri} cannot be fetched: {error}")),
+        }
+    }
+    failures
+}
+
 async fn keep_one(app: Arc<App>, issuer: usize, uri: Uri) {
     let client = match Client::new(true) {
         Ok(client) => client,
@@ -54,6 +78,9 @@ async fn keep_one(app: Arc<App>, issuer: usize, uri: Uri) {
         match fetched {
             Ok(keys) => {
                 tracing::debug!(%uri, keys = keys.len(), "fetched an issuer's keys");
+                if let Some(keys) = misfits(&keys, &app.config.issuers[issuer].algorithms) {
+                    tracing::warn!(%uri, %keys, "no fetched key fits the issuer's `algorithms`");
+                }
                 app.access.rotate(issuer, keys);
             }
             Err(error) => {

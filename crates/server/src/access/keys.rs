@@ -1,11 +1,12 @@
 //! The issuers' keys in files and variables, read when the server starts. It does not start if they
 //! cannot be read; those from the network come later ([`super::fetched`]).
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
 use thiserror::Error;
-use tidings_access::{Issuer, Key, KeyError, KeySet, Verifier};
+use tidings_access::{Algorithm, Issuer, Key, KeyError, KeySet, Verifier};
 
 use crate::config::{IssuerConfig, KeySource};
 
@@ -19,7 +20,7 @@ pub enum KeysError {
     #[error("the environment variable {0} is not set")]
     Unset(String),
     /// The file cannot be read.
-    #[error("{path}: {source}")]
+    #[error("cannot read {path}: {source}; {}", what_to_do(source))]
     Read {
         /// Which.
         path: String,
@@ -34,6 +35,43 @@ pub enum KeysError {
         /// Why not.
         source: KeyError,
     },
+    /// None of the keys can have signed with the issuer's algorithms: no token would ever count.
+    #[error(
+        "none of its keys fits algorithms = [{algorithms}], so no token would count: {keys}; \
+        write the algorithm that the tokens are signed with, or give its key"
+    )]
+    Unfit {
+        /// The algorithms, as they are written.
+        algorithms: String,
+        /// Each key with what fits it.
+        keys: String,
+    },
+}
+
+/// What helps when a file that the configuration names cannot be read.
+pub(crate) fn what_to_do(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::NotFound => {
+            "a relative path starts at the working directory; `tidings token keys` makes keys"
+        }
+        ErrorKind::PermissionDenied => "the user that runs the server must be able to read it",
+        _ => "name a file that can be read",
+    }
+}
+
+/// Each key with the algorithms that fit it, if none of them fits one that the issuer signs with.
+/// A set without keys is not known yet.
+pub(crate) fn misfits(keys: &KeySet, algorithms: &[Algorithm]) -> Option<String> {
+    let fits = |key: &Key| algorithms.iter().any(|algorithm| key.is_for(*algorithm));
+    if keys.is_empty() || keys.iter().any(fits) {
+        return None;
+    }
+    let told = |key: &Key| {
+        let fit: Vec<&str> = key.algorithms().map(Algorithm::name).collect();
+        let name = key.id().map_or_else(|| "the key".to_owned(), |id| format!("the key {id:?}"));
+        format!("{name} is for {}", fit.join(" or "))
+    };
+    Some(keys.iter().map(told).collect::<Vec<_>>().join(", "))
 }
 
 /// The issuers of a configuration with their keys.
@@ -42,7 +80,13 @@ pub enum KeysError {
 /// When the keys of one cannot be had.
 pub fn load(issuers: &[IssuerConfig]) -> Result<Verifier, KeysError> {
     let with_keys = |config: &IssuerConfig| {
-        let mut issuer = Issuer::new(read(&config.keys)?, config.algorithms.clone());
+        let keys = read(&config.keys)?;
+        if let Some(keys) = misfits(&keys, &config.algorithms) {
+            let names: Vec<String> =
+                config.algorithms.iter().map(|algorithm| format!("\"{algorithm}\"")).collect();
+            return Err(KeysError::Unfit { algorithms: names.join(", "), keys });
+        }
+        let mut issuer = Issuer::new(keys, config.algorithms.clone());
         issuer.name.clone_from(&config.name);
         issuer.audience.clone_from(&config.audience);
         issuer.without_expiry = config.without_expiry;
@@ -81,6 +125,12 @@ fn read(source: &KeySource) -> Result<KeySet, KeysError> {
         // Fetched when the server runs; until then no token of this issuer counts.
         KeySource::JwksUrl(_) => Ok(KeySet::default()),
     }
+}
+
+/// Whether a set in this file has a secret among its keys.
+pub(crate) fn holds_secret(path: &Path) -> bool {
+    let keys = contents(path).ok().and_then(|text| KeySet::from_jwks(&text, false).ok());
+    keys.is_some_and(|keys| keys.iter().any(Key::is_secret))
 }
 
 fn one(key: Result<Key, KeyError>, place: &str) -> Result<KeySet, KeysError> {

@@ -164,6 +164,19 @@ fn fetched_from(text: &str, problem: &mut impl FnMut(&str, String)) -> Uri {
     uri.unwrap_or_default()
 }
 
+/// Whether this can be the name of a cookie (RFC 6265, section 4.1.1): a token of RFC 9110, section
+/// 5.6.2. Prefixes such as `__Host-` are part of the name.
+pub(super) fn check_cookie(name: &str) -> Result<(), String> {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if !name.is_empty() && name.bytes().all(fits) {
+        return Ok(());
+    }
+    Err(format!(
+        "{name:?} cannot be the name of a cookie, so none would ever count: it has letters, \
+         digits, `-` and `_`, and no blank, `=`, `;` or `,`, such as \"__Host-token\""
+    ))
+}
+
 /// The audiences of which one must be in a token; none if it is not looked at.
 fn audience(
     given: Option<Vec<String>>,

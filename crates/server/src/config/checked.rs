@@ -174,6 +174,10 @@ const NO_ANONYMOUS: &str = "it must be given: `tidings serve` is closed until it
 /// Turns raw values into a configuration. Problems are added to those of the layers.
 pub(super) fn check(raw: Raw, mode: Mode, layers: &mut Layers) -> Config {
     check_doors(&raw, mode, layers);
+    network::listeners(&raw, layers);
+    if let Some(Err(message)) = raw.server.token_cookie.as_deref().map(access::check_cookie) {
+        complain(layers, "server.token_cookie", message);
+    }
     for (index, origin) in raw.server.cors_origins.iter().enumerate() {
         if let Err(message) = check_origin(origin) {
             complain(layers, &format!("server.cors_origins[{index}]"), message);

@@ -84,7 +84,12 @@ impl Layers {
         let lines = Lines { name, text };
         for error in errors {
             let source = error.span().map(|span| lines.at(span.start));
-            self.problem(source, String::new(), error.message().trim_end().replace('\n', "; "));
+            let twice = error.message().contains("duplicate key").then_some(error.span()).flatten();
+            let message = match twice {
+                Some(span) => twice_told(fields, lines.line(span.start)),
+                None => error.message().trim_end().replace('\n', "; "),
+            };
+            self.problem(source, String::new(), message);
         }
         // A section whose text cannot be read may hold anything: what is in it was not reported,
         // and a complaint about half of it would mislead.
@@ -261,6 +266,32 @@ impl Lines<'_> {
         let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
         Source::File { name: self.name.to_owned(), line }
     }
+
+    /// The text of the line at this position.
+    fn line(&self, position: usize) -> &str {
+        let bytes = self.text.as_bytes();
+        let before = &bytes[..position.min(bytes.len())];
+        let line = before.iter().filter(|byte| **byte == b'\n').count();
+        self.text.split('\n').nth(line).unwrap_or_default()
+    }
+}
+
+/// What to say of a line that repeats what may stand once.
+fn twice_told(fields: &'static [Field], line: &str) -> String {
+    let line = line.split('#').next().unwrap_or_default().trim();
+    let Some(name) = line.strip_prefix('[') else {
+        let key = line.split('=').next().unwrap_or_default().trim();
+        return format!("the key `{key}` stands here once more; a key may stand once");
+    };
+    let name = name.trim_matches(['[', ']', ' ']);
+    let may_repeat = |field: &&Field| matches!(field.kind, Kind::Sections(_));
+    if fields.iter().filter(may_repeat).any(|field| field.name == name) {
+        return format!("[{name}] stands here once more; each of several is written [[{name}]]");
+    }
+    format!(
+        "the section [{name}] stands here once more, and it may stand once: put what it says into \
+         one (several can be written only of sections with two brackets, such as [[issuer]])"
+    )
 }
 
 fn join(prefix: &str, name: &str) -> String {

@@ -173,6 +173,38 @@ pub(super) fn operator(raw: &raw::Operator, mode: Mode, layers: &mut Layers) -> 
     raw.listen
 }
 
+/// Two listeners cannot have one address: the second one would not come up.
+pub(super) fn listeners(raw: &raw::Raw, layers: &mut Layers) {
+    let (server, tls, operator) = (raw.server.listen, raw.tls.listen, raw.operator.listen);
+    let pairs = [
+        ("tls.listen", tls, "server.listen", Some(server), LIKE_SERVER),
+        ("operator.listen", operator, "server.listen", Some(server), LIKE_PUBLIC),
+        ("operator.listen", operator, "tls.listen", tls, LIKE_PUBLIC),
+    ];
+    for (name, address, other, taken, hint) in pairs {
+        if let (Some(address), Some(taken)) = (address, taken) {
+            if overlap(address, taken) {
+                complain(layers, name, format!("{address} is taken by {other} ({taken}); {hint}"));
+            }
+        }
+    }
+}
+
+const LIKE_SERVER: &str =
+    "give another port, or leave tls.listen out: then server.listen speaks TLS";
+
+const LIKE_PUBLIC: &str = "give the operator another port, which the public does not reach";
+
+/// Whether the system refuses the second of these for certain. Whether `[::]` takes the addresses
+/// of IPv4 too is the system's setting. Port 0 is a free one each time.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let all = |address: SocketAddr| address.ip().is_unspecified();
+    one.port() != 0
+        && one.port() == other.port()
+        && one.is_ipv4() == other.is_ipv4()
+        && (one.ip() == other.ip() || all(one) || all(other))
+}
+
 fn loopback(listen: SocketAddr, name: &str, mode: Mode, layers: &mut Layers) {
     if mode == Mode::Dev && !listen.ip().is_loopback() {
         let message = format!("`tidings dev` listens only on this machine, not on {listen}");

@@ -337,6 +337,73 @@ fn the_reference_names_every_key() {
 }
 
 #[test]
+fn the_cookie_of_a_token_has_a_name_that_cookies_can_have() {
+    let with = |name: &str| serve(&format!("{OPEN}[server]\ntoken_cookie = '{name}'\n"));
+    for name in ["token", "__Host-token", "__Secure-id", "a.b~c", "!#$%&*+-.^_`|~"] {
+        assert_eq!(with(name).expect("a name").config.token_cookie.as_deref(), Some(name));
+    }
+    for name in ["a b", "a=b", "a;b", "a,b", "\"a\"", "(a)", "a/b", "\t", "é", "[a]", "a:b", "@"] {
+        let error = with(name).expect_err(name).to_string();
+        assert!(error.starts_with("tidings.toml:3: server.token_cookie: "), "{error}");
+        assert!(error.contains("cannot be the name of a cookie"), "{error}");
+    }
+}
+
+#[test]
+fn two_listeners_have_two_addresses() {
+    const TLS: &str = "certificate = \"c.pem\"\nkey = \"k.pem\"\n";
+    let with = |server: &str, tls: &str, operator: &str| {
+        let tls = match tls {
+            "" => String::new(),
+            tls => format!("[tls]\nlisten = \"{tls}\"\n{TLS}"),
+        };
+        let operator = match operator {
+            "" => String::new(),
+            operator => format!("[operator]\nlisten = \"{operator}\"\n"),
+        };
+        serve(&format!("{OPEN}[server]\nlisten = \"{server}\"\n{tls}{operator}"))
+    };
+    for (server, tls, operator) in [
+        ("127.0.0.1:80", "127.0.0.1:443", "127.0.0.1:9"),
+        ("127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"),
+        ("127.0.0.1:80", "", "127.0.0.2:80"),
+        ("127.0.0.1:80", "", "[::1]:80"),
+    ] {
+        assert!(with(server, tls, operator).is_ok(), "{server} {tls} {operator}");
+    }
+    for (server, tls, operator, told) in [
+        ("127.0.0.1:80", "", "127.0.0.1:80", ["operator.listen: 127.0.0.1:80", "server.listen"]),
+        ("0.0.0.0:80", "", "127.0.0.1:80", ["operator.listen: 127.0.0.1:80", "server.listen"]),
+        ("127.0.0.1:80", "", "0.0.0.0:80", ["operator.listen: 0.0.0.0:80", "server.listen"]),
+        ("[::]:80", "", "[::1]:80", ["operator.listen: [::1]:80", "server.listen"]),
+        ("127.0.0.1:80", "127.0.0.1:443", "127.0.0.1:443", ["operator.listen: ", "tls.listen"]),
+        ("127.0.0.1:80", "127.0.0.1:80", "", ["tls.listen: ", "leave tls.listen out"]),
+    ] {
+        let error = with(server, tls, operator).expect_err(operator).to_string();
+        assert!(told.iter().all(|told| error.contains(told)), "{error}");
+        assert!(error.starts_with("tidings.toml:"), "{error}");
+    }
+}
+
+#[test]
+fn what_stands_twice_is_told_by_its_name() {
+    for (text, told) in [
+        ("[public]\n[public]\n", "tidings.toml:3: the section [public] stands here once more"),
+        ("[ public ] # a\n[ public ] # b\n", "the section [public] stands here once more"),
+        ("[server]\n[log]\n[server]\n", "tidings.toml:4: the section [server]"),
+        ("[tls.acme]\n[tls.acme]\n", "the section [tls.acme]"),
+        ("[public]\n[public]\n", "two brackets, such as [[issuer]]"),
+        ("[issuer]\n[issuer]\n", "[issuer] stands here once more; each of several is written"),
+        ("[topics]\n[topics]\n", "written [[topics]]"),
+        ("[server]\nio_threads = 1\nio_threads = 2\n", "tidings.toml:4: the key `io_threads`"),
+    ] {
+        let error = problems(&format!("{OPEN}{text}"));
+        assert!(error.contains(told), "{text}\n{error}");
+        assert!(!error.contains("duplicate"), "{error}");
+    }
+}
+
+#[test]
 fn its_own_example_is_accepted() {
     let page = reference();
     let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());

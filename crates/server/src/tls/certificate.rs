@@ -134,6 +134,16 @@ impl Certificates {
         Ok(Arc::new(own))
     }
 
+    /// Reads what the configuration names, and keeps and writes nothing.
+    pub(crate) fn check(config: &TlsConfig) -> Result<(), CertificateError> {
+        match &config.certificate {
+            CertificateSource::Files(files) => {
+                Files::new(files.clone()).read(&ring::default_provider()).map(drop)
+            }
+            CertificateSource::Acme(config) => acme::check(config),
+        }
+    }
+
     /// What makes TLS of a connection: 1.2 or 1.3, and by ALPN HTTP/2 or HTTP/1.1.
     pub(crate) fn acceptor(self: &Arc<Self>) -> Result<TlsAcceptor, CertificateError> {
         let mut config = ServerConfig::builder_with_provider(self.provider.clone())

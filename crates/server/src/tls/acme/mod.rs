@@ -55,20 +55,7 @@ impl Acme {
         data_dir: &std::path::Path,
     ) -> Result<Self, CertificateError> {
         let storage = Storage::open(data_dir).map_err(CertificateError::Storage)?;
-        let client = match &config.directory_ca {
-            None => Client::new(true),
-            Some(path) => {
-                let file = path.display().to_string();
-                let wrong = |source| CertificateError::File { file: file.clone(), source };
-                let roots = CertificateDer::pem_file_iter(path).map_err(wrong)?;
-                let roots = roots.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
-                if roots.is_empty() {
-                    return Err(CertificateError::Empty { file });
-                }
-                Client::trusting(roots)
-            }
-        };
-        let client = client.map_err(CertificateError::Client)?;
+        let client = client(&config)?;
         let plan = Mutex::new(Plan::new(&config, storage.attempt()));
         Ok(Self { config, storage, client, plan, challenges: Challenges::default() })
     }
@@ -92,6 +79,29 @@ impl Acme {
             }
         }
     }
+}
+
+/// Sees whether the authority could be asked.
+pub(super) fn check(config: &AcmeConfig) -> Result<(), CertificateError> {
+    client(config).map(drop)
+}
+
+/// What asks the authority.
+fn client(config: &AcmeConfig) -> Result<Client, CertificateError> {
+    let client = match &config.directory_ca {
+        None => Client::new(true),
+        Some(path) => {
+            let file = path.display().to_string();
+            let wrong = |source| CertificateError::File { file: file.clone(), source };
+            let roots = CertificateDer::pem_file_iter(path).map_err(wrong)?;
+            let roots = roots.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+            if roots.is_empty() {
+                return Err(CertificateError::Empty { file });
+            }
+            Client::trusting(roots)
+        }
+    };
+    client.map_err(CertificateError::Client)
 }
 
 /// Whether a certificate for the one is one for the other.
