@@ -112,7 +112,8 @@ fn open_set(loaded: &Loaded, index: usize, path: &Path) -> Option<Problem> {
     let secret = mode & OTHERS_READ != 0 && keys::holds_secret(path);
     secret.then(|| {
         let path = path.display();
-        let message = format!("everybody on this machine may read the secret in {path}; `chmod 600 {path}`");
+        let message =
+            format!("everybody on this machine may read the secret in {path}; `chmod 600 {path}`");
         problem(loaded, &format!("issuer[{index}].jwks_file"), message)
     })
 }
@@ -140,7 +141,6 @@ fn unwritable(path: &Path) -> Option<String> {
 /// A problem with the place that the value, or the list that it is, was written at.
 fn problem(loaded: &Loaded, path: &str, message: String) -> Problem {
     let of_it = |value: &&crate::config::Effective| value.path == path;
-    let source: Option<Source> =
-        loaded.values.iter().find(of_it).map(|value| value.source.clone());
+    let source: Option<Source> = loaded.values.iter().find(of_it).map(|value| value.source.clone());
     Problem { source, path: path.to_owned(), message }
 }

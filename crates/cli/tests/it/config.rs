@@ -108,8 +108,16 @@ fn the_files_that_a_configuration_names_are_looked_at() {
     let acme = "[tls.acme]\nagree_terms = true\ndomains = [\"a.example\"]\n";
     for (wrong, place, file) in [
         (issuer("EdDSA", "public_keys = [\"none.pem\"]"), "issuer[0].public_keys", "none.pem"),
-        (issuer("EdDSA", "public_keys = [\"text\"]"), "issuer[0].public_keys", "text: not a public"),
-        (issuer("HS256", "secret_file = \"short\""), "issuer[0].secret_file", "short: a secret has"),
+        (
+            issuer("EdDSA", "public_keys = [\"text\"]"),
+            "issuer[0].public_keys",
+            "text: not a public",
+        ),
+        (
+            issuer("HS256", "secret_file = \"short\""),
+            "issuer[0].secret_file",
+            "short: a secret has",
+        ),
         (issuer("EdDSA", "jwks_file = \"text\""), "issuer[0].jwks_file", "text: not a JSON Web"),
         (issuer("RS256", "public_keys = [\"EdDSA.pem\"]"), "issuer[0].algorithms", "for EdDSA"),
         (tls("none", "a.key"), "tls.certificate", "none"),

@@ -84,9 +84,8 @@ fn a_set_on_the_network_is_fetched_to_judge_a_token() {
     let upstream = tidings_scripted::Upstream::start().unwrap();
     let config = folder.path().join("tidings.toml");
     let url = format!("http://{}/keys", upstream.address());
-    let text = format!(
-        "[[issuer]]\nalgorithms = [\"EdDSA\"]\naudience = [\"*\"]\njwks_url = \"{url}\"\n"
-    );
+    let text =
+        format!("[[issuer]]\nalgorithms = [\"EdDSA\"]\naudience = [\"*\"]\njwks_url = \"{url}\"\n");
     std::fs::write(&config, text).unwrap();
     let mint = ["mint", "--key", "k.private.pem", "--subject", "ada"];
     let minted = token(folder.path(), &mint).success();

@@ -15,9 +15,9 @@ use tidings_access::{KeySet, Verifier};
 use tidings_relay::fetch::{Bounds, Client};
 use tokio::time::{sleep, timeout};
 
+use super::keys::misfits;
 use crate::app::App;
 use crate::config::{IssuerConfig, KeySource};
-use super::keys::misfits;
 
 /// How often a set is fetched though nobody asks.
 const FETCH_EVERY: Duration = Duration::from_secs(600);
