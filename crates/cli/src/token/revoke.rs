@@ -23,7 +23,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "TEXT")]
     subject: Option<String>,
     /// Which token (`jti`)
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     id: Option<String>,
     /// The name of its issuer, where several are configured; without it, whoever has that name
     #[arg(long, value_name = "NAME")]
