@@ -112,8 +112,10 @@ fn open_set(loaded: &Loaded, index: usize, path: &Path) -> Option<Problem> {
     let secret = mode & OTHERS_READ != 0 && keys::holds_secret(path);
     secret.then(|| {
         let path = path.display();
-        let message =
-            format!("everybody on this machine may read the secret in {path}; `chmod 600 {path}`");
+        let message = format!(
+            "everybody on this machine may read the secret in {path}; \
+             `chmod 600 {path}`"
+        );
         problem(loaded, &format!("issuer[{index}].jwks_file"), message)
     })
 }
