@@ -14,7 +14,7 @@
 //! | `error` | the one place where errors become HTTP |
 //! | `metrics` | what is counted |
 //! | `proxy` | who a client is when a proxy stands between |
-//! | `named_files` | the files that a configuration names, looked at without starting anything |
+//! | `named_files` | the files that a configuration names, looked at without starting |
 //! | `operator` | the operator's own listener |
 //! | `unbound` | what to do about an address that cannot be listened on |
 //!
