@@ -42,7 +42,6 @@ pub(crate) async fn keep(app: Arc<App>) {
 }
 
 /// Fetches the sets of these issuers once, for a verifier that was made of them. Returns which could
-/// the keys of all others are in place.
 /// not be fetched and why, a line each; the keys of all others are in place.
 pub async fn fetch_once(verifier: &Verifier, issuers: &[IssuerConfig]) -> Vec<String> {
     let mut failures = Vec::new();
