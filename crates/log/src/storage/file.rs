@@ -25,8 +25,8 @@ pub struct FileStorage {
 }
 
 impl FileStorage {
-    /// Uses this folder, creating it (and its parents) if it is missing. One that is there keeps its
-    /// rights.
+    /// Uses this folder, creating it (and its parents) if it is missing. One that is there keeps
+    /// its rights.
     ///
     /// # Errors
     /// What the system says.

@@ -41,8 +41,8 @@ pub(crate) async fn keep(app: Arc<App>) {
     std::future::pending().await
 }
 
-/// Fetches the sets of these issuers once, for a verifier that was made of them. Returns which could
-/// not be fetched and why, a line each; the keys of all others are in place.
+/// Fetches the sets of these issuers once, for a verifier that was made of them. Returns which
+/// could not be fetched and why, a line each; the keys of all others are in place.
 pub async fn fetch_once(verifier: &Verifier, issuers: &[IssuerConfig]) -> Vec<String> {
     let mut failures = Vec::new();
     for (issuer, config) in verifier.issuers().iter().zip(issuers) {
