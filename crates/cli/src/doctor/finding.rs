@@ -133,12 +133,12 @@ impl Finding {
         self
     }
 
-    /// A duration, in milliseconds to the microsecond.
     /// Whether one of these was measured and is not 0.
     pub(super) fn has_measured(&self, names: &[&str]) -> bool {
         self.measured.iter().any(|(name, value)| names.contains(name) && *value != 0)
     }
 
+    /// A duration, in milliseconds to the microsecond.
     pub(super) fn measured_ms(self, name: &'static str, duration: Duration) -> Self {
         self.measured(name, duration.as_micros() as f64 / 1_000.0)
     }
