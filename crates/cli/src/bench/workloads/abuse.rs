@@ -56,9 +56,12 @@ pub(crate) struct AbuseArgs {
     /// Those who do nothing wrong.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=250))]
     subscribers: u16,
-    /// Seconds of each of the three parts of a measurement.
+    /// Seconds of each of the three parts of a turn.
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=60))]
     seconds: u16,
+    /// Turns of a measurement, each with a server of its own; their delays are judged together.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=20))]
+    turns: u16,
     /// Starts the server without limits for each address, to see what they are good for.
     #[arg(long)]
     unlimited: bool,
@@ -88,24 +91,42 @@ pub(crate) fn run(args: AbuseArgs) -> Result<(Options, Outcome), BenchError> {
         })
         .collect();
     rounds::measure(&bench, &mut cases, |case, index| {
-        let server = contenders[index].start(&bench)?;
-        let alone = generate(&bench, &[innocents(&args, &server, 1)])?;
-        let (warm_up_ms, measured_ms) = times(&args);
-        let (attack, milliseconds) = (attacks[case], warm_up_ms + measured_ms + 500);
-        let abuse = |target, aside| Job::Abuse(AbuseJob { attack, target, milliseconds, aside });
-        let address = SocketAddrV4::new(BYSTANDER, server.address.port());
-        let stands_by = Job::Bystander(BystanderJob { address, attack, milliseconds });
-        let beside =
-            generate(&bench, &[innocents(&args, &server, 2), abuse(address, true), stands_by])?;
-        let attacked =
-            generate(&bench, &[innocents(&args, &server, 3), abuse(server.address, false)])?;
-        Ok(sample(&alone, &beside, &attacked, peak(&server)))
+        let turns = if args.options.quick { 1 } else { args.turns };
+        let turns: Result<Vec<Turn>, BenchError> =
+            (0..turns).map(|_| turn(&bench, &args, contenders[index], attacks[case])).collect();
+        Ok(sample(&turns?))
     });
     if args.unlimited {
         bench.notes.push("Without limits for each address.".to_owned());
     }
     let outcome = outcome(&mut bench, "abuse", machine, cases);
     Ok((args.options, outcome))
+}
+
+/// What the innocent felt, and the most memory that their server has had, bytes.
+struct Turn {
+    alone: Report,
+    beside: Report,
+    attacked: Report,
+    peak_bytes: u64,
+}
+
+fn turn(
+    bench: &Bench,
+    args: &AbuseArgs,
+    contender: Contender,
+    attack: Attack,
+) -> Result<Turn, BenchError> {
+    let server = contender.start(bench)?;
+    let alone = generate(bench, &[innocents(args, &server, 1)])?;
+    let (warm_up_ms, measured_ms) = times(args);
+    let milliseconds = warm_up_ms + measured_ms + 500;
+    let abuse = |target, aside| Job::Abuse(AbuseJob { attack, target, milliseconds, aside });
+    let address = SocketAddrV4::new(BYSTANDER, server.address.port());
+    let stands_by = Job::Bystander(BystanderJob { address, attack, milliseconds });
+    let beside = generate(bench, &[innocents(args, &server, 2), abuse(address, true), stands_by])?;
+    let attacked = generate(bench, &[innocents(args, &server, 3), abuse(server.address, false)])?;
+    Ok(Turn { alone, beside, attacked, peak_bytes: peak(&server) })
 }
 
 fn name(attack: Attack) -> String {
@@ -183,30 +204,45 @@ fn metrics() -> Vec<Metric> {
     ]
 }
 
-fn sample(alone: &Report, beside: &Report, attacked: &Report, peak_bytes: u64) -> Sample {
+fn sample(turns: &[Turn]) -> Sample {
+    let (alone, alone_cpu) = together(turns.iter().map(|turn| &turn.alone));
+    let (beside, _) = together(turns.iter().map(|turn| &turn.beside));
+    let (attacked, cpu) = together(turns.iter().map(|turn| &turn.attacked));
     let tally = &attacked.tally;
     let wrong = tally.lost + tally.duplicates + tally.foreign + tally.closed;
     let p99 = |report: &Report| ms(report.tally.latency.quantile(0.99));
     let p50 = |report: &Report| ms(report.tally.latency.quantile(0.5));
     let mut sample = Sample::from([
-        ("times".to_owned(), p99(attacked) / p99(alone).max(1e-6)),
-        ("beside_times".to_owned(), p99(beside) / p99(alone).max(1e-6)),
-        ("p99_ms".to_owned(), p99(attacked)),
-        ("beside_p99_ms".to_owned(), p99(beside)),
-        ("alone_p99_ms".to_owned(), p99(alone)),
-        ("p50_ms".to_owned(), p50(attacked)),
-        ("alone_p50_ms".to_owned(), p50(alone)),
+        ("times".to_owned(), p99(&attacked) / p99(&alone).max(1e-6)),
+        ("beside_times".to_owned(), p99(&beside) / p99(&alone).max(1e-6)),
+        ("p99_ms".to_owned(), p99(&attacked)),
+        ("beside_p99_ms".to_owned(), p99(&beside)),
+        ("alone_p99_ms".to_owned(), p99(&alone)),
+        ("p50_ms".to_owned(), p50(&attacked)),
+        ("alone_p50_ms".to_owned(), p50(&alone)),
         ("max_ms".to_owned(), ms(tally.latency.max())),
         ("attempts".to_owned(), attacked.attempts as f64),
         ("refused".to_owned(), attacked.refused as f64),
         ("lost".to_owned(), wrong as f64),
     ]);
-    let cpu = |report: &Report| 100.0 * report.cost.cpu_ns as f64 / report.elapsed_ns.max(1) as f64;
-    if peak_bytes > 0 {
-        sample.insert("cpu_percent".to_owned(), cpu(attacked));
-        sample.insert("alone_cpu_percent".to_owned(), cpu(alone));
+    if let Some(peak_bytes) = turns.iter().map(|turn| turn.peak_bytes).max().filter(|p| *p > 0) {
+        sample.insert("cpu_percent".to_owned(), cpu);
+        sample.insert("alone_cpu_percent".to_owned(), alone_cpu);
         sample.insert("peak_mib".to_owned(), mib(peak_bytes));
         sample.insert("alone_rss_mib".to_owned(), mib(alone.rss_after_bytes));
     }
     sample
+}
+
+/// One part of all turns, and what the server spent meanwhile, per cent of a core.
+fn together<'a>(parts: impl Iterator<Item = &'a Report>) -> (Report, f64) {
+    let mut sum = Report::default();
+    let (mut cpu_ns, mut elapsed_ns) = (0, 0);
+    for part in parts {
+        sum.merge(part);
+        sum.rss_after_bytes = sum.rss_after_bytes.max(part.rss_after_bytes);
+        cpu_ns += part.cost.cpu_ns;
+        elapsed_ns += part.elapsed_ns;
+    }
+    (sum, 100.0 * cpu_ns as f64 / elapsed_ns.max(1) as f64)
 }
