@@ -7,7 +7,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rustls::crypto::CryptoProvider;
@@ -23,7 +23,12 @@ use crate::config::CertificateFiles;
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// By what a change is seen: the time of the change, the file that the name leads to, its length.
+/// How often files that could not be used are read again, though nothing about them has changed: a
+/// disk's moment of weakness leaves no trace on them.
+const TRY_AGAIN: Duration = Duration::from_secs(60);
+
+/// By what a change is seen: the time of the change (also of who may read it), the file that the
+/// name leads to, its length.
 type Stamp = (i64, i64, u64, u64);
 
 /// The two files, and how they were when they were read.
@@ -73,13 +78,16 @@ impl Files {
 
 /// Looks after the files for ever.
 pub(super) async fn keep(app: &App, certificates: &Certificates, files: &Files) {
+    let mut failed: Option<(Instant, String)> = None;
     loop {
         tokio::time::sleep(LOOK).await;
-        if !files.have_changed() {
+        let is_due = failed.as_ref().is_some_and(|(when, _)| when.elapsed() >= TRY_AGAIN);
+        if !is_due && !files.have_changed() {
             continue;
         }
         match files.read(certificates.provider()) {
             Ok(certificate) => {
+                failed = None;
                 certificates.meters.renewed();
                 certificates.show(certificate);
                 tracing::info!("the certificate was read again");
@@ -88,7 +96,12 @@ pub(super) async fn keep(app: &App, certificates: &Certificates, files: &Files) 
             }
             Err(error) => {
                 certificates.meters.failed();
-                tracing::error!(%error, "the new certificate cannot be used; the old one stays");
+                let why = error.to_string();
+                // Told once, not every minute.
+                if failed.is_none_or(|(_, before)| before != why) {
+                    tracing::error!(%error, "the new certificate cannot be used; the old one stays");
+                }
+                failed = Some((Instant::now(), why));
             }
         }
     }
@@ -96,11 +109,14 @@ pub(super) async fn keep(app: &App, certificates: &Certificates, files: &Files) 
 
 fn stamp(file: &Path) -> Option<Stamp> {
     let known = std::fs::metadata(file).ok()?;
-    Some((known.mtime(), known.mtime_nsec(), known.ino(), known.len()))
+    Some((known.ctime(), known.ctime_nsec(), known.ino(), known.len()))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use rustls::crypto::ring;
 
     use super::*;
@@ -118,5 +134,7 @@ mod tests {
         assert!(files.have_changed() && files.have_changed(), "until they are read");
         assert!(files.read(&ring::default_provider()).is_err());
         assert!(!files.have_changed(), "what cannot be used is told of once");
+        std::fs::set_permissions(path("key"), Permissions::from_mode(0o640)).unwrap();
+        assert!(files.have_changed(), "who may read it may be what was wrong");
     }
 }
