@@ -234,7 +234,7 @@ impl Shard {
 
     /// Writes a connection's output.
     pub(super) fn flush(&mut self, key: Key) {
-        let now_ms = self.now_ms;
+        let timer_ms = self.timer_ms;
         let Some(Conn::Requester(requester)) = self.conns.get_mut(key) else {
             return;
         };
@@ -242,7 +242,7 @@ impl Shard {
         let written = write_output(requester);
         if requester.output.len() < before && requester.input.is_empty() {
             // It takes its answers, if slowly.
-            requester.since_ms = now_ms;
+            requester.since_ms = timer_ms;
         }
         if !requester.hold() {
             // Counted; there is no room to say so.

@@ -19,6 +19,7 @@ use tidings_relay::merged;
 use super::conn::{Subscriber, Wrote};
 use super::mail::{Changed, Listed, Mail, Mailbox};
 use super::slots::{Key, Slots};
+use super::timer::timer_ms;
 use crate::app::App;
 use crate::dates::Dates;
 use crate::error::ApiError;
@@ -55,6 +56,7 @@ pub(crate) struct Backfill {
     line: VecDeque<Key>,
     dates: Dates,
     now_ms: u64,
+    timer_ms: u64,
     next_tick_ms: u64,
     draining_since_ms: Option<u64>,
 }
@@ -73,6 +75,7 @@ impl Backfill {
             line: VecDeque::new(),
             dates: Dates::default(),
             now_ms: 0,
+            timer_ms: 0,
             next_tick_ms: 0,
             draining_since_ms: None,
         })
@@ -83,7 +86,7 @@ impl Backfill {
         let mut ready = Vec::with_capacity(READY_PER_TURN);
         while !self.app.has_stopped() {
             self.wait(&mut ready);
-            self.now_ms = self.app.hub.now_ms();
+            (self.now_ms, self.timer_ms) = (self.app.hub.now_ms(), timer_ms());
             for event in &ready {
                 self.take_ready(event.data.u64(), event.flags);
             }
@@ -96,7 +99,7 @@ impl Backfill {
                 };
                 self.turn(key);
             }
-            if self.now_ms >= self.next_tick_ms {
+            if self.timer_ms >= self.next_tick_ms {
                 self.tick();
             }
         }
@@ -205,7 +208,7 @@ impl Backfill {
             out
         };
         subscriber.after = started.after;
-        match subscriber.write(&first.into(), self.now_ms) {
+        match subscriber.write(&first.into(), self.timer_ms) {
             Wrote::Gone => self.app.disconnected(subscriber.peer),
             Wrote::All if subscriber.closing => self.app.disconnected(subscriber.peer),
             _ => self.take_in(subscriber, backlog),
@@ -238,13 +241,13 @@ impl Backfill {
 
     /// One span for one subscriber.
     fn turn(&mut self, key: Key) {
-        let now_ms = self.now_ms;
+        let timer_ms = self.timer_ms;
         let Some(laggard) = self.laggards.get_mut(key) else {
             return;
         };
         laggard.queued = false;
         let subscriber = &mut laggard.subscriber;
-        match subscriber.write_rest(now_ms) {
+        match subscriber.write_rest(timer_ms) {
             Wrote::Part => return,
             Wrote::Gone => return self.end(key),
             Wrote::All if subscriber.closing => return self.end(key),
@@ -282,7 +285,7 @@ impl Backfill {
         subscriber.events += u64::from(span.events);
         subscriber.closing |= span.end.is_some() && subscriber.selection.single().is_some();
         self.app.metrics.caught_up(u64::from(span.events), span.bytes.len() as u64);
-        let wrote = subscriber.write(&span.bytes, now_ms);
+        let wrote = subscriber.write(&span.bytes, timer_ms);
         match wrote {
             Wrote::Gone => self.end(key),
             Wrote::All if subscriber.closing => self.end(key),
@@ -309,13 +312,13 @@ impl Backfill {
     }
 
     fn tick(&mut self) {
-        self.next_tick_ms = self.now_ms + TICK_MS;
-        let now_ms = self.now_ms;
+        self.next_tick_ms = self.timer_ms + TICK_MS;
+        let (now_ms, timer_ms) = (self.now_ms, self.timer_ms);
         let silent_ms =
             u64::try_from(self.app.config.heartbeat.as_millis()).unwrap_or(u64::MAX) / 3 * 2;
         let drain_ms = u64::try_from(self.app.config.drain.jitter.as_millis()).unwrap_or(0);
         let gone_ms = if self.app.is_draining() {
-            Some(now_ms.saturating_sub(*self.draining_since_ms.get_or_insert(now_ms)))
+            Some(timer_ms.saturating_sub(*self.draining_since_ms.get_or_insert(timer_ms)))
         } else {
             None
         };
@@ -326,16 +329,16 @@ impl Backfill {
             };
             let subscriber = &mut laggard.subscriber;
             let gone = subscriber.expects_telling(now_ms)
-                && subscriber.tell_expiring(now_ms) == Wrote::Gone;
+                && subscriber.tell_expiring(now_ms, timer_ms) == Wrote::Gone;
             let over = gone || subscriber.is_over(&self.app, now_ms);
             let leaves = !subscriber.view.framing.is_answer()
                 && gone_ms.is_some_and(|gone_ms| {
                     crate::app::scatter(subscriber.id) % drain_ms.max(1) < gone_ms
                 });
-            let silent = subscriber.last_write_ms.saturating_add(silent_ms) <= now_ms;
+            let silent = subscriber.last_write_ms.saturating_add(silent_ms) <= timer_ms;
             let beats = silent && subscriber.rest.is_empty();
             let beat = Bytes::from_static(subscriber.view.framing.heartbeat());
-            if over || leaves || (beats && subscriber.write(&beat, now_ms) == Wrote::Gone) {
+            if over || leaves || (beats && subscriber.write(&beat, timer_ms) == Wrote::Gone) {
                 self.end(key);
             }
         }

@@ -14,6 +14,7 @@ use tidings_relay::Lease;
 use tidings_relay::merged::Merge;
 
 use super::mail::Change;
+use super::timer::timer_ms;
 use crate::access::expiring::{self, Expiring};
 use crate::app::App;
 use crate::dashboard::standing::Standing;
@@ -130,7 +131,7 @@ impl Subscriber {
             after: 0,
             rest: Bytes::new(),
             closing: false,
-            last_write_ms: now_ms,
+            last_write_ms: timer_ms(),
             events: 0,
             bytes: 0,
             standing: Standing::new(&app.dashboard.counts, true),
@@ -161,9 +162,9 @@ impl Subscriber {
     }
 
     /// Writes; to be called only when there is no rest.
-    pub(crate) fn write(&mut self, bytes: &Bytes, now_ms: u64) -> Wrote {
+    pub(crate) fn write(&mut self, bytes: &Bytes, timer_ms: u64) -> Wrote {
         debug_assert!(self.rest.is_empty(), "a rest would be overtaken");
-        self.last_write_ms = now_ms;
+        self.last_write_ms = timer_ms;
         let mut sent = 0;
         while sent < bytes.len() {
             match send(&self.fd, &bytes[sent..], FLAGS) {
@@ -209,9 +210,9 @@ impl Subscriber {
     }
 
     /// Tells it so.
-    pub(super) fn tell_expiring(&mut self, now_ms: u64) -> Wrote {
+    pub(super) fn tell_expiring(&mut self, now_ms: u64, timer_ms: u64) -> Wrote {
         match self.expiring.tell(self.caller.as_deref(), now_ms) {
-            Some(told) => self.write(&expiring::frame(&told), now_ms),
+            Some(told) => self.write(&expiring::frame(&told), timer_ms),
             None => Wrote::All,
         }
     }
@@ -222,12 +223,12 @@ impl Subscriber {
     }
 
     /// Writes what was left.
-    pub(crate) fn write_rest(&mut self, now_ms: u64) -> Wrote {
+    pub(crate) fn write_rest(&mut self, timer_ms: u64) -> Wrote {
         if self.rest.is_empty() {
             return Wrote::All;
         }
         let rest = std::mem::take(&mut self.rest);
-        let wrote = self.write(&rest, now_ms);
+        let wrote = self.write(&rest, timer_ms);
         if wrote == Wrote::All {
             self.standing.blocked(false);
         }

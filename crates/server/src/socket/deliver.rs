@@ -179,7 +179,7 @@ impl Shard {
 
     /// Writes a span and moves the position. `false` if the socket takes no more.
     fn write_span(&mut self, key: Key, span: &Span) -> bool {
-        let now_ms = self.now_ms;
+        let timer_ms = self.timer_ms;
         let Some(Conn::Seat(seat)) = self.conns.get_mut(key) else {
             return false;
         };
@@ -191,7 +191,7 @@ impl Shard {
             return true;
         }
         subscriber.events += u64::from(span.events);
-        let wrote = subscriber.write(&span.bytes, now_ms);
+        let wrote = subscriber.write(&span.bytes, timer_ms);
         seat.blocked = wrote == Wrote::Part;
         let (blocked, closing) = (seat.blocked, subscriber.closing);
         self.counts.events += u64::from(span.events);
@@ -247,14 +247,14 @@ impl Shard {
 
     /// The socket of a subscriber takes bytes again.
     pub(super) fn unblocked(&mut self, key: Key) {
-        let now_ms = self.now_ms;
+        let timer_ms = self.timer_ms;
         let Some(Conn::Seat(seat)) = self.conns.get_mut(key) else {
             return;
         };
         if !seat.blocked {
             return;
         }
-        match seat.subscriber.write_rest(now_ms) {
+        match seat.subscriber.write_rest(timer_ms) {
             Wrote::Part => return,
             Wrote::Gone => return self.close(key),
             Wrote::All => seat.blocked = false,

@@ -225,7 +225,7 @@ impl FollowTable {
     }
 
     /// Takes a subscriber of one topic away.
-    pub(super) fn leave_single(&mut self, topic: u64, key: Key, now_ms: u64) {
+    pub(super) fn leave_single(&mut self, topic: u64, key: Key, timer_ms: u64) {
         let Some(followed) = self.topics.get_mut(&topic) else {
             return;
         };
@@ -234,7 +234,7 @@ impl FollowTable {
             // Whoever was moved to the gap may just have been passed over.
             followed.again |= followed.queued;
         }
-        followed.note_empty(now_ms);
+        followed.note_empty(timer_ms);
     }
 
     /// Takes a subscriber of several topics away. Its patterns stay for a while too: whoever comes
@@ -244,11 +244,11 @@ impl FollowTable {
         key: Key,
         selection: &Selection,
         framing: Framing,
-        now_ms: u64,
+        timer_ms: u64,
     ) {
         let leave = |followed: &mut Followed| {
             followed.many.retain(|&other| other != key);
-            followed.note_empty(now_ms);
+            followed.note_empty(timer_ms);
         };
         if selection.patterns().is_empty() {
             for name in selection.topics() {
@@ -264,17 +264,17 @@ impl FollowTable {
             };
             followed.keys.retain(|&other| other != key);
             if followed.keys.is_empty() {
-                followed.empty_since_ms = now_ms;
+                followed.empty_since_ms = timer_ms;
             }
         }
     }
 
     /// Lets go of topics and patterns that nobody has followed for a while.
-    pub(super) fn let_go(&mut self, now_ms: u64) {
+    pub(super) fn let_go(&mut self, timer_ms: u64) {
         let (hub, bell, by_name) = (&self.hub, &self.bell, &mut self.by_name);
         // Patterns first: they would match again what is let go of after them.
         self.patterns.retain(|followed| {
-            let stays = followed.empty_since_ms.saturating_add(LINGER_MS) > now_ms;
+            let stays = followed.empty_since_ms.saturating_add(LINGER_MS) > timer_ms;
             if !stays {
                 hub.detach_pattern(bell, &followed.pattern, followed.framing);
             }
@@ -283,9 +283,9 @@ impl FollowTable {
         self.topics.retain(|_, followed| {
             if followed.is_empty() && followed.empty_since_ms == u64::MAX {
                 // Followed for somebody who went to the log first, and may not come back.
-                followed.empty_since_ms = now_ms;
+                followed.empty_since_ms = timer_ms;
             }
-            if followed.queued || followed.empty_since_ms.saturating_add(LINGER_MS) > now_ms {
+            if followed.queued || followed.empty_since_ms.saturating_add(LINGER_MS) > timer_ms {
                 return true;
             }
             for &framing in &followed.framings {
@@ -308,9 +308,9 @@ impl Followed {
         self.singles.is_empty() && self.many.is_empty()
     }
 
-    fn note_empty(&mut self, now_ms: u64) {
+    fn note_empty(&mut self, timer_ms: u64) {
         if self.is_empty() {
-            self.empty_since_ms = now_ms;
+            self.empty_since_ms = timer_ms;
             self.selection = None;
         }
     }

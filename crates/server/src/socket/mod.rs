@@ -26,4 +26,5 @@ pub(crate) mod slots;
 mod tend;
 #[cfg(test)]
 mod tests;
+pub(crate) mod timer;
 mod unfinished;

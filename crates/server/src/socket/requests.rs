@@ -138,7 +138,7 @@ impl Shard {
         let mut input = std::mem::take(&mut requester.input);
         if input.is_empty() {
             // A request begins. Its time is not lengthened by sending it byte by byte.
-            requester.since_ms = self.now_ms;
+            requester.since_ms = self.timer_ms;
         }
         let pending = requester.pending > 0;
         if !input.is_empty() || pending {
@@ -186,7 +186,7 @@ impl Shard {
         let (used, goes_on) = self.take_requests(hub, key, data, intake, round);
         if let Some(Conn::Requester(requester)) = self.conns.get_mut(key) {
             if used > 0 {
-                requester.since_ms = self.now_ms;
+                requester.since_ms = self.timer_ms;
             }
             if used < data.len() {
                 requester.input = data[used..].to_vec();

@@ -77,7 +77,7 @@ impl Shard {
 
     /// Sends the head of the stream, and joins the fan-out.
     pub(super) fn welcome(&mut self, key: Key, after: u64, asked: &Subscribe) {
-        let now_ms = self.now_ms;
+        let (now_ms, timer_ms) = (self.now_ms, self.timer_ms);
         let Some(Conn::Seat(seat)) = self.conns.get_mut(key) else {
             return;
         };
@@ -85,7 +85,7 @@ impl Shard {
         let position = Position { epoch: self.app.hub.epoch(), sequence: after };
         let name = self.app.names.own(seat.subscriber.id);
         let head = self.dates.stream(&name, position, asked, now_ms);
-        match seat.subscriber.write(&head.into(), now_ms) {
+        match seat.subscriber.write(&head.into(), timer_ms) {
             Wrote::Gone => self.close(key),
             wrote => {
                 seat.blocked = wrote == Wrote::Part;
@@ -223,9 +223,9 @@ impl Shard {
         };
         if seat.many.is_some() {
             let framing = seat.subscriber.view.framing;
-            self.follows.leave_many(key, &seat.subscriber.selection, framing, self.now_ms);
+            self.follows.leave_many(key, &seat.subscriber.selection, framing, self.timer_ms);
         } else {
-            self.follows.leave_single(seat.topic, key, self.now_ms);
+            self.follows.leave_single(seat.topic, key, self.timer_ms);
         }
         Some(seat.subscriber)
     }

@@ -21,6 +21,7 @@ use super::follow::FollowTable;
 use super::mail::{Listed, Mail, Mailbox};
 use super::requests::Intake;
 use super::slots::{Key, Slots};
+use super::timer::timer_ms;
 use super::unfinished::PUT_OFF_MAX_MS;
 use crate::app::App;
 use crate::dates::Dates;
@@ -93,7 +94,10 @@ pub(crate) struct Shard {
     pub(super) line_of_many: VecDeque<Key>,
     /// Everything up to here is noted in the lines.
     pub(super) visible: u64,
+    /// The time of day, as events and tokens have it.
     pub(super) now_ms: u64,
+    /// The time in which waiting is counted.
+    pub(super) timer_ms: u64,
     pub(super) waiting: VecDeque<Waiting>,
     /// Connections with a publish in the round.
     pub(super) in_round: HashSet<Key>,
@@ -147,7 +151,7 @@ impl Shard {
         if let Some(listener) = &listener {
             epoll::add(&poll, listener, epoll::EventData::new_u64(LISTENER), flags)?;
         }
-        let now_ms = app.hub.now_ms();
+        let (now_ms, timer_ms) = (app.hub.now_ms(), timer_ms());
         Ok(Self {
             follows: FollowTable::new(app.hub.clone(), mail.bell.clone()),
             visible: app.hub.visible(),
@@ -161,6 +165,7 @@ impl Shard {
             line: VecDeque::new(),
             line_of_many: VecDeque::new(),
             now_ms,
+            timer_ms,
             waiting: VecDeque::new(),
             in_round: HashSet::new(),
             again: Vec::new(),
@@ -174,7 +179,7 @@ impl Shard {
             body: Vec::new(),
             dates: Dates::default(),
             tended: 0,
-            next_tick_ms: now_ms,
+            next_tick_ms: timer_ms,
             next_judged_ms: 0,
             drain: None,
         })
@@ -188,7 +193,7 @@ impl Shard {
         let mut topics = Vec::new();
         while !self.app.has_stopped() {
             self.wait(&mut ready);
-            self.now_ms = hub.now_ms();
+            (self.now_ms, self.timer_ms) = (hub.now_ms(), timer_ms());
             self.take_ready(&hub, &ready, &mut intake);
             self.give(&mut topics);
         }
@@ -203,7 +208,7 @@ impl Shard {
         self.visible = self.mail.bell.take(topics).max(self.visible);
         self.news(topics);
         self.deliver();
-        if self.now_ms >= self.next_tick_ms {
+        if self.timer_ms >= self.next_tick_ms {
             self.tick();
         }
         self.app.metrics.shard(&mut self.counts);
@@ -213,7 +218,8 @@ impl Shard {
         ready.clear();
         let nobody_waits = self.again.is_empty() && self.unfinished.is_empty();
         let idle = !self.has_deliveries() && nobody_waits && self.mail.sleep();
-        let ms = if idle { self.next_tick_ms.saturating_sub(self.now_ms).min(TICK_MS) } else { 0 };
+        let ms =
+            if idle { self.next_tick_ms.saturating_sub(self.timer_ms).min(TICK_MS) } else { 0 };
         let timeout = Timespec {
             tv_sec: 0,
             // At most TICK_MS.
@@ -282,7 +288,7 @@ impl Shard {
         let flags = rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC;
         // They come in numbers: whoever is let in has its turn between them, and while it has,
         // the rest waits in the kernel.
-        if self.is_busy && self.now_ms < self.refused_ms + PUT_OFF_MAX_MS {
+        if self.is_busy && self.timer_ms < self.refused_ms + PUT_OFF_MAX_MS {
             return;
         }
         let mut refused = 0;
@@ -312,7 +318,7 @@ impl Shard {
                 Ok(entry) => entry,
                 Err(why) => {
                     refused += 1;
-                    self.refused_ms = self.now_ms;
+                    self.refused_ms = self.timer_ms;
                     self.refuse(&fd, why);
                     continue;
                 }
@@ -330,7 +336,7 @@ impl Shard {
                 output: Vec::new(),
                 pending: 0,
                 closing: false,
-                since_ms: self.now_ms,
+                since_ms: self.timer_ms,
             };
             let key = self.conns.insert(Conn::Requester(requester));
             if self.register(key).is_err() {

@@ -25,7 +25,7 @@ pub(super) const JUDGED_EVERY_MS: u64 = 500;
 impl Shard {
     /// Looks after idle connections: a portion of the table at each tick.
     pub(super) fn tick(&mut self) {
-        self.next_tick_ms = self.now_ms + TICK_MS;
+        self.next_tick_ms = self.timer_ms + TICK_MS;
         self.told = 0;
         let heartbeat_ms = u64::try_from(self.app.config.heartbeat.as_millis()).unwrap_or(u64::MAX);
         // The whole table three times per heartbeat, so that none is late by more than a third.
@@ -44,9 +44,9 @@ impl Shard {
                 self.again.push(key);
             }
         }
-        self.follows.let_go(self.now_ms);
-        if self.app.access.has_issuers() && self.now_ms >= self.next_judged_ms {
-            self.next_judged_ms = self.now_ms + JUDGED_EVERY_MS;
+        self.follows.let_go(self.timer_ms);
+        if self.app.access.has_issuers() && self.timer_ms >= self.next_judged_ms {
+            self.next_judged_ms = self.timer_ms + JUDGED_EVERY_MS;
             self.end_those_whose_token_is_over();
             self.tell_those_whose_token_ends_soon();
         }
@@ -56,20 +56,20 @@ impl Shard {
     }
 
     pub(super) fn tend(&mut self, key: Key, silent_ms: u64) {
-        let now_ms = self.now_ms;
+        let timer_ms = self.timer_ms;
         match self.conns.get_mut(key) {
             Some(Conn::Seat(seat)) => {
-                let silent = seat.subscriber.last_write_ms.saturating_add(silent_ms) <= now_ms;
+                let silent = seat.subscriber.last_write_ms.saturating_add(silent_ms) <= timer_ms;
                 if silent && !seat.blocked {
                     let beat = Bytes::from_static(seat.subscriber.view.framing.heartbeat());
-                    match seat.subscriber.write(&beat, now_ms) {
+                    match seat.subscriber.write(&beat, timer_ms) {
                         Wrote::Gone => self.close(key),
                         wrote => seat.blocked = wrote == Wrote::Part,
                     }
                 }
             }
             Some(Conn::Requester(requester)) => {
-                let idle_ms = now_ms.saturating_sub(requester.since_ms);
+                let idle_ms = timer_ms.saturating_sub(requester.since_ms);
                 let limits = &self.app.config.limits;
                 let crowded =
                     self.app.connections().saturating_mul(4) > limits.connections.saturating_mul(3);
@@ -119,7 +119,7 @@ impl Shard {
     }
 
     fn tell_those_whose_token_ends_soon(&mut self) {
-        let now_ms = self.now_ms;
+        let (now_ms, timer_ms) = (self.now_ms, self.timer_ms);
         let expects = |conn: &Conn| match conn {
             Conn::Seat(seat) => !seat.blocked && seat.subscriber.expects_telling(now_ms),
             Conn::Requester(_) => false,
@@ -128,7 +128,7 @@ impl Shard {
             self.conns.iter().filter(|(_, conn)| expects(conn)).map(|(key, _)| key).collect();
         for key in told {
             if let Some(Conn::Seat(seat)) = self.conns.get_mut(key) {
-                match seat.subscriber.tell_expiring(now_ms) {
+                match seat.subscriber.tell_expiring(now_ms, timer_ms) {
                     Wrote::Gone => self.close(key),
                     wrote => seat.blocked = wrote == Wrote::Part,
                 }
@@ -139,9 +139,9 @@ impl Shard {
     /// Ends subscriptions one by one over the drain's time, then the rest.
     pub(super) fn drain(&mut self) {
         let jitter_ms = u64::try_from(self.app.config.drain.jitter.as_millis()).unwrap_or(u64::MAX);
-        let now_ms = self.now_ms;
-        let drain = self.drain.get_or_insert(Drain { began_ms: now_ms, jitter_ms });
-        let gone_ms = now_ms.saturating_sub(drain.began_ms);
+        let timer_ms = self.timer_ms;
+        let drain = self.drain.get_or_insert(Drain { began_ms: timer_ms, jitter_ms });
+        let gone_ms = timer_ms.saturating_sub(drain.began_ms);
         let over = gone_ms >= drain.jitter_ms;
         let jitter_ms = drain.jitter_ms.max(1);
         let leaving: Vec<Key> = self

@@ -16,8 +16,8 @@ use tokio::sync::mpsc;
 use super::conn::{Requester, Subscriber};
 use super::mail::Mail;
 use super::requests::Intake;
-use super::shard::{Conn, READY_PER_TURN, Shard, TOLD_PER_TICK};
-use super::unfinished::{PUT_OFF_MAX_MS, UNFINISHED_PER_TURN};
+use super::shard::{Conn, READY_PER_TURN, Shard, TICK_MS, TOLD_PER_TICK};
+use super::unfinished::{PUT_OFF_MAX_MS, TURNS_FOR_ALL, UNFINISHED_PER_TURN};
 use crate::app::{App, HANDED_MAX};
 use crate::config::Config;
 use crate::http::subscribe::Subscribe;
@@ -79,7 +79,7 @@ impl Led {
             output: Vec::new(),
             pending: 0,
             closing: false,
-            since_ms: self.shard.now_ms,
+            since_ms: self.shard.timer_ms,
             party: self.app.limits.at(PEER.0.into()),
             held: crate::limits::Held::of(&self.app.limits.memory),
             entry: crate::limits::Entry::Free,
@@ -291,32 +291,46 @@ fn who_sends_in_pieces_waits_for_who_sends_whole_and_is_answered_all_the_same() 
 
 #[test]
 fn who_sends_in_pieces_waits_a_bounded_while_for_a_busy_shard() {
-    let mut led = Led::new();
-    led.shard.now_ms = 1_000;
-    let mut slow: Vec<UnixStream> = (0..2 * READY_PER_TURN).map(|_| led.requester()).collect();
-    let all = slow.len();
-    for piece in ["GET ", "/livez"] {
-        slow.iter_mut().for_each(|socket| socket.write_all(piece.as_bytes()).unwrap());
+    for turns in [2, 8] {
+        let mut led = Led::new();
+        led.shard.timer_ms = 1_000;
+        let all = turns * READY_PER_TURN;
+        let mut slow: Vec<UnixStream> = (0..all).map(|_| led.requester()).collect();
+        let take = |led: &mut Led| (0..turns).for_each(|_| led.take());
+        for piece in ["GET ", "/livez"] {
+            slow.iter_mut().for_each(|socket| socket.write_all(piece.as_bytes()).unwrap());
+            take(&mut led);
+        }
+        // A full turn means that there is more, which may be somebody else's, whole.
+        assert_eq!(led.shard.unfinished.len(), all);
         led.take();
-        led.take();
+        // The more wait, the more are taken: the last one's time does not grow with their number.
+        let taken = UNFINISHED_PER_TURN.max(all / TURNS_FOR_ALL);
+        assert_eq!(led.shard.unfinished.len(), all - taken, "nobody else is there");
+        slow.iter_mut().for_each(|socket| socket.write_all(b" HTTP/1.1").unwrap());
+        led.shard.timer_ms += PUT_OFF_MAX_MS;
+        take(&mut led);
+        // Those that were read were put off again, and of the first in line as many were taken.
+        assert!(led.shard.unfinished.len() < all, "it waited long enough");
     }
-    // A full turn means that there is more, which may be somebody else's, whole.
-    assert_eq!(led.shard.unfinished.len(), all);
-    led.take();
-    assert_eq!(led.shard.unfinished.len(), all - UNFINISHED_PER_TURN, "nobody else is there");
-    slow.iter_mut().for_each(|socket| socket.write_all(b" HTTP/1.1").unwrap());
-    led.shard.now_ms += PUT_OFF_MAX_MS;
-    led.take();
-    led.take();
-    let waiting = all - UNFINISHED_PER_TURN;
-    // Those that were read were put off again, and of the first in line as many were taken.
-    assert_eq!(led.shard.unfinished.len(), waiting, "it waited long enough");
+}
+
+#[test]
+fn a_clock_that_is_set_back_stops_nothing() {
+    let mut led = Led::new();
+    for _ in 0..3 {
+        let tick = led.shard.next_tick_ms;
+        led.shard.timer_ms += TICK_MS;
+        led.shard.give(&mut Vec::new());
+        assert!(led.shard.next_tick_ms > tick, "it ticks");
+        led.shard.now_ms -= 3_600_000;
+    }
 }
 
 #[test]
 fn where_connections_are_refused_the_next_wait_a_bounded_while_for_a_busy_shard() {
     let mut led = Led::new();
-    (led.shard.now_ms, led.shard.refused_ms) = (1_000, 1_000);
+    (led.shard.timer_ms, led.shard.refused_ms) = (1_000, 1_000);
     let _new = led.connect();
     let mut others: Vec<UnixStream> = (0..3 * READY_PER_TURN).map(|_| led.requester()).collect();
     let all = others.len();
@@ -328,7 +342,7 @@ fn where_connections_are_refused_the_next_wait_a_bounded_while_for_a_busy_shard(
         led.shard.conns.iter().count()
     };
     assert_eq!(busy(&mut led, &mut others), all, "it waits");
-    led.shard.now_ms += PUT_OFF_MAX_MS;
+    led.shard.timer_ms += PUT_OFF_MAX_MS;
     assert_eq!(busy(&mut led, &mut others), all + 1, "it waited long enough");
 }
 
