@@ -61,6 +61,12 @@ pub enum PublishError {
         /// How many are allowed.
         limit: usize,
     },
+    /// It is for later, and what waits takes as much memory as it may.
+    #[error("publishes that wait for their time take as much as they may: {limit} bytes")]
+    NoMoreSchedules {
+        /// How many bytes are allowed.
+        limit: usize,
+    },
     /// The topic has ended.
     #[error("the topic has ended: {}", end.as_str())]
     Ended {

@@ -38,6 +38,8 @@ pub struct Options {
     pub event_bytes_max: usize,
     /// Most topics that may exist; the server's own are counted, and made all the same.
     pub topics_max: usize,
+    /// Most bytes of publishes that wait for their time, as they are stored.
+    pub scheduled_bytes_max: usize,
     /// The time.
     pub clock: Clock,
 }
@@ -54,6 +56,8 @@ pub struct Counters {
     pub bytes_appended: AtomicU64,
     /// Requests refused because they would have made one topic too many.
     pub topics_refused: AtomicU64,
+    /// Requests refused because too much waits for its time already.
+    pub schedules_refused: AtomicU64,
 }
 
 /// The hub.
@@ -70,6 +74,7 @@ pub struct Hub {
     pub(crate) rules: PolicyRules,
     pub(crate) event_bytes_max: usize,
     pub(crate) topics_max: usize,
+    pub(crate) scheduled_bytes_max: usize,
     clock: Clock,
     pub(crate) spans: Spans,
     tails_bytes: Arc<AtomicUsize>,
@@ -142,6 +147,7 @@ impl Hub {
             rules: options.rules,
             event_bytes_max: options.event_bytes_max,
             topics_max: options.topics_max,
+            scheduled_bytes_max: options.scheduled_bytes_max,
             clock: options.clock,
             spans: Spans::default(),
             tails_bytes: Arc::default(),

@@ -63,6 +63,8 @@ pub(crate) struct Schedules {
     due: BTreeSet<(u64, u64)>,
     /// Topic of the first event and idempotency key.
     by_key: HashMap<(String, String), u64>,
+    /// What all of them hold.
+    bytes: usize,
 }
 
 impl Schedules {
@@ -80,12 +82,15 @@ impl Schedules {
             self.by_key.insert(key, id);
         }
         self.due.insert((at_ms, id));
-        self.by_id.insert(id, Scheduled { id, at_ms, payload, makers: makers.into() });
+        self.bytes += payload.len();
+        let before = self.by_id.insert(id, Scheduled { id, at_ms, payload, makers: makers.into() });
+        self.bytes -= before.map_or(0, |before| before.payload.len());
     }
 
     pub(crate) fn remove(&mut self, id: u64) -> Option<Scheduled> {
         let scheduled = self.by_id.remove(&id)?;
         self.due.remove(&(scheduled.at_ms, id));
+        self.bytes -= scheduled.payload.len();
         if let (Some(key), _) = key_and_makers(&scheduled.payload) {
             self.by_key.remove(&key);
         }
@@ -114,6 +119,11 @@ impl Schedules {
 
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
+    }
+
+    /// Bytes of their requests, as they wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 }
 
@@ -356,6 +366,12 @@ impl Hub {
     #[must_use]
     pub fn scheduled(&self) -> usize {
         self.state.lock().schedules.len()
+    }
+
+    /// Bytes that they take, in memory twice as many.
+    #[must_use]
+    pub fn scheduled_bytes(&self) -> usize {
+        self.state.lock().schedules.bytes()
     }
 }
 

@@ -66,7 +66,7 @@ impl From<StoreError> for ApiError {
 impl From<Refused> for ApiError {
     fn from(refused: Refused) -> Self {
         let code = match refused.limit {
-            Limit::Quota(..) | Limit::Topics => ErrorCode::RateLimited,
+            Limit::Quota(..) | Limit::Topics | Limit::Scheduled => ErrorCode::RateLimited,
             Limit::Connections => ErrorCode::TooManyConnections,
             Limit::RequestMemory => ErrorCode::Overloaded,
         };
@@ -94,6 +94,7 @@ pub(crate) fn publish(hub: &Hub, error: PublishError) -> ApiError {
         PublishError::BatchSize { .. } => ErrorCode::BatchTooLarge,
         PublishError::TooManyTopics { .. } => ErrorCode::TooManyTopics,
         PublishError::NoMoreTopics { .. } => return Refused::later(Limit::Topics).into(),
+        PublishError::NoMoreSchedules { .. } => return Refused::later(Limit::Scheduled).into(),
         PublishError::Ended { end } => {
             return ApiError::new(ErrorCode::TopicClosed, detail).with("end", end.as_str());
         }

@@ -242,6 +242,7 @@ pub(crate) fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
         rules: PolicyRules { rules, default },
         event_bytes_max: config.limits.event_bytes,
         topics_max: config.limits.topics,
+        scheduled_bytes_max: config.limits.scheduled_bytes,
         clock: Arc::new(now_ms),
     };
     Hub::open_folder(&config.data_dir, config.log.segment_bytes, options)

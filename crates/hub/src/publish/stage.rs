@@ -1,6 +1,7 @@
 //! Putting a request that was checked into the batch, and encoding its frames for those who follow.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tidings_frame::Position;
 use tidings_frame::limits::EVENT_TOPICS_MAX;
@@ -199,12 +200,26 @@ impl Round<'_> {
                 }
             },
         };
+        let limit = self.hub.scheduled_bytes_max;
+        let held = self.state.schedules.bytes() + payload.len();
+        if kept.is_none() && held > limit {
+            self.hub.counters.schedules_refused.fetch_add(1, Ordering::Relaxed);
+            return Err(Err(PublishError::NoMoreSchedules { limit }));
+        }
         let (state, known) = (&mut *self.state, kept.as_ref().map(|same| same.id));
         let id = match known {
             None => state.writer.schedule(&mut state.batch, at_ms, &payload),
             Some(id) => state.writer.reschedule(&mut state.batch, id, at_ms, &payload).map(|()| id),
         }
-        .map_err(|error| Err(StoreError::Failed(error.to_string()).into()))?;
+        .map_err(|error| {
+            Err(match error {
+                log::ScheduleError::TooMany => PublishError::NoMoreSchedules { limit },
+                log::ScheduleError::TooLong(bytes) => {
+                    PublishError::TooLarge { bytes, limit: log::limits::SCHEDULE_BYTES_MAX }
+                }
+                log::ScheduleError::BatchFull => StoreError::Failed(error.to_string()).into(),
+            })
+        })?;
         self.bytes += payload.len();
         let durability = request
             .events

@@ -154,6 +154,45 @@ fn what_is_scheduled_is_published_at_its_time_also_after_a_restart() {
 }
 
 #[test]
+fn what_waits_takes_no_more_memory_than_it_may() {
+    let hub = TestHub::new();
+    let data = "x".repeat(300 << 10);
+    let ask = |hub: &TestHub, key: &str, data: &str| {
+        let events = [event("a", data)];
+        let at_ms = Some(BEGIN_MS + 1_000_000);
+        let request = Publish { at_ms, idempotency_key: Some(key), ..one(&events) };
+        hub.publish(&request).map(|accepted| accepted.result)
+    };
+    let full = Err(PublishError::NoMoreSchedules { limit: 1 << 20 });
+    let mut first = None;
+    for key in ["1", "2"] {
+        let result = ask(&hub, key, &data).unwrap();
+        let Published::Scheduled { id, .. } = result else { panic!("{result:?}") };
+        first = first.or(Some(id));
+    }
+    assert_eq!(ask(&hub, "3", &data), full);
+    assert!(ask(&hub, "1", &data).is_ok(), "it waits already");
+    assert!(ask(&hub, "4", "small").is_ok());
+    // Also after a restart, and until one of them is taken back.
+    let hub = hub.reopened();
+    assert_eq!(ask(&hub, "3", &data), full);
+    let held = hub.scheduled_bytes();
+    assert_eq!(hub.unschedule(first.unwrap()), Ok(true));
+    assert!(hub.scheduled_bytes() < held - data.len());
+    assert!(ask(&hub, "3", &data).is_ok());
+    assert_eq!(hub.scheduled_bytes(), held);
+    // Who asks for the same stands beside who has, and it is not counted again.
+    for maker in ["ada", "bob"] {
+        let (events, at_ms) = ([event("b", "small")], Some(BEGIN_MS + 1_000_000));
+        let request =
+            Publish { at_ms, idempotency_key: Some("5"), maker: Some(maker), ..one(&events) };
+        hub.publish(&request).unwrap();
+    }
+    let counted = hub.scheduled_bytes();
+    assert_eq!(hub.reopened().scheduled_bytes(), counted);
+}
+
+#[test]
 fn a_fork_begins_with_the_source_and_goes_its_own_way() {
     let hub = TestHub::new();
     for data in ["1", "2", "3"] {
@@ -270,6 +309,7 @@ fn who_could_not_be_added_takes_nothing_from_the_others() {
         rules: PolicyRules::default(),
         event_bytes_max: 1 << 20,
         topics_max: 10,
+        scheduled_bytes_max: 1 << 20,
         clock: Arc::new(|| BEGIN_MS),
     };
     let hub = Hub::open(opened, options).unwrap();

@@ -68,6 +68,7 @@ fn open_in(folder: &Path, now_ms: &Arc<AtomicU64>) -> Arc<Hub> {
         rules: rules(),
         event_bytes_max: 1 << 20,
         topics_max: usize::MAX,
+        scheduled_bytes_max: 1 << 20,
         clock: Arc::new(move || clock.load(Ordering::Relaxed)),
     };
     Hub::open(opened, options).unwrap()

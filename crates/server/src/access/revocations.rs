@@ -170,6 +170,7 @@ mod tests {
             rules: PolicyRules::default(),
             event_bytes_max: 1 << 20,
             topics_max: 100,
+            scheduled_bytes_max: 1 << 20,
             clock: Arc::new(|| NOW_MS),
         };
         let hub = Hub::open(opened, options).unwrap();

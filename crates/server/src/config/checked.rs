@@ -82,6 +82,8 @@ pub struct Limits {
     pub request_memory: usize,
     /// Topics that may exist.
     pub topics: usize,
+    /// Bytes of publishes that wait for their time.
+    pub scheduled_bytes: usize,
     /// How long a client may take nothing of an answer.
     pub stall_timeout: Duration,
     /// How long a connection may be silent between requests.
@@ -253,6 +255,7 @@ fn limits(raw: &RawLimits, quotas: QuotaConfig) -> Limits {
         operator_reserve: number(raw.operator_reserve),
         request_memory: number(raw.request_memory.0),
         topics: number(raw.topics),
+        scheduled_bytes: number(raw.scheduled_bytes.0),
         stall_timeout: raw.stall_timeout.0,
         idle_timeout: raw.idle_timeout.0,
         http2_streams: number(raw.http2_streams),

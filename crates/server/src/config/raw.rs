@@ -259,6 +259,9 @@ section! {
         /// Topics that may exist; a publish that would make another is refused. The server's own
         /// are counted and never refused.
         topics: u64 = Kind::Count(1, 100_000_000), Preset::Count(1_000_000);
+        /// What publishes that wait for their time may hold together, as they are stored (a third
+        /// more than their data). It is in memory twice. A further one is refused.
+        scheduled_bytes: Size = Kind::Size(MIB, TIB), Preset::Bytes(64 * MIB);
         /// Topics in one subscription.
         subscription_topics: u64 = Kind::Count(1, limits::SUBSCRIPTION_TOPICS_MAX as u64),
             Preset::Count(limits::SUBSCRIPTION_TOPICS_MAX as u64);

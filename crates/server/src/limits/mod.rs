@@ -79,6 +79,9 @@ impl Refused {
                 return "requests in hand take as much memory as they may".into();
             }
             Limit::Topics => return "the server has as many topics as it may".into(),
+            Limit::Scheduled => {
+                return "publishes that wait for their time take as much as they may".into();
+            }
             Limit::Quota(what, scope) => (what, scope.noun()),
         };
         match what {
@@ -212,7 +215,7 @@ impl Limits {
             Quota::new(Scope::Tenant, tenant),
         ];
         let mut shown: Vec<Limit> = quotas.iter().flatten().flat_map(Quota::limits).collect();
-        shown.extend([Limit::Connections, Limit::RequestMemory, Limit::Topics]);
+        shown.extend([Limit::Connections, Limit::RequestMemory, Limit::Topics, Limit::Scheduled]);
         let owned =
             quotas.iter().flatten().any(|quota| quota.topics.is_some() || quota.stored.is_some());
         Ok(Self {
@@ -238,9 +241,16 @@ impl Limits {
         self.meters.counted(Limit::RequestMemory, held, most);
         self.meters.counted(Limit::Connections, app.connections(), limits.connections);
         self.meters.counted(Limit::Topics, app.hub.topic_count(), limits.topics);
+        self.meters.counted(Limit::Scheduled, app.hub.scheduled_bytes(), limits.scheduled_bytes);
         // The hub counts its own.
-        let refused = app.hub.counters().topics_refused.load(Ordering::Relaxed);
-        self.meters.refused_in_all(Limit::Topics, refused);
+        let counters = app.hub.counters();
+        let of_hub = [
+            (Limit::Topics, &counters.topics_refused),
+            (Limit::Scheduled, &counters.schedules_refused),
+        ];
+        for (limit, refused) in of_hub {
+            self.meters.refused_in_all(limit, refused.load(Ordering::Relaxed));
+        }
         self.meters.tell(app.hub.now_ms());
     }
 

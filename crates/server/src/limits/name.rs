@@ -61,19 +61,22 @@ pub(crate) enum Limit {
     RequestMemory,
     /// Of all topics together.
     Topics,
+    /// Of what publishes for later hold.
+    Scheduled,
 }
 
 /// How many limits there are.
-pub(crate) const LIMITS: usize = What::ALL.len() * 3 + 3;
+pub(crate) const LIMITS: usize = What::ALL.len() * 3 + 4;
 
 impl Limit {
     /// Its place in a table of all.
     pub(crate) fn index(self) -> usize {
         match self {
             Self::Quota(what, scope) => what as usize * 3 + scope as usize,
-            Self::Connections => LIMITS - 3,
-            Self::RequestMemory => LIMITS - 2,
-            Self::Topics => LIMITS - 1,
+            Self::Connections => LIMITS - 4,
+            Self::RequestMemory => LIMITS - 3,
+            Self::Topics => LIMITS - 2,
+            Self::Scheduled => LIMITS - 1,
         }
     }
 
@@ -82,7 +85,7 @@ impl Limit {
         let quotas = What::ALL
             .into_iter()
             .flat_map(|what| Scope::ALL.into_iter().map(move |scope| Self::Quota(what, scope)));
-        quotas.chain([Self::Connections, Self::RequestMemory, Self::Topics])
+        quotas.chain([Self::Connections, Self::RequestMemory, Self::Topics, Self::Scheduled])
     }
 
     /// Its name, which never changes.
@@ -119,6 +122,7 @@ impl Limit {
             Self::Connections => "connections.max",
             Self::RequestMemory => "requests.memory",
             Self::Topics => "topics.max",
+            Self::Scheduled => "scheduled.bytes",
         }
     }
 }

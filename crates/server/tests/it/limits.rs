@@ -252,6 +252,19 @@ fn there_is_a_ceiling_of_topics() {
     refused(&reply, 429, "rate-limited", "topics.max");
 }
 
+#[test]
+fn there_is_a_ceiling_of_what_waits_for_its_time() {
+    let server = limited("[limits]\nscheduled_bytes = '1MiB'");
+    let body = vec![b'x'; 600 << 10];
+    assert_eq!(server.request("POST", "/topics/a?delay=1h", "", &body).status, 202);
+    let reply = server.request("POST", "/topics/b?delay=1h", "", &body);
+    refused(&reply, 429, "rate-limited", "scheduled.bytes");
+    assert_eq!(count(&server, "scheduled.bytes"), 1.0);
+    let share = server.metric("tidings_limit_nearest_ratio{limit=\"scheduled.bytes\"}");
+    assert!((0.75..0.85).contains(&share), "{share}");
+    assert_eq!(server.request("POST", "/topics/b", "", &body).status, 200, "now it may");
+}
+
 /// A topic that is set counts as one that is published to.
 #[test]
 fn topics_that_are_set_are_counted_too() {
