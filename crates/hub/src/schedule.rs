@@ -47,6 +47,8 @@ pub(crate) struct Scheduled {
     pub(crate) payload: Arc<[u8]>,
     /// Who has asked for it, the last one last; empty if somebody has who is not judged.
     makers: Arc<[String]>,
+    /// Whose the topics are that it makes.
+    owner: Option<Arc<str>>,
 }
 
 impl Scheduled {
@@ -77,13 +79,13 @@ impl Schedules {
     }
 
     pub(crate) fn add(&mut self, id: u64, at_ms: u64, payload: Arc<[u8]>) {
-        let (key, makers) = key_and_makers(&payload);
+        let About { key, makers, owner } = About::read(&payload);
         if let Some(key) = key {
             self.by_key.insert(key, id);
         }
         self.due.insert((at_ms, id));
         self.bytes += payload.len();
-        let before = self.by_id.insert(id, Scheduled { id, at_ms, payload, makers: makers.into() });
+        let before = self.by_id.insert(id, Scheduled { id, at_ms, payload, makers, owner });
         self.bytes -= before.map_or(0, |before| before.payload.len());
     }
 
@@ -91,7 +93,7 @@ impl Schedules {
         let scheduled = self.by_id.remove(&id)?;
         self.due.remove(&(scheduled.at_ms, id));
         self.bytes -= scheduled.payload.len();
-        if let (Some(key), _) = key_and_makers(&scheduled.payload) {
+        if let Some(key) = About::read(&scheduled.payload).key {
             self.by_key.remove(&key);
         }
         Some(scheduled)
@@ -140,6 +142,9 @@ struct StoredRequest<'a> {
     /// Who has asked for the same after that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     others: Vec<Cow<'a, str>>,
+    /// Whose the topics are that it makes, as it is kept with each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner: Option<Cow<'a, str>>,
 }
 
 impl StoredRequest<'_> {
@@ -176,7 +181,7 @@ struct StoredEvent<'a> {
 }
 
 /// The request as it waits in the log.
-pub(crate) fn to_payload(request: &Publish<'_>) -> Arc<[u8]> {
+pub(crate) fn to_payload(request: &Publish<'_>, owner: Option<String>) -> Arc<[u8]> {
     let events = request.events.iter().map(|event| StoredEvent {
         topic: Cow::Borrowed(&*event.topic),
         alternates: event.alternates.iter().map(|name| Cow::Borrowed(&**name)).collect(),
@@ -199,6 +204,7 @@ pub(crate) fn to_payload(request: &Publish<'_>) -> Arc<[u8]> {
         operator: request.operator,
         maker: request.maker.map(Cow::Borrowed),
         others: Vec::new(),
+        owner: owner.map(Cow::Owned),
     };
     written(&stored).into()
 }
@@ -207,15 +213,24 @@ fn written(stored: &StoredRequest<'_>) -> Vec<u8> {
     serde_json::to_vec(stored).expect("strings and numbers always serialise")
 }
 
-type Key = (String, String);
+/// What is known of a payload without publishing it; nothing of one that cannot be read.
+#[derive(Default)]
+struct About {
+    key: Option<(String, String)>,
+    makers: Arc<[String]>,
+    owner: Option<Arc<str>>,
+}
 
-fn key_and_makers(payload: &[u8]) -> (Option<Key>, Vec<String>) {
-    let Ok(mut stored) = serde_json::from_slice::<StoredRequest<'_>>(payload) else {
-        return (None, Vec::new());
-    };
-    let makers = stored.take_makers();
-    let topic = stored.events.first().map(|event| event.topic.to_string());
-    (topic.zip(stored.idempotency_key.map(Cow::into_owned)), makers)
+impl About {
+    fn read(payload: &[u8]) -> Self {
+        let Ok(mut stored) = serde_json::from_slice::<StoredRequest<'_>>(payload) else {
+            return Self::default();
+        };
+        let makers = stored.take_makers().into();
+        let topic = stored.events.first().map(|event| event.topic.to_string());
+        let key = topic.zip(stored.idempotency_key.map(Cow::into_owned));
+        Self { key, makers, owner: stored.owner.as_deref().map(Arc::from) }
+    }
 }
 
 /// What is to be kept when `payload` asks for what waits already: its maker stands beside the
@@ -230,6 +245,8 @@ pub(crate) fn join(kept: &Scheduled, payload: &[u8]) -> Result<Option<Arc<[u8]>>
     };
     let (mut before, mut stored) = (read(&kept.payload)?, read(payload)?);
     let (mut makers, again) = (before.take_makers(), stored.take_makers());
+    // Its topics may have been made meanwhile, or somebody else asks: they stay the first one's.
+    stored.owner.clone_from(&before.owner);
     if written(&before) != written(&stored) {
         return Err(PublishError::IdempotencyMismatch);
     }
@@ -382,6 +399,7 @@ impl crate::publish::Round<'_> {
         let taken = state.writer.unschedule(&mut state.batch, due.id);
         taken.map_err(|error| StoreError::Failed(error.to_string()))?;
         let scheduled = state.schedules.remove(due.id);
+        self.owner.clone_from(&due.owner);
         let at = with_request(&due.payload, |request| self.publish(request));
         self.flush();
         let failed = self.failed();

@@ -15,7 +15,7 @@ use crate::publish::end_from_log;
 const TOPICS_STEP: usize = 1_000;
 
 /// Says whose a topic is that is being made, as text that means nothing here.
-pub type OwnerNames = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+pub type OwnerNames = Box<dyn Fn(&str, Option<&str>) -> Option<String> + Send + Sync>;
 
 /// A topic, described.
 #[derive(Clone, Debug)]
@@ -110,14 +110,16 @@ impl Hub {
     }
 
     /// Has whoever makes a topic kept with it for as long as it is there. Only the first to say so
-    /// counts. It is called with the hub's lock held, so it must not ask the hub.
+    /// counts. It is called with the topic and, where a publish that was for later makes it, with
+    /// the owner that was said when it was asked for; and with the hub's lock held, so it must not
+    /// ask the hub.
     pub fn name_owners(&self, names: OwnerNames) {
         // A second one would be a mistake of the caller's that changes nothing.
         let _ = self.owners.set(names);
     }
 
-    pub(crate) fn owner_of(&self, topic: &str) -> Option<String> {
-        self.owners.get()?(topic)
+    pub(crate) fn owner_of(&self, topic: &str, asked: Option<&str>) -> Option<String> {
+        self.owners.get()?(topic, asked)
     }
 
     /// Goes through all topics of which an owner is kept, in the order of their names.
@@ -165,7 +167,7 @@ impl Hub {
                     return Err(TopicError::NoMore { limit });
                 }
                 let forked_from = fork.map(|fork| self.fork_point(fork)).transpose()?;
-                let stored = policy::to_log(policy, true, self.owner_of(name.as_str()));
+                let stored = policy::to_log(policy, true, self.owner_of(name.as_str(), None));
                 round.make(name, stored, forked_from)?;
                 true
             }

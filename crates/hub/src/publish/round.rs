@@ -54,6 +54,8 @@ pub struct Round<'h> {
     pub(super) touched: Vec<TopicId>,
     /// Names of topics made in this batch, to be forgotten if it fails.
     pub(super) made: Vec<Arc<str>>,
+    /// Whose they are, where what is published was for later.
+    pub(crate) owner: Option<Arc<str>>,
     /// The largest id among topics made in this batch.
     pub(super) highest_made: Option<TopicId>,
     /// Events in the batch.
@@ -80,6 +82,7 @@ impl<'h> Round<'h> {
             frames: Frames::default(),
             touched: Vec::new(),
             made: Vec::new(),
+            owner: None,
             highest_made: None,
             events: 0,
             bytes: 0,

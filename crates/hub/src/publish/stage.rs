@@ -1,5 +1,6 @@
 //! Putting a request that was checked into the batch, and encoding its frames for those who follow.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -156,9 +157,10 @@ impl Round<'_> {
             return Ok(&state.topics[name]);
         }
         let policy = self.hub.rules.of(name).clone();
+        let owner = self.hub.owner_of(name, self.owner.as_deref());
         let new = log::NewTopic {
             name,
-            policy: crate::policy::to_log(&policy, false, self.hub.owner_of(name)),
+            policy: crate::policy::to_log(&policy, false, owner),
             forked_from: None,
             time_ms: self.now_ms,
         };
@@ -189,7 +191,10 @@ impl Round<'_> {
             self.check_repeat(request, Some(fingerprint))?;
             kept = self.state.schedules.find(&request.events[0].topic, key).cloned();
         }
-        let payload = schedule::to_payload(request);
+        let is_new = |name: &&Cow<'_, str>| !self.state.topics.contains_key(&***name);
+        let mut new = request.events.iter().flat_map(topics_of).filter(is_new);
+        let owner = new.find_map(|name| self.hub.owner_of(name, None));
+        let payload = schedule::to_payload(request, owner);
         let (payload, at_ms) = match &kept {
             None => (payload, at_ms),
             Some(same) => match schedule::join(same, &payload).map_err(Err)? {

@@ -395,8 +395,10 @@ pub(crate) async fn publish(
     request: &Request<'_>,
 ) -> Result<Reply, ApiError> {
     request.judge(who)?;
-    app.limits.publish(&app.hub, app.limits.of(request.party, who.caller()), &request.events)?;
+    let party = app.limits.of(request.party, who.caller());
+    app.limits.publish(&app.hub, party, &request.events)?;
     app.ask_to_publish(By { caller: who.caller(), peer }, request.topics()).await?;
+    app.limits.goes_on(&app.hub, party, &request.events);
     let maker = request.maker(who);
     let outcome = {
         let mut round = app.hub.round();

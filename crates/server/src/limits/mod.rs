@@ -20,6 +20,8 @@ pub(crate) mod name;
 mod owners;
 mod table;
 
+use std::collections::HashMap;
+use std::iter;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -53,7 +55,7 @@ const AGAIN_LATER: Duration = Duration::from_secs(5);
 const NONE: (What, u64) = (What::NewTopics, 0);
 
 /// Who asks, as limits see it: a number for each kind of quota, 0 for none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Party {
     keys: [u64; 3],
 }
@@ -152,14 +154,14 @@ impl Quota {
     }
 }
 
-/// The topics of these events that there are not yet, each once.
+fn topics_of<'e>(event: &'e NewEvent<'_>) -> impl Iterator<Item = &'e str> {
+    iter::once(&*event.topic).chain(event.alternates.iter().map(|name| &**name))
+}
+
+/// The topics of these events that there are not yet, each once, in their order.
 fn new_topics<'e>(hub: &Hub, events: &'e [NewEvent<'_>]) -> Vec<&'e str> {
-    let of = |event: &'e NewEvent<'_>| {
-        let alternates = event.alternates.iter().map(|name| &**name);
-        std::iter::once(&*event.topic).chain(alternates)
-    };
     let mut new: Vec<&str> =
-        events.iter().flat_map(of).filter(|name| !hub.has_topic(name)).collect();
+        events.iter().flat_map(topics_of).filter(|name| !hub.has_topic(name)).collect();
     new.sort_unstable();
     new.dedup();
     new
@@ -365,7 +367,8 @@ impl Limits {
         party: Party,
         events: &[NewEvent<'_>],
     ) -> Result<(), Refused> {
-        if !self.active || party == Party::default() {
+        // What has no quota of its own may go into the topics of somebody who has.
+        if !self.active || party == Party::default() && self.owners.is_none() {
             return Ok(());
         }
         let bytes = events.iter().map(|event| event.data.len() as u64).sum();
@@ -379,19 +382,20 @@ impl Limits {
         let Some(owners) = &self.owners else {
             return self.take(party, rates);
         };
-        let new: Vec<&str> = new.into_iter().filter(|name| owners.maker(name).is_none()).collect();
+        let new: Vec<&str> = new.into_iter().filter(|name| !owners.is_claimed(name)).collect();
         self.may_have(owners.of(party), party, new.len(), 0)?;
         // What is put into a topic counts for whoever has made it.
-        let makers: Vec<(Party, u64)> = events
-            .iter()
-            .filter_map(|event| {
-                let known = owners.maker(&event.topic);
-                let maker = known.or_else(|| new.contains(&&*event.topic).then_some(party))?;
-                Some((maker, event.data.len() as u64))
-            })
-            .collect();
-        for &(maker, _) in &makers {
-            let bytes = makers.iter().filter(|(other, _)| *other == maker).map(|(_, b)| b).sum();
+        let mut makers: HashMap<Party, u64> = HashMap::new();
+        for event in events {
+            for name in topics_of(event) {
+                let is_new = new.binary_search(&name).is_ok();
+                let maker = if is_new { Some(party) } else { owners.maker(name) };
+                if let Some(maker) = maker {
+                    *makers.entry(maker).or_default() += event.data.len() as u64;
+                }
+            }
+        }
+        for (&maker, &bytes) in &makers {
             self.may_have(owners.of(maker), maker, 0, bytes)?;
         }
         self.take(party, rates)?;
@@ -400,10 +404,18 @@ impl Limits {
         Ok(())
     }
 
+    /// What was allowed goes on after something else was waited for: meanwhile a look may have
+    /// forgotten who makes its topics, because they are not there.
+    pub(crate) fn goes_on(&self, hub: &Hub, party: Party, events: &[NewEvent<'_>]) {
+        let Some(owners) = &self.owners else { return };
+        let new = new_topics(hub, events).into_iter().filter(|name| !owners.is_claimed(name));
+        new.for_each(|name| owners.make(name, party));
+    }
+
     /// Whether a topic of this name may be set now: one that is new counts for whoever makes it.
     pub(crate) fn set_topic(&self, hub: &Hub, party: Party, name: &str) -> Result<(), Refused> {
-        let there = !self.active || party == Party::default() || hub.has_topic(name);
-        if there || self.owners.as_ref().is_some_and(|owners| owners.maker(name).is_some()) {
+        let there = !self.active || hub.has_topic(name);
+        if there || self.owners.as_ref().is_some_and(|owners| owners.is_claimed(name)) {
             return Ok(());
         }
         if let Some(owners) = &self.owners {

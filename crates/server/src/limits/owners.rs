@@ -57,7 +57,7 @@ impl Owners {
         });
         owners.look(hub);
         let names = owners.clone();
-        hub.name_owners(Box::new(move |topic| names.maker(topic).map(text)));
+        hub.name_owners(Box::new(move |topic, asked| names.owner(topic, asked)));
         owners
     }
 
@@ -75,10 +75,30 @@ impl Owners {
         self.state.lock().topics.get(topic).map(|made| made.by)
     }
 
-    /// Somebody makes a topic.
+    /// Whether somebody is about to make it: a topic that is known and not there is one that was
+    /// removed, or refused, unless the next look has yet to come.
+    pub(crate) fn is_claimed(&self, topic: &str) -> bool {
+        self.state.lock().topics.get(topic).is_some_and(|made| !made.settled)
+    }
+
+    /// Whose a topic is that is made now, as it is kept with it. Of one that a publish for later
+    /// makes, whoever has `asked` for that.
+    fn owner(&self, topic: &str, asked: Option<&str>) -> Option<String> {
+        if let Some(by) = asked.and_then(party).filter(|_| !self.is_claimed(topic)) {
+            self.make(topic, by);
+        }
+        self.maker(topic).map(text)
+    }
+
+    /// Somebody makes a topic; nobody in particular where there is no number of theirs.
     pub(crate) fn make(&self, topic: &str, by: Party) {
         let mut state = self.state.lock();
-        if state.topics.insert(topic.into(), Made { by, settled: false }).is_none() {
+        if by == Party::default() {
+            state.topics.remove(topic);
+            return;
+        }
+        let before = state.topics.insert(topic.into(), Made { by, settled: false });
+        if before.is_none_or(|before| before.by != by) {
             for (scope, sums) in state.sums.iter_mut().enumerate() {
                 if by.keys[scope] != 0 {
                     sums.entry(by.keys[scope]).or_default().topics += 1;

@@ -99,7 +99,7 @@ pub(super) async fn keep(app: &App, certificates: &Certificates, files: &Files) 
                 let why = error.to_string();
                 // Told once, not every minute.
                 if failed.is_none_or(|(_, before)| before != why) {
-                    tracing::error!(%error, "the new certificate cannot be used; the old one stays");
+                    tracing::error!(%error, "the new certificate is unfit; the old one stays");
                 }
                 failed = Some((Instant::now(), why));
             }

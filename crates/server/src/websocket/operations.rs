@@ -39,6 +39,8 @@ impl Connection {
                     request.judge(&self.who)?;
                     if verdict.is_none() {
                         app.limits.publish(&app.hub, self.party(), &request.events)?;
+                    } else {
+                        app.limits.goes_on(&app.hub, self.party(), &request.events);
                     }
                     Ok(Operation::Publish(request))
                 }

@@ -11,7 +11,7 @@ use crate::websocket::Ws;
 use crate::wires::over_each_wire;
 
 /// A server with a hook about these topics, and limits.
-fn limited(receiver: &Receiver, about: &str, text: &str) -> Server {
+pub(crate) fn limited(receiver: &Receiver, about: &str, text: &str) -> Server {
     let (hook, limits) = (hook(&receiver.url(), about), limits(text));
     Server::with(|config| {
         config.hook = Some(hook);

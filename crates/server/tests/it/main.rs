@@ -38,6 +38,7 @@ mod http2_access;
 mod json_bodies;
 mod limits;
 mod limits_connections;
+mod limits_owners;
 mod no_http;
 mod operations;
 mod operator;
