@@ -31,6 +31,10 @@ use crate::reply::Reply;
 /// Bytes of answers that a connection does not take, from which on nothing more is read from it.
 const UNTAKEN_BYTES_MAX: usize = 64 << 10;
 
+/// Reads of one connection in a turn. Who sends faster than it is read would never let the turn
+/// end: its answers would pile up, and nobody else would be served.
+pub(super) const READS_PER_TURN: usize = 2;
+
 /// What one turn of the loop takes in.
 #[derive(Default)]
 pub(super) struct Intake {
@@ -66,6 +70,7 @@ impl Shard {
         round: &mut Option<Round<'h>>,
     ) {
         let mut scratch = std::mem::take(&mut self.scratch);
+        let mut reads = 0;
         while let Some(Conn::Requester(requester)) = self.conns.get(key) {
             // Who does not take its answers is asked nothing more; their going out is an edge.
             let paused = requester.closing || requester.paused;
@@ -75,6 +80,14 @@ impl Shard {
             if paused || requester.output.len() > UNTAKEN_BYTES_MAX {
                 break;
             }
+            if reads == READS_PER_TURN {
+                // No edge will tell of what is there already.
+                if !self.again.contains(&key) {
+                    self.again.push(key);
+                }
+                break;
+            }
+            reads += 1;
             match recv(&requester.fd, &mut scratch[..], RecvFlags::DONTWAIT) {
                 Ok((_, 0)) => {
                     self.half_closed(key);

@@ -47,7 +47,7 @@ pub(super) const TOLD_PER_TICK: usize = 64;
 pub(super) const READY_PER_TURN: usize = 128;
 
 /// Bytes read from a socket at a time.
-const READ_BYTES: usize = 64 << 10;
+pub(super) const READ_BYTES: usize = 64 << 10;
 
 /// How often idle connections are looked after, in milliseconds.
 pub(super) const TICK_MS: u64 = 100;

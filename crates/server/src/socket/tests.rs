@@ -15,8 +15,8 @@ use tokio::sync::mpsc;
 
 use super::conn::{Requester, Subscriber};
 use super::mail::Mail;
-use super::requests::Intake;
-use super::shard::{Conn, READY_PER_TURN, Shard, TICK_MS, TOLD_PER_TICK};
+use super::requests::{Intake, READS_PER_TURN};
+use super::shard::{Conn, READ_BYTES, READY_PER_TURN, Shard, TICK_MS, TOLD_PER_TICK};
 use super::unfinished::{PUT_OFF_MAX_MS, TURNS_FOR_ALL, UNFINISHED_PER_TURN};
 use crate::app::{App, HANDED_MAX};
 use crate::config::Config;
@@ -239,7 +239,6 @@ fn nothing_slips_through_between_a_position_and_its_seat() {
 /// What has to wait for an answer is not all read meanwhile.
 #[test]
 fn behind_a_publish_of_the_same_turn_no_more_is_read_than_there_is_room_for() {
-    const READ_BYTES: usize = 64 << 10;
     let mut led = Led::new();
     let mut theirs = led.requester();
     let publish = "POST /topics/a HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n1";
@@ -258,6 +257,43 @@ fn behind_a_publish_of_the_same_turn_no_more_is_read_than_there_is_room_for() {
     });
     assert!(held.unwrap() <= 2 * READ_BYTES, "it holds {held:?} of {written}");
     assert!(has_come(&mut theirs).starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn who_sends_faster_than_it_is_read_is_read_so_much_in_a_turn() {
+    let mut led = Led::new();
+    let mut theirs = led.requester();
+    rustix::net::sockopt::set_socket_send_buffer_size(&theirs, 1 << 20).unwrap();
+    let publish = "POST /topics/a HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n".to_owned();
+    let many = (publish + &"x".repeat(1_000)).repeat(100);
+    let mut written = 0;
+    while let Ok(count) = theirs.write(many.as_bytes()) {
+        written += count;
+    }
+    let most = READS_PER_TURN * READ_BYTES;
+    assert!(written > most + READ_BYTES, "{written} bytes are too few to tell");
+    let mut answered = 0;
+    for _ in 0..written.div_ceil(most) {
+        led.take();
+        let came = has_come(&mut theirs).matches("HTTP/1.1 200 ").count();
+        // For what was left, for what an edge tells of, and behind what was answered.
+        assert!(came * 1_000 <= 3 * most, "{came} in a turn");
+        answered += came;
+    }
+    assert!(answered * 1_100 > written, "{answered} of {written} bytes");
+    // Behind what is refused at once nothing waits, and no edge tells of more.
+    let mut theirs = led.requester();
+    rustix::net::sockopt::set_socket_send_buffer_size(&theirs, 1 << 20).unwrap();
+    let body = "x".repeat(50_000);
+    let head = format!(
+        "POST /topics/a?ttl=x HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let many = (head + &body).repeat(8);
+    assert_eq!(theirs.write(many.as_bytes()).unwrap(), many.len());
+    (0..many.len().div_ceil(most)).for_each(|_| led.take());
+    let answered = has_come(&mut theirs).matches("HTTP/1.1 400 ").count();
+    assert_eq!(answered, 8, "it goes on by itself");
 }
 
 #[test]
