@@ -28,7 +28,7 @@ export async function ask(server, words = 'Why do streams break?') {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({
-      model: 'scripted',
+      model: 'scripted-story',
       stream: true,
       messages: [{ role: 'user', content: words }],
     }),

@@ -68,9 +68,11 @@ story(
 );
 
 story('stopping ends the answer for everybody', '/demo/chat', async (page, context) => {
+  // Before the answer begins: what a page needs is there then, and the answer is not over.
+  const second = await context.newPage();
+  await second.goto('/demo/rooms');
   await ask(page);
   await until(page, 'pieces', (pieces) => pieces > 10);
-  const second = await context.newPage();
   await second.goto('/demo/chat');
   await second.locator('.prose').waitFor();
   await page.getByRole('button', { name: 'Stop generating' }).first().click();

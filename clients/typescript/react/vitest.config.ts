@@ -17,5 +17,6 @@ export default defineConfig({
     setupFiles: [fileURLToPath(new URL('test/support/setup.ts', import.meta.url))],
     environment: 'jsdom',
     testTimeout: 30_000,
+    hookTimeout: 60_000,
   },
 });

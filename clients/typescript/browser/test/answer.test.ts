@@ -6,7 +6,9 @@ import { runs } from '../src/chromium.ts';
 import { until } from '../src/wait.ts';
 import { House } from '../src/world.ts';
 
-const QUESTION = { model: 'demo', stream: true, messages: [{ role: 'user', content: 'Hello' }] };
+// The one that tells a story takes ten seconds, which two reloads fit into.
+const MODEL = 'scripted-story';
+const QUESTION = { model: MODEL, stream: true, messages: [{ role: 'user', content: 'Hello' }] };
 
 describe.runIf(runs())('answers', () => {
   const house = new House('answer');

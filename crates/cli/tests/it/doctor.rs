@@ -18,7 +18,10 @@ pub(crate) struct Diagnosis {
 /// Runs the doctor.
 #[track_caller]
 pub(crate) fn doctor(url: &str, arguments: &[&str]) -> Diagnosis {
-    diagnosis(finish(command().args(["doctor", url, "--json"]).args(arguments)))
+    let ask = || diagnosis(finish(command().args(["doctor", url, "--json"]).args(arguments)));
+    let first = ask();
+    // A second without the processor makes a first byte late, once; a proxy that does, again.
+    if first.amiss() == ["first-byte"] { ask() } else { first }
 }
 
 #[track_caller]
@@ -29,6 +32,13 @@ pub(crate) fn diagnosis(outcome: Outcome) -> Diagnosis {
 }
 
 impl Diagnosis {
+    /// The checks that are not well.
+    fn amiss(&self) -> Vec<&str> {
+        let checks = self.report["checks"].as_array().unwrap().iter();
+        let well = |check: &&Value| check["verdict"] == "ok" || check["verdict"] == "not tested";
+        checks.filter(|check| !well(check)).map(|check| check["check"].as_str().unwrap()).collect()
+    }
+
     fn check(&self, name: &str) -> &Value {
         let checks = self.report["checks"].as_array().unwrap();
         checks.iter().find(|check| check["check"] == name).unwrap()
@@ -46,11 +56,10 @@ impl Diagnosis {
     /// Asserts that all checks but these are well, or were not asked for.
     #[track_caller]
     pub(crate) fn is_well_but_for(&self, except: &[&str]) -> &Self {
-        for check in self.report["checks"].as_array().unwrap() {
-            let well = check["verdict"] == "ok" || check["verdict"] == "not tested";
-            let named = except.iter().any(|name| check["check"] == *name);
-            assert!(well != named, "{}\n{:#}", check["check"], self.report);
-        }
+        let (mut amiss, mut except) = (self.amiss(), except.to_vec());
+        amiss.sort_unstable();
+        except.sort_unstable();
+        assert_eq!(amiss, except, "{:#}", self.report);
         self
     }
 

@@ -201,8 +201,8 @@ fn an_idle_timeout_is_found() {
 #[test]
 fn heartbeats_keep_a_stream_open_that_silence_would_end() {
     let server = Server::start_in_environment(&[("TIDINGS_SERVER__HEARTBEAT", "1s")]);
-    let Some(nginx) = Nginx::before(&server.url, "proxy_read_timeout 3s;") else { return };
-    let diagnosis = nginx.doctor(&["--idle", "6s"]);
+    let Some(nginx) = Nginx::before(&server.url, "proxy_read_timeout 5s;") else { return };
+    let diagnosis = nginx.doctor(&["--idle", "9s"]);
     diagnosis.is_well_but_for(&["idle"]).has(&[("idle", "warning")]);
     assert!(diagnosis.measured("idle", "heartbeats").as_u64().unwrap() >= 2);
     assert!(diagnosis.measured("idle", "silence_cut_after_ms").as_f64().unwrap() >= 2_000.0);

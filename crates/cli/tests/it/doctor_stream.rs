@@ -171,8 +171,8 @@ fn a_post_is_sent_once_with_its_body_and_its_headers() {
 #[test]
 fn a_stream_that_is_cut_although_events_come_is_found() {
     let server = Server::start();
-    let url = cutting_proxy(&server.url, Duration::from_secs(4));
-    let diagnosis = doctor(&url, &["--for", "7s"]);
+    let url = cutting_proxy(&server.url, Duration::from_secs(6));
+    let diagnosis = doctor(&url, &["--for", "9s"]);
     diagnosis.is_well_but_for(&["length"]).has(&[("length", "broken")]);
     assert!(diagnosis.measured("length", "cut_after_ms").as_f64().unwrap() >= 3_000.0);
 }

@@ -149,7 +149,7 @@ fn a_long_poll_ends_with_its_token() {
         };
         let mut short = claims("bob", json!({"subscribe": ["chat/*"]}));
         // The clocks' leeway is part of a token's time.
-        short["exp"] = json!(now() - 28);
+        short["exp"] = json!(now() - 24);
         let mut conns: Vec<_> = [reader, token(&short)]
             .iter()
             .map(|token| {

@@ -53,7 +53,7 @@ fn what_waits_is_taken_back_with_its_makers_token_or_subject() {
     for fields in [&ada, &adas_other, &bob, &eve] {
         schedule(&server, fields, "300d");
     }
-    schedule(&server, &eve, "1s");
+    schedule(&server, &eve, "8s");
     assert_eq!(waiting(&server), 5);
     // Its time is over before what it has scheduled is due; so it must not wait for that.
     revoke(&server, &json!({"token_id": "a1", "expires": now() + 1}));

@@ -131,10 +131,10 @@ fn each_operation_is_judged() {
     assert_eq!(ws.ask(change(json!({"topics": ["chat/8"]})))["op"], "changed");
 }
 
-/// The clocks' leeway is part of a token's time, so that these have two seconds left.
+/// The clocks' leeway is part of a token's time, so that these have six seconds left.
 fn short(grants: Value) -> String {
     let mut claims = claims("ada", grants);
-    claims["exp"] = json!(now() - 28);
+    claims["exp"] = json!(now() - 24);
     token(&claims)
 }
 

@@ -8,7 +8,7 @@ use crate::support::{Conn, DOORS, Server, sequence, until};
 
 #[test]
 fn readiness_fails_first_and_subscriptions_leave_one_by_one() {
-    let mut server = Server::with(|config| config.drain.jitter = Duration::from_secs(2));
+    let mut server = Server::with(|config| config.drain.jitter = Duration::from_secs(10));
     server.publish_numbers("t", 0..10);
     let streams: Vec<_> =
         (0..100).map(|at| server.subscribe(["/topics/t", "/events?pattern=*"][at % 2])).collect();

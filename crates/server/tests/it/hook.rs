@@ -16,7 +16,9 @@ use crate::wires::over_each_wire;
 
 /// The hook at this URL; `more` are lines of its section.
 pub(crate) fn hook(url: &str, more: &str) -> HookConfig {
-    let text = format!("[hook]\nurl = {url:?}\nsecret_file = \"SECRET\"\n{more}\n");
+    // Nothing is measured against it but where a test says so.
+    let patient = if more.contains("timeout") { "" } else { "timeout = \"30s\"" };
+    let text = format!("[hook]\nurl = {url:?}\nsecret_file = \"SECRET\"\n{patient}\n{more}\n");
     configured(&text, &[secret(1)]).hook.unwrap()
 }
 

@@ -170,7 +170,7 @@ async fn a_silent_stream_has_heartbeats() {
 async fn stopping_says_goodbye_and_ends_streams_at_their_own_moments() {
     for over in BOTH {
         let mut server = tls::server_with(|config| {
-            config.drain.jitter = Duration::from_secs(2);
+            config.drain.jitter = Duration::from_secs(4);
         });
         let client = Client::connect(&server, over).await;
         let mut streams = Vec::new();

@@ -41,8 +41,8 @@ fn an_address_has_so_many_connections() {
 
 #[test]
 fn every_way_that_a_connection_ends_gives_its_place_back() {
-    let server = limited("[limits.address]\nconnections = 4");
-    for _ in 0..8 {
+    let server = limited("[limits.address]\nconnections = 6");
+    for _ in 0..12 {
         // A stream, one that reads the log first, a WebSocket, a page through the general door, a
         // bad request, one that says nothing.
         drop(server.subscribe("/topics/a"));

@@ -153,9 +153,9 @@ fn a_conflating_topic_keeps_the_newest_of_each_key() {
 #[test]
 fn events_and_topics_expire() {
     let server = Server::start();
-    server.put("fixed", &json!({"ttl": {"ms": 1_000, "mode": "fixed"}}));
-    server.put("sliding", &json!({"ttl": {"ms": 1_000, "mode": "sliding"}}));
-    server.publish("/topics/t?ttl=1s", "short");
+    server.put("fixed", &json!({"ttl": {"ms": 5_000, "mode": "fixed"}}));
+    server.put("sliding", &json!({"ttl": {"ms": 5_000, "mode": "sliding"}}));
+    server.publish("/topics/t?ttl=5s", "short");
     server.publish("/topics/t?ttl=1h", "long");
     let mut late = server.subscribe("/topics/t?earliest");
     assert_eq!(late.data(2), ["short", "long"]);

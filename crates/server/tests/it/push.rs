@@ -1,25 +1,27 @@
 //! Web Push as a push service sees it, and the browsers behind it.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tidings_push::Services;
 use tidings_scripted::push::{Browser, PushService, Pushed, Verdict};
 use tidings_server::config::{Mode, load};
 
-use crate::support::{Reply, Server, until};
+use crate::support::{PATIENCE, Reply, Server, until};
 
 /// A server that asks this push service and no other.
 fn server(service: &PushService) -> Server {
-    limited(service, (10_000, 1_000))
+    limited(service, (10_000, 1_000), PATIENCE)
 }
 
-/// With limits: subscriptions in all, and of a topic.
-fn limited(service: &PushService, limits: (usize, usize)) -> Server {
+/// With limits: subscriptions in all, and of a topic; and how long an answer is waited for.
+fn limited(service: &PushService, limits: (usize, usize), timeout: Duration) -> Server {
     let services = Services::new(&[service.origin()]).unwrap();
     Server::with(|config| {
         let push = config.push.as_mut().unwrap();
         push.services = services;
         push.contact = Some("mailto:operator@tidings.example".into());
-        push.timeout = std::time::Duration::from_secs(1);
+        push.timeout = timeout;
         (push.subscriptions, push.topic_subscriptions) = limits;
     })
 }
@@ -241,7 +243,7 @@ fn what_cannot_be_delivered_in_its_time_is_given_up() {
 #[test]
 fn one_that_is_not_answered_holds_up_nobody_else() {
     let service = PushService::start().unwrap();
-    let server = server(&service);
+    let server = limited(&service, (10_000, 1_000), Duration::from_secs(3));
     service.answer(|browser, before| match (browser, before) {
         ("slow", 0) => Verdict::Silence,
         _ => Verdict::Status(201),
@@ -344,7 +346,7 @@ fn nobody_has_the_server_call_other_places() {
 #[test]
 fn a_topic_and_the_server_take_so_many_and_no_more() {
     let service = PushService::start().unwrap();
-    let server = limited(&service, (3, 2));
+    let server = limited(&service, (3, 2), PATIENCE);
     let a = json!({"topics": ["a"]});
     subscribe(&server, &service, "1", &a);
     let second = subscribe(&server, &service, "2", &a);

@@ -90,7 +90,7 @@ fn a_reload_finds_the_chat_and_a_stop_ends_it() {
 #[test]
 fn a_chat_is_its_callers() {
     let relay = Relay::start();
-    relay.play(Script::text("one two").fault(Fault::pause(At::Token(1), Duration::from_secs(2))));
+    relay.play(Script::text("one two").fault(Fault::pause(At::Token(1), Duration::from_secs(8))));
     let mine = "Authorization: Bearer mine\r\n";
     let mut conn = relay.ask("/api/chat", mine, &posted("c1"));
     conn.head().unwrap();

@@ -8,7 +8,7 @@ use tidings_relay::config::{LlmConfig, OnDisconnect, UpstreamResume};
 use tidings_scripted::{At, Fault, Received, Script, Seen};
 
 use crate::relay::{Answered, LONG, Relay, apis, chat};
-use crate::support::until;
+use crate::support::{PATIENCE, until};
 
 /// Long enough for a local upstream, and soon over.
 const SHORT: Duration = Duration::from_millis(200);
@@ -55,7 +55,8 @@ fn only_a_broken_connection_is_gone_on_with() {
         ("longer than an answer may be", false, Fault::insert(At::Token(1), no_json.repeat(300))),
     ] {
         let relay = resumable(|llm| {
-            (llm.idle_timeout, llm.answer_bytes_max) = (SHORT, 5_000);
+            llm.idle_timeout = if what == "silent" { SHORT } else { PATIENCE };
+            llm.answer_bytes_max = 5_000;
         });
         goes_on(&relay, fault);
         let answered = relay.chat("");
@@ -102,7 +103,7 @@ fn attempts_that_bring_something_are_counted_anew() {
 fn a_whole_body_comes_in_time_or_not_at_all() {
     for (streams, status) in [(true, 502), (false, 504)] {
         for (at, refused) in [(At::Byte(3), true), (At::Byte(3), false), (At::Head, false)] {
-            let relay = Relay::with(|llm| (llm.answer_timeout, llm.retries) = (SHORT, 0));
+            let relay = Relay::with(|llm| (llm.answer_timeout, llm.retries) = (10 * SHORT, 0));
             let body = if refused { 400 } else { 200 };
             relay.play(Script::body(body, "application/json", "{\"a\":1}").fault(Fault::hang(at)));
             let mut body = chat("hello");
@@ -122,9 +123,9 @@ fn a_whole_body_comes_in_time_or_not_at_all() {
 /// Comments keep a connection open, and are no part of an answer.
 #[test]
 fn who_only_comments_is_silent() {
-    let relay = Relay::with(|llm| llm.idle_timeout = SHORT);
+    let relay = Relay::with(|llm| llm.idle_timeout = 5 * SHORT);
     let beats = (0..400).fold(Script::text("one two"), |script, _| {
-        let pause = Fault::pause(At::Token(1), SHORT / 10);
+        let pause = Fault::pause(At::Token(1), SHORT / 2);
         script.fault(pause).fault(Fault::insert(At::Token(1), &b": still here\n\n"[..]))
     });
     relay.play(beats);
@@ -136,9 +137,9 @@ fn who_only_comments_is_silent() {
 /// Whoever comes back within the grace time finds the answer going on.
 #[test]
 fn who_comes_back_in_time_keeps_an_answer_alive() {
-    let grace = Duration::from_millis(1_000);
+    let grace = Duration::from_secs(4);
     let relay = Relay::with(|llm| llm.on_disconnect = OnDisconnect::CancelAfter(grace));
-    relay.play(Script::text("one two").fault(Fault::pause(At::Token(1), 3 * grace)));
+    relay.play(Script::text("one two").fault(Fault::pause(At::Token(1), 2 * grace)));
     let (conn, answered) = relay.begin("/v1/chat/completions", "", &chat("hello"));
     until("a token has come", || relay.told(&answered) == "one");
     drop(conn);

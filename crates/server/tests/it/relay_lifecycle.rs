@@ -121,7 +121,9 @@ fn who_leaves_does_not_stop_an_answer_unless_it_was_asked_to() {
         (OnDisconnect::CancelAfter(LONG), "", false),
     ] {
         let relay = Relay::with(|llm| llm.on_disconnect = policy);
-        let script = Script::text("one two").fault(Fault::pause(At::Token(1), PAUSE));
+        // Long enough for who is to stop it, and no longer than it takes for who is not.
+        let pause = if stops { LONG } else { PAUSE };
+        let script = Script::text("one two").fault(Fault::pause(At::Token(1), pause));
         relay.play(script);
         let conn = relay.ask("/v1/chat/completions", header, &chat("hello"));
         let answered = Answered::read(conn, 100);
@@ -155,7 +157,7 @@ fn an_answer_that_somebody_else_reads_is_not_abandoned() {
 
 #[test]
 fn what_takes_too_long_is_told() {
-    let short = Duration::from_millis(200);
+    let short = Duration::from_secs(2);
     let hang = |at| Script::text("one two").fault(Fault::hang(at));
     // Nothing at all comes: an error with a status.
     let relay = Relay::with(|llm| (llm.answer_timeout, llm.retries) = (short, 0));
@@ -187,10 +189,10 @@ fn what_takes_too_long_is_told() {
 #[test]
 fn a_patient_client_gets_its_stream_although_nothing_came_yet() {
     let relay = Relay::with(|llm| llm.patience = Duration::from_millis(20));
-    relay.play(Script::text("one two").head_after(Duration::from_millis(300)));
+    relay.play(Script::text("one two").head_after(Duration::from_secs(2)));
     let answered = relay.chat("");
     assert_eq!((answered.status, answered.text().as_str()), (200, "one two"));
-    relay.play(Script::refuse(401, "no such key").head_after(Duration::from_millis(300)));
+    relay.play(Script::refuse(401, "no such key").head_after(Duration::from_secs(2)));
     let refused = relay.chat("");
     assert_eq!(refused.status, 200);
     assert!(error_of(&refused).is_some(), "{refused:?}");
@@ -292,7 +294,7 @@ fn what_a_stopped_process_left_unfinished_ends_with_an_error() {
 #[test]
 fn a_silent_answer_beats() {
     let upstream = Upstream::start().unwrap();
-    upstream.play(|_| Script::text("one").fault(Fault::pause(At::Token(0), 3 * PAUSE)));
+    upstream.play(|_| Script::text("one").fault(Fault::pause(At::Token(0), 6 * PAUSE)));
     let url = upstream.url();
     let server = crate::support::Server::with(|config| {
         config.heartbeat = Duration::from_secs(1);

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tidings_frame::sse_decode::Decoder;
 use tidings_server::testing::Dice;
@@ -122,9 +122,12 @@ fn crowd(
     std::thread::scope(|scope| {
         let connected = &connected;
         scope.spawn(move || {
-            crate::support::until("all to be connected", || {
-                connected.load(Ordering::Relaxed) == count
-            });
+            // Thousands of them, perhaps beside as many of another test.
+            let deadline = Instant::now() + 5 * PATIENCE;
+            while connected.load(Ordering::Relaxed) < count {
+                assert!(Instant::now() < deadline, "not all are connected");
+                std::thread::sleep(Duration::from_millis(5));
+            }
             publish();
         });
         runtime().block_on(async {

@@ -55,8 +55,8 @@ fn what_is_taken_back_does_not_come() {
         let reply = server.request("POST", &target, "", data.as_bytes());
         reply.json()["schedule"].as_str().unwrap().to_owned()
     };
-    let unwanted = schedule("unwanted", "400ms");
-    schedule("wanted", "500ms");
+    let unwanted = schedule("unwanted", "5s");
+    schedule("wanted", "6s");
     assert_eq!(server.metric("tidings_scheduled_publishes"), 2.0);
     let target = format!("/schedules/{unwanted}");
     assert_eq!(server.request("DELETE", &target, "", b"").status, 204);

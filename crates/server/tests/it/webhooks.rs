@@ -38,10 +38,15 @@ pub(crate) fn webhook(name: &str, url: &str, more: &str) -> String {
 
 /// A server with these webhooks, impatient ones.
 pub(crate) fn server(text: &str) -> Server {
+    server_with(text, Duration::from_millis(200))
+}
+
+/// As [`server`]; the grace is long where somebody is to come back within it.
+fn server_with(text: &str, grace: Duration) -> Server {
     let from = configured(text, &[secret(1)]);
     Server::with(|config| {
         config.webhooks = from.webhooks;
-        config.vacancy_grace = Duration::from_millis(200);
+        config.vacancy_grace = grace;
         for webhook in &mut config.webhooks {
             webhook.first_retry = Duration::from_millis(20);
         }
@@ -89,7 +94,7 @@ fn tells_who_comes_and_goes_signed() {
 #[test]
 fn a_page_that_is_loaded_again_is_no_change() {
     let receiver = accepts();
-    let server = server(&webhook("app", &receiver.url(), ""));
+    let server = server_with(&webhook("app", &receiver.url(), ""), Duration::from_secs(4));
     let mut subscribed = server.subscribe("/topics/a");
     receiver.wait_for(1);
     for _ in 0..5 {
@@ -182,7 +187,7 @@ fn what_a_receiver_does_not_take_comes_again_with_the_same_id() {
     let receiver = Receiver::start(move |_, before| {
         not_taken.get(before).cloned().unwrap_or_else(|| Answer::status(200))
     });
-    let server = server(&webhook("app", &receiver.url(), "timeout = \"1s\""));
+    let server = server(&webhook("app", &receiver.url(), "timeout = \"3s\""));
     let _subscribed = server.subscribe("/topics/a");
     let came = receiver.wait_for(tries + 1);
     assert_eq!(came.len(), tries + 1);
@@ -270,7 +275,7 @@ fn a_receiver_that_is_down_gets_everything_later_also_after_a_restart() {
 #[test]
 fn who_comes_back_after_a_restart_has_never_gone() {
     let receiver = accepts();
-    let server = server(&webhook("app", &receiver.url(), ""));
+    let server = server_with(&webhook("app", &receiver.url(), ""), Duration::from_secs(4));
     let _subscribed = (server.subscribe("/topics/stays"), server.subscribe("/topics/goes"));
     receiver.wait_for(2);
     let server = server.restart();
