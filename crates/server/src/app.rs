@@ -286,7 +286,8 @@ impl App {
         let client = header.client(*peer);
         let named = client.address != peer.address;
         *peer = client;
-        if named { self.count_address(peer) } else { Ok(()) }
+        let counts = named && !proxy::is_trusted(&self.config.proxy, client);
+        if counts { self.count_address(peer) } else { Ok(()) }
     }
 
     fn count_address(&self, peer: &mut Peer) -> Result<(), Refused> {

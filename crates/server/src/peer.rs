@@ -15,6 +15,9 @@ pub(crate) struct Peer {
     /// The address that its connection counts for. A proxy's own does not count: behind it,
     /// everybody has that one.
     pub(crate) counted: Option<IpAddr>,
+    /// Whether a proxy has passed the connection on without naming whom it comes from: then the
+    /// address is the proxy's, and what is sent is not its word.
+    pub(crate) unnamed: bool,
 }
 
 /// The version of HTTP that a connection began with.
@@ -35,7 +38,14 @@ pub(crate) enum Door {
 impl Peer {
     /// Whoever has connected to the plain public listener.
     pub(crate) fn plain(address: SocketAddr) -> Self {
-        Self { address, protocol: Protocol::Http1, tls: false, door: Door::Public, counted: None }
+        Self {
+            address,
+            protocol: Protocol::Http1,
+            tls: false,
+            door: Door::Public,
+            counted: None,
+            unnamed: false,
+        }
     }
 }
 

@@ -1,14 +1,12 @@
 //! The header fields in which proxies say whom they were asked by.
 
-use std::iter;
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::head::Head;
 
 /// Proxies between a client and here that are looked at, the nearest first.
 const HOPS_MAX: usize = 32;
-/// Commas that an element of `Forwarded` may have, in its quotes.
-const COMMAS_MAX: usize = 16;
 
 /// Whom one proxy was asked by.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,8 +19,8 @@ pub(super) struct Hop {
 
 /// `X-Forwarded-For` and `X-Forwarded-Proto`: no standard, but what most proxies send.
 pub(super) fn x_forwarded(head: &Head<'_>) -> Vec<Hop> {
-    let schemes = list(head, "x-forwarded-proto");
-    let addresses = list(head, "x-forwarded-for");
+    let schemes = list(head, "x-forwarded-proto", last_bare);
+    let addresses = list(head, "x-forwarded-for", last_bare);
     // Proxies that append, append to both; those that replace, replace by one.
     let scheme = |at: usize| match schemes.len() {
         count if count == addresses.len() => schemes.get(at),
@@ -37,88 +35,90 @@ pub(super) fn x_forwarded(head: &Head<'_>) -> Vec<Hop> {
 
 /// `Forwarded` (RFC 7239).
 pub(super) fn forwarded(head: &Head<'_>) -> Vec<Hop> {
-    let lines = values(head, "forwarded");
-    let mut hops: Vec<Hop> = Vec::new();
-    for line in lines.iter().rev() {
-        hops.extend(elements_from_the_end(line).take(HOPS_MAX - hops.len()));
-    }
-    hops.reverse();
-    hops
+    let element = |element: &String| {
+        let mut hop = Hop { address: None, tls: None };
+        for pair in pairs(element) {
+            let Some((name, value)) = pair.split_once('=') else { continue };
+            let value = unquoted(value.trim());
+            if name.trim().eq_ignore_ascii_case("for") {
+                hop.address = address(&value);
+            } else if name.trim().eq_ignore_ascii_case("proto") {
+                hop.tls = Some(value.eq_ignore_ascii_case("https"));
+            }
+        }
+        hop
+    };
+    list(head, "forwarded", last_quoted).iter().map(element).collect()
 }
 
-/// The elements of a line, the last first, as long as there are any.
+/// The last elements of a list, over all fields of this name in their order.
 ///
-/// A proxy appends to the line that it was sent, and whoever has sent it may have left a quote open
-/// that would take the proxy's element in. So each element is the shortest end that is one by
-/// itself: what stands before it has no say in where it begins.
-fn elements_from_the_end(line: &str) -> impl Iterator<Item = Hop> {
-    let mut rest = Some(line);
-    iter::from_fn(move || {
-        let text = rest?;
-        let commas = text.rmatch_indices(',').map(|(at, _)| Some(at)).chain([None]);
-        for comma in commas.take(COMMAS_MAX) {
-            if let Some(hop) = element(&text[comma.map_or(0, |at| at + 1)..]) {
-                rest = comma.map(|at| &text[..at]);
-                return Some(hop);
-            }
-        }
-        rest = None;
-        None
-    })
-}
-
-/// One element (RFC 7239, section 4); `None` if its quotes do not match.
-fn element(text: &str) -> Option<Hop> {
-    let mut hop = Hop { address: None, tls: None };
-    for pair in pairs(text)? {
-        let Some((name, value)) = pair.split_once('=') else { continue };
-        let value = value.trim().trim_matches('"');
-        if name.trim().eq_ignore_ascii_case("for") {
-            hop.address = address(value);
-        } else if name.trim().eq_ignore_ascii_case("proto") {
-            hop.tls = Some(value.eq_ignore_ascii_case("https"));
-        }
-    }
-    Some(hop)
-}
-
-/// The parts between semicolons that are not in quotes; `None` if a quote stays open, or a comma or
-/// a backslash stands outside of them.
-fn pairs(text: &str) -> Option<Vec<&str>> {
-    let (mut quoted, mut escaped, mut begin) = (false, false, 0);
+/// They are taken off its end, one by one: that is where proxies append, and so nothing that a
+/// client has written before, such as a quote that it never closes, has a say in where a proxy's
+/// own element begins.
+fn list(head: &Head<'_>, name: &str, last: fn(&str) -> (Option<&str>, &str)) -> Vec<String> {
+    let fields = head.fields().filter(|(field, _)| field.eq_ignore_ascii_case(name));
+    let fields: Vec<&[u8]> = fields.map(|(_, value)| value).collect();
     let mut all = Vec::new();
-    for (at, byte) in text.bytes().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b',' | b'\\' if !quoted => return None,
-            b';' if !quoted => {
-                all.push(&text[begin..at]);
-                begin = at + 1;
-            }
-            _ => {}
+    for value in fields.into_iter().rev() {
+        let text = String::from_utf8_lossy(value);
+        let mut rest = Some(&*text);
+        while let Some(text) = rest.filter(|_| all.len() < HOPS_MAX) {
+            let (before, element) = last(text);
+            all.push(element.trim().to_owned());
+            rest = before;
         }
     }
-    all.push(&text[begin..]);
-    (!quoted).then_some(all)
-}
-
-/// The last elements of a list, over all fields of this name in their order. A quote means nothing
-/// in it.
-fn list(head: &Head<'_>, name: &str) -> Vec<String> {
-    let lines = values(head, name);
-    let mut all: Vec<String> =
-        lines.iter().flat_map(|line| line.split(',')).map(|part| part.trim().to_owned()).collect();
-    all.drain(..all.len().saturating_sub(HOPS_MAX));
+    all.reverse();
     all
 }
 
-fn values(head: &Head<'_>, name: &str) -> Vec<String> {
-    head.fields()
-        .filter(|(field, _)| field.eq_ignore_ascii_case(name))
-        .map(|(_, value)| String::from_utf8_lossy(value).into_owned())
-        .collect()
+/// What stands before the last comma, and what after it.
+fn last_bare(text: &str) -> (Option<&str>, &str) {
+    text.rsplit_once(',').map_or((None, text), |(before, last)| (Some(before), last))
+}
+
+/// The same, where commas in quotes do not count (RFC 9110, section 5.6.4), read from the end.
+fn last_quoted(text: &str) -> (Option<&str>, &str) {
+    let bytes = text.as_bytes();
+    let escaped =
+        |at: usize| bytes[..at].iter().rev().take_while(|b| **b == b'\\').count() % 2 == 1;
+    let mut quoted = false;
+    for (at, byte) in bytes.iter().enumerate().rev() {
+        match byte {
+            // In quotes, one that is escaped does not open them.
+            b'"' => quoted = !quoted || escaped(at),
+            b',' if !quoted => return (Some(&text[..at]), &text[at + 1..]),
+            _ => {}
+        }
+    }
+    (None, text)
+}
+
+/// The pairs of an element, between semicolons that are not in quotes.
+fn pairs(element: &str) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
+    element.split(move |char| {
+        let plain = !std::mem::take(&mut escaped);
+        escaped = plain && quoted && char == '\\';
+        quoted ^= plain && char == '"';
+        char == ';' && !quoted
+    })
+}
+
+/// A value without its quotes and what escapes in them.
+fn unquoted(value: &str) -> Cow<'_, str> {
+    let inner = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+    let Some(inner) = inner else { return value.into() };
+    if !inner.contains('\\') {
+        return inner.into();
+    }
+    let mut plain = String::with_capacity(inner.len());
+    let mut chars = inner.chars();
+    while let Some(char) = chars.next() {
+        plain.extend(if char == '\\' { chars.next() } else { Some(char) });
+    }
+    plain.into()
 }
 
 /// An address, with a port or without: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`,
@@ -167,9 +167,18 @@ mod tests {
                 "for=\"a,b;c\";proto=https, for=192.0.2.1",
                 vec![hop("", Some(true)), hop("192.0.2.1:0", None)],
             ),
+            // Escapes, in quotes alone.
+            (
+                r#"for=192.0.2.1;x="\"";proto=https, for="\[2001:db8::1]""#,
+                vec![hop("192.0.2.1:0", Some(true)), hop("[2001:db8::1]:0", None)],
+            ),
+            (
+                r#"for=192.0.2.1;x="a\\", for=192.0.2.2;x="\",\\\"""#,
+                vec![hop("192.0.2.1:0", None), hop("192.0.2.2:0", None)],
+            ),
+            (r#"for="192.0.2.1"#, vec![hop("", None)]),
             ("for=unknown", vec![hop("", None)]),
             ("for=_hidden", vec![hop("", None)]),
-            ("for=192.0.2.1;secret=\"\\\",;\"", vec![hop("192.0.2.1:0", None)]),
             ("nonsense", vec![hop("", None)]),
             ("", vec![hop("", None)]),
         ] {
@@ -198,6 +207,57 @@ mod tests {
             hops(x_forwarded, &both),
             [hop("192.0.2.1:0", Some(true)), hop("192.0.2.2:0", Some(false))]
         );
+    }
+
+    /// Whatever a client writes from these, alone or behind another, is no part of what is appended.
+    const WRITTEN: [&str; 12] = [
+        "\"",
+        "\\",
+        ",",
+        ";",
+        "=",
+        " ",
+        "for=",
+        "for=198.51.100.7",
+        "proto=https",
+        "x=\"",
+        "[",
+        "é",
+    ];
+
+    #[test]
+    fn what_a_client_writes_ends_before_what_a_proxy_appends() {
+        let own = |hops: &[(Option<String>, Option<bool>)]| hops.last().cloned();
+        let mut written = vec![String::new()];
+        for _ in 0..4 {
+            let longer = |text: &String| WRITTEN.map(|part| format!("{text}{part}"));
+            written = written.iter().flat_map(longer).collect();
+            for text in &written {
+                let appended = format!("{text}, 203.0.113.9");
+                let read = hops(x_forwarded, &[("X-Forwarded-For", &appended)]);
+                assert_eq!(own(&read), Some(hop("203.0.113.9:0", None)), "{appended}");
+                for (element, wanted) in [
+                    ("for=203.0.113.9", hop("203.0.113.9:0", None)),
+                    ("for=203.0.113.9;proto=http", hop("203.0.113.9:0", Some(false))),
+                    (r#"for="[2001:db8::9]:1";by="\"a,b;\\""#, hop("[2001:db8::9]:1", None)),
+                ] {
+                    let appended = format!("{text},{element}");
+                    let read = hops(forwarded, &[("Forwarded", &appended)]);
+                    assert_eq!(own(&read), Some(wanted.clone()), "{appended}");
+                    // Nor by one proxy behind the other.
+                    let appended = format!("{appended}, for=10.0.0.1");
+                    let read = hops(forwarded, &[("Forwarded", &appended)]);
+                    assert_eq!(own(&read[..read.len() - 1]), Some(wanted), "{appended}");
+                }
+            }
+        }
+        // Quotes are nothing special there.
+        let read =
+            hops(x_forwarded, &[("X-Forwarded-For", "\"198.51.100.7, 203.0.113.9, 10.0.0.1\"")]);
+        assert_eq!(read[1..], [hop("203.0.113.9:0", None), hop("", None)]);
+        // A scheme is the proxy's own word too.
+        let both = [("X-Forwarded-For", "\", 203.0.113.9"), ("X-Forwarded-Proto", "\", http")];
+        assert_eq!(own(&hops(x_forwarded, &both)), Some(hop("203.0.113.9:0", Some(false))));
     }
 
     #[test]
@@ -233,8 +293,6 @@ mod tests {
             let read = hops(x_forwarded, &[("X-Forwarded-For", &line)]);
             assert_eq!(read.last(), Some(&hop("203.0.113.9:0", None)), "{line}");
         }
-        // What is none ends the list instead of being guessed at.
-        assert_eq!(hops(forwarded, &[("Forwarded", "for=192.0.2.1, x=\"")]), []);
     }
 
     #[test]
@@ -243,11 +301,5 @@ mod tests {
         let read = hops(x_forwarded, &[("X-Forwarded-For", &long.join(","))]);
         assert_eq!(read.len(), HOPS_MAX);
         assert_eq!(read[HOPS_MAX - 1], hop("10.0.0.99:0", None));
-        let long: Vec<String> = long.iter().map(|address| format!("for={address}")).collect();
-        let fields = [("Forwarded", long[..90].join(",")), ("Forwarded", long[90..].join(","))];
-        let read = hops(forwarded, &fields.each_ref().map(|(name, value)| (*name, value.as_str())));
-        assert_eq!(read.len(), HOPS_MAX);
-        assert_eq!(read[HOPS_MAX - 1], hop("10.0.0.99:0", None));
-        assert_eq!(read[0], hop("10.0.0.68:0", None));
     }
 }

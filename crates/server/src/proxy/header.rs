@@ -37,7 +37,7 @@ pub(crate) struct Malformed;
 pub(crate) struct Header {
     /// Its bytes.
     pub(crate) length: usize,
-    /// From where the client has connected; none if the proxy speaks for itself.
+    /// From where the client has connected; none if the proxy speaks for itself, or does not say.
     address: Option<SocketAddr>,
     tls: bool,
 }
@@ -45,7 +45,7 @@ pub(crate) struct Header {
 impl Header {
     /// The other end of the connection, which is the client.
     pub(crate) fn client(&self, peer: Peer) -> Peer {
-        let Some(address) = self.address else { return peer };
+        let Some(address) = self.address else { return Peer { unnamed: true, ..peer } };
         Peer { address, tls: self.tls || peer.tls, ..peer }
     }
 }

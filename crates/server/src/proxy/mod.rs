@@ -17,9 +17,10 @@ pub(crate) fn sends_header(config: &ProxyConfig, peer: Peer) -> bool {
     config.protocol && is_trusted(config, peer)
 }
 
-/// Whether this is a proxy that is believed.
+/// Whether this is a proxy that is believed. Somebody whom one has passed on without a name is
+/// not: that could be anybody.
 pub(crate) fn is_trusted(config: &ProxyConfig, peer: Peer) -> bool {
-    config.trusted.iter().any(|network| network.contains(peer.address.ip()))
+    !peer.unnamed && config.trusted.iter().any(|network| network.contains(peer.address.ip()))
 }
 
 /// Whom a request comes from: whoever has sent it, or whom a trusted proxy names.

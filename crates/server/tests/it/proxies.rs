@@ -35,6 +35,8 @@ fn a_trusted_proxy_names_its_client() {
         // What a client has written itself stands before what the proxy has.
         ("X-Forwarded-For: 198.51.100.1, 192.0.2.7\r\n", "192.0.2.7:0", false),
         ("X-Forwarded-For: 198.51.100.1\r\nX-Forwarded-For: 192.0.2.7\r\n", "192.0.2.7:0", false),
+        // Not even with a quote that is never closed.
+        ("X-Forwarded-For: \", 192.0.2.7\r\n", "192.0.2.7:0", false),
         // Proxies behind one another.
         ("X-Forwarded-For: 192.0.2.7, 127.0.0.9\r\n", "192.0.2.7:0", false),
         // The other field is passed on as it came.
@@ -147,6 +149,34 @@ fn a_header_before_everything_else_names_the_client_of_the_connection() {
         assert_eq!(peers(&server), ["192.0.2.7:4660"]);
         drop(stream);
         until("it to be gone", || peers(&server).is_empty());
+    }
+}
+
+#[test]
+fn after_a_header_fields_are_read_from_a_proxy_that_it_names_alone() {
+    let server = trusting("127.0.0.0/8", ForwardedBy::XForwardedFor, true);
+    let proxys = "127.0.0.1";
+    for (header, peer) in [
+        (&b"PROXY UNKNOWN\r\n"[..], proxys),
+        (b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", proxys),
+        (b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\0", proxys),
+        (b"PROXY TCP4 192.0.2.7 10.0.0.1 4660 80\r\n", "192.0.2.7"),
+        (b"PROXY TCP4 127.0.0.9 10.0.0.1 4660 80\r\n", "198.51.100.1"),
+    ] {
+        let socket = std::net::TcpStream::connect(server.tls()).unwrap();
+        std::io::Write::write_all(&mut &socket, header).unwrap();
+        let over_tls = Conn::over_tls(tls::over(socket, tls::client(&[])).unwrap());
+        let mut clear = Conn::to(server.address());
+        clear.send(header);
+        for mut conn in [clear, over_tls] {
+            let headers = format!("{SSE}X-Forwarded-For: 198.51.100.1\r\n");
+            conn.ask("GET", "/topics/t", &headers, b"");
+            let stream = Stream::open(conn);
+            let found = peers(&server);
+            assert!(found[0].starts_with(&format!("{peer}:")), "{found:?}, not {peer}");
+            drop(stream);
+            until("it to be gone", || peers(&server).is_empty());
+        }
     }
 }
 
