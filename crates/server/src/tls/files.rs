@@ -23,13 +23,13 @@ use crate::config::CertificateFiles;
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How often files that could not be used are read again, though nothing about them has changed: a
-/// disk's moment of weakness leaves no trace on them.
-const TRY_AGAIN: Duration = Duration::from_secs(60);
+/// How often files that could not be used are read again, changed or not: what was wrong may have
+/// been a folder, or a disk.
+const AGAIN: Duration = Duration::from_secs(60);
 
-/// By what a change is seen: the time of the change (also of who may read it), the file that the
-/// name leads to, its length.
-type Stamp = (i64, i64, u64, u64);
+/// By what a change is seen: the times of the last change of what is in the file and of who may read
+/// it, the file that the name leads to, its length.
+type Stamp = ([(i64, i64); 2], u64, u64);
 
 /// The two files, and how they were when they were read.
 pub(super) struct Files {
@@ -66,6 +66,31 @@ impl Files {
         Ok(Arc::new(CertifiedKey::from_der(chain, key, provider)?))
     }
 
+    /// Reads them if they have changed, or could not be used a while ago. None if there is nothing
+    /// to tell: a failure is told when the files have changed, and when it is another one.
+    fn look(
+        &self,
+        provider: &CryptoProvider,
+        failure: &mut Option<Failure>,
+        now: Instant,
+    ) -> Option<Result<Arc<CertifiedKey>, CertificateError>> {
+        let changed = self.have_changed();
+        if !changed && failure.as_ref().is_none_or(|failure| now < failure.at + AGAIN) {
+            return None;
+        }
+        let read = self.read(provider);
+        let before = failure.take();
+        if let Err(error) = &read {
+            let reason = error.to_string();
+            let known = before.is_some_and(|before| before.reason == reason);
+            *failure = Some(Failure { reason, at: now });
+            if known && !changed {
+                return None;
+            }
+        }
+        Some(read)
+    }
+
     /// Whether they are others than when they were read, even if they could not be used.
     fn have_changed(&self) -> bool {
         self.stamps() != *self.seen.lock()
@@ -76,18 +101,21 @@ impl Files {
     }
 }
 
+/// A read that failed.
+struct Failure {
+    reason: String,
+    at: Instant,
+}
+
 /// Looks after the files for ever.
 pub(super) async fn keep(app: &App, certificates: &Certificates, files: &Files) {
-    let mut failed: Option<(Instant, String)> = None;
+    let mut failure = None;
     loop {
         tokio::time::sleep(LOOK).await;
-        let is_due = failed.as_ref().is_some_and(|(when, _)| when.elapsed() >= TRY_AGAIN);
-        if !is_due && !files.have_changed() {
-            continue;
-        }
-        match files.read(certificates.provider()) {
+        let looked = files.look(certificates.provider(), &mut failure, Instant::now());
+        let Some(looked) = looked else { continue };
+        match looked {
             Ok(certificate) => {
-                failed = None;
                 certificates.meters.renewed();
                 certificates.show(certificate);
                 tracing::info!("the certificate was read again");
@@ -96,12 +124,7 @@ pub(super) async fn keep(app: &App, certificates: &Certificates, files: &Files) 
             }
             Err(error) => {
                 certificates.meters.failed();
-                let why = error.to_string();
-                // Told once, not every minute.
-                if failed.is_none_or(|(_, before)| before != why) {
-                    tracing::error!(%error, "the new certificate is unfit; the old one stays");
-                }
-                failed = Some((Instant::now(), why));
+                tracing::error!(%error, "the new certificate cannot be used; the old one stays");
             }
         }
     }
@@ -109,7 +132,8 @@ pub(super) async fn keep(app: &App, certificates: &Certificates, files: &Files) 
 
 fn stamp(file: &Path) -> Option<Stamp> {
     let known = std::fs::metadata(file).ok()?;
-    Some((known.ctime(), known.ctime_nsec(), known.ino(), known.len()))
+    let times = [(known.mtime(), known.mtime_nsec()), (known.ctime(), known.ctime_nsec())];
+    Some((times, known.ino(), known.len()))
 }
 
 #[cfg(test)]
@@ -121,20 +145,65 @@ mod tests {
 
     use super::*;
 
+    fn files(folder: &Path) -> Files {
+        let path = |name: &str| folder.join(name);
+        Files::new(CertificateFiles { certificate: path("certificate"), key: path("key") })
+    }
+
     #[test]
     fn a_change_after_they_were_read_is_seen_whenever_it_is_looked_for_first() {
         let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        let files = CertificateFiles { certificate: path("certificate"), key: path("key") };
-        std::fs::write(&files.certificate, "one").unwrap();
-        let files = Files::new(files);
+        let files = files(folder.path());
+        std::fs::write(&files.files.certificate, "one").unwrap();
         assert!(files.read(&ring::default_provider()).is_err());
         assert!(!files.have_changed());
-        std::fs::write(path("key"), "a key").unwrap();
+        std::fs::write(&files.files.key, "a key").unwrap();
         assert!(files.have_changed() && files.have_changed(), "until they are read");
         assert!(files.read(&ring::default_provider()).is_err());
         assert!(!files.have_changed(), "what cannot be used is told of once");
-        std::fs::set_permissions(path("key"), Permissions::from_mode(0o640)).unwrap();
-        assert!(files.have_changed(), "who may read it may be what was wrong");
+    }
+
+    #[test]
+    fn other_rights_are_a_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = files(folder.path());
+        std::fs::write(&files.files.certificate, "one").unwrap();
+        assert!(files.read(&ring::default_provider()).is_err());
+        // The system's clock for files has steps.
+        let change = |at: u32| {
+            let mode = Permissions::from_mode(if at % 2 == 0 { 0o600 } else { 0o640 });
+            std::fs::set_permissions(&files.files.certificate, mode).unwrap();
+            files.have_changed()
+        };
+        assert!((0..1_000_000).any(change));
+    }
+
+    #[test]
+    fn what_could_not_be_used_is_read_again_after_a_while_and_told_when_that_is_news() {
+        let (folder, provider) = (tempfile::tempdir().unwrap(), ring::default_provider());
+        let files = files(folder.path());
+        // As if nothing of this could be seen from outside.
+        let write = |certificate: &str, key: &str| {
+            std::fs::write(&files.files.certificate, certificate).unwrap();
+            std::fs::write(&files.files.key, key).unwrap();
+            *files.seen.lock() = files.stamps();
+        };
+        let (mut failure, mut now) = (None, Instant::now());
+        std::fs::write(&files.files.certificate, "broken").unwrap();
+        assert!(matches!(files.look(&provider, &mut failure, now), Some(Err(_))));
+        for later in [Duration::ZERO, AGAIN / 2, AGAIN] {
+            let looked = files.look(&provider, &mut failure, now + later);
+            assert!(looked.is_none(), "nothing new {later:?} later");
+        }
+        let made = rcgen::generate_simple_self_signed(["first.example".to_owned()]).unwrap();
+        write(&made.cert.pem(), "broken");
+        now += AGAIN;
+        assert!(files.look(&provider, &mut failure, now + AGAIN / 2).is_none());
+        now += AGAIN;
+        assert!(matches!(files.look(&provider, &mut failure, now), Some(Err(_))), "another reason");
+        write(&made.cert.pem(), &made.signing_key.serialize_pem());
+        now += AGAIN;
+        assert!(matches!(files.look(&provider, &mut failure, now), Some(Ok(_))));
+        assert!(files.look(&provider, &mut failure, now + AGAIN).is_none(), "nothing is wrong");
     }
 }
