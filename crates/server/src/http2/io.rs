@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::meter::Meter;
+use super::meter::{Allowance, Meter};
 
 /// What is known of a connection's other end.
 #[derive(Debug)]
@@ -17,11 +17,25 @@ pub(super) struct Vitals {
     began: Instant,
     /// When something came last, in milliseconds since it began.
     heard_ms: AtomicU64,
+    /// When the socket took something last, likewise.
+    wrote_ms: AtomicU64,
     blocked: AtomicBool,
     flooded: AtomicBool,
 }
 
 impl Vitals {
+    /// Milliseconds since it began.
+    fn ms(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.began).as_millis();
+        u64::try_from(since).unwrap_or(u64::MAX)
+    }
+
+    /// Since when the socket takes nothing more, if it does not.
+    pub(super) fn blocked_since(&self) -> Option<Instant> {
+        let wrote = Duration::from_millis(self.wrote_ms.load(Ordering::Relaxed));
+        self.is_blocked().then_some(self.began + wrote)
+    }
+
     /// When something came last.
     pub(super) fn heard(&self) -> Instant {
         self.began + Duration::from_millis(self.heard_ms.load(Ordering::Relaxed))
@@ -46,20 +60,23 @@ pub(super) struct Metered<S> {
 }
 
 impl<S> Metered<S> {
-    pub(super) fn new(stream: S) -> (Self, Arc<Vitals>) {
+    pub(super) fn new(stream: S, allowance: Allowance) -> (Self, Arc<Vitals>) {
         let began = Instant::now();
         let vitals = Arc::new(Vitals {
             began,
             heard_ms: AtomicU64::new(0),
+            wrote_ms: AtomicU64::new(0),
             blocked: AtomicBool::new(false),
             flooded: AtomicBool::new(false),
         });
-        (Self { stream, meter: Meter::new(began), vitals: vitals.clone() }, vitals)
+        (Self { stream, meter: Meter::new(began, allowance), vitals: vitals.clone() }, vitals)
     }
 
     fn note_written(&mut self, wrote: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         self.vitals.blocked.store(wrote.is_pending(), Ordering::Relaxed);
         if let Poll::Ready(Ok(count)) = wrote {
+            let now = self.vitals.ms(Instant::now());
+            self.vitals.wrote_ms.store(now, Ordering::Relaxed);
             self.meter.wrote(count);
         }
         wrote
@@ -79,8 +96,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         let before = into.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, into))?;
         let now = Instant::now();
-        let since = now.saturating_duration_since(self.vitals.began).as_millis();
-        self.vitals.heard_ms.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.vitals.heard_ms.store(self.vitals.ms(now), Ordering::Relaxed);
         if self.meter.read(&into.filled()[before..], now).is_err() {
             self.vitals.flooded.store(true, Ordering::Relaxed);
             into.set_filled(before);

@@ -8,12 +8,24 @@
 
 use std::time::Instant;
 
-/// Frames that a connection may send at once: a browser that closes a page with a hundred streams
-/// sends as many resets, and the settings and updates of its beginning.
-const FRAMES_BURST: u64 = 2_000;
+/// How many frames a connection may send.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Allowance {
+    /// At once.
+    burst: u64,
+    /// Again in each second.
+    per_second: u64,
+}
 
-/// Frames that are allowed again each second.
-const FRAMES_PER_SECOND: u64 = 200;
+impl Allowance {
+    /// For one client: a browser that closes a page with a hundred streams sends as many resets,
+    /// and the settings and updates of its beginning.
+    pub(super) const CLIENT: Self = Self { burst: 2_000, per_second: 200 };
+
+    /// For a proxy that is trusted: what many clients do, of whom none may use up what the others
+    /// need. Where one alone does too much, the proxy is the one to end it.
+    pub(super) const PROXY: Self = Self { burst: 100_000, per_second: 10_000 };
+}
 
 /// Bytes written to the client that allow it one frame more. The smallest write that a client would
 /// acknowledge with two window updates, a frame's head and a short event, pays for both of them.
@@ -49,6 +61,7 @@ pub(super) struct Meter {
     head: [u8; HEAD_BYTES],
     /// Bytes of `head` that have come.
     have: usize,
+    limits: Allowance,
     allowance: u64,
     refilled: Instant,
     /// Bytes written since they last allowed a frame.
@@ -59,12 +72,13 @@ pub(super) struct Meter {
 
 impl Meter {
     /// A meter for a connection that begins with the preface.
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant, limits: Allowance) -> Self {
         Self {
             skip: PREFACE_BYTES,
             head: [0; HEAD_BYTES],
             have: 0,
-            allowance: FRAMES_BURST,
+            limits,
+            allowance: limits.burst,
             refilled: now,
             written: 0,
             owed: 0,
@@ -110,7 +124,8 @@ impl Meter {
         if self.allowance == 0 {
             let passed = now.saturating_duration_since(self.refilled).as_millis();
             let passed = u64::try_from(passed).unwrap_or(u64::MAX);
-            self.allowance = (passed.saturating_mul(FRAMES_PER_SECOND) / 1_000).min(FRAMES_BURST);
+            let Allowance { burst, per_second } = self.limits;
+            self.allowance = (passed.saturating_mul(per_second) / 1_000).min(burst);
             self.refilled = now;
         }
         self.allowance = self.allowance.checked_sub(1).ok_or(Flood)?;
@@ -123,7 +138,7 @@ impl Meter {
         let paid = self.owed.min(bytes);
         self.owed -= paid;
         self.written += bytes - paid;
-        self.allowance = (self.allowance + self.written / BYTES_PER_FRAME).min(FRAMES_BURST);
+        self.allowance = (self.allowance + self.written / BYTES_PER_FRAME).min(self.limits.burst);
         self.written %= BYTES_PER_FRAME;
     }
 }
@@ -134,8 +149,10 @@ mod tests {
 
     use super::*;
 
+    const FRAMES_BURST: u64 = Allowance::CLIENT.burst;
+
     /// How long until a connection that has used up everything may send as much again.
-    const REFILL: Duration = Duration::from_secs(FRAMES_BURST / FRAMES_PER_SECOND);
+    const REFILL: Duration = Duration::from_secs(FRAMES_BURST / Allowance::CLIENT.per_second);
 
     fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
         let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
@@ -146,14 +163,14 @@ mod tests {
     }
 
     fn begun(now: Instant) -> Meter {
-        let mut meter = Meter::new(now);
+        let mut meter = Meter::new(now, Allowance::CLIENT);
         meter.read(super::super::PREFACE, now).unwrap();
         meter
     }
 
     /// Frames of this kind until the meter has had enough.
     fn allowed(meter: &mut Meter, frame: &[u8], now: Instant) -> u64 {
-        let flood = (0..FRAMES_BURST * 3).find(|_| meter.read(frame, now).is_err());
+        let flood = (0..meter.limits.burst * 3).find(|_| meter.read(frame, now).is_err());
         // The rest of the frame that was one too many.
         meter.skip = 0;
         flood.unwrap_or(u64::MAX)
@@ -180,6 +197,17 @@ mod tests {
     }
 
     #[test]
+    fn a_proxy_may_send_what_many_clients_do() {
+        let (now, Allowance { burst, per_second }) = (Instant::now(), Allowance::PROXY);
+        let mut meter = Meter::new(now, Allowance::PROXY);
+        meter.read(super::super::PREFACE, now).unwrap();
+        let reset = frame(3, 0, &[0; 4]);
+        assert_eq!(allowed(&mut meter, &reset, now), burst);
+        assert_eq!(allowed(&mut meter, &reset, now + Duration::from_secs(1)), per_second);
+        assert!(burst > 10 * FRAMES_BURST && per_second > 10 * Allowance::CLIENT.per_second);
+    }
+
+    #[test]
     fn frames_are_found_however_the_bytes_are_cut() {
         let now = Instant::now();
         let mut bytes = super::super::PREFACE.to_vec();
@@ -189,7 +217,7 @@ mod tests {
             bytes.extend(frame(6, 0, &[0; 8]));
         }
         for cut in [1, 7, 9, 26, 1_000, bytes.len()] {
-            let mut meter = Meter::new(now);
+            let mut meter = Meter::new(now, Allowance::CLIENT);
             for part in bytes.chunks(cut) {
                 assert_eq!(meter.read(part, now), Ok(()), "{cut}");
             }

@@ -27,7 +27,9 @@ use crate::app::App;
 use crate::dashboard::standing::OneMore;
 use crate::limits::Entry;
 use crate::peer::Peer;
+use crate::proxy;
 use io::{Metered, Vitals};
+use meter::Allowance;
 use request::Shared;
 
 /// What a connection with prior knowledge begins with (RFC 9113, section 3.4).
@@ -38,6 +40,10 @@ const SEND_BYTES_MAX: usize = 64 << 10;
 
 /// Bytes of a request that one stream may send ahead: the protocol's own default.
 const WINDOW_BYTES: u32 = 65_535;
+
+/// Requests of a trusted proxy that may wait to be looked at though they were reset already: what
+/// its many clients may have given up at once. For one client it is what h2 allows, 20.
+const PROXY_RESETS_MAX: usize = 2_000;
 
 /// Heartbeat times of silence after which a client is asked whether it is there.
 const PING_HEARTBEATS: u32 = 1;
@@ -58,7 +64,9 @@ where
         return app.metrics.refused();
     }
     let _one = OneMore::new(&app.dashboard.counts, |counts| &counts.http2);
-    let (stream, vitals) = Metered::new(stream);
+    let trusted = proxy::is_trusted(&app.config.proxy, peer);
+    let allowance = if trusted { Allowance::PROXY } else { Allowance::CLIENT };
+    let (stream, vitals) = Metered::new(stream, allowance);
     let limits = &app.config.limits;
     let streams = u32::try_from(limits.http2_streams).unwrap_or(u32::MAX);
     let mut builder = h2::server::Builder::new();
@@ -69,6 +77,9 @@ where
         .initial_window_size(WINDOW_BYTES)
         // As many bodies as may come at once, so that one that waits does not stop the others.
         .initial_connection_window_size(WINDOW_BYTES.saturating_mul(streams).min(i32::MAX as u32));
+    if trusted {
+        builder.max_pending_accept_reset_streams(PROXY_RESETS_MAX);
+    }
     let handshake = builder.handshake::<_, Bytes>(stream);
     let mut connection = match tokio::time::timeout(limits.head_timeout, handshake).await {
         Ok(Ok(connection)) => connection,
@@ -79,7 +90,7 @@ where
     let now = Instant::now();
     let mut served = Served {
         connection,
-        shared: Arc::new(Shared::new(app.clone(), peer)),
+        shared: Arc::new(Shared::new(app.clone(), peer, vitals.clone())),
         streams: JoinSet::new(),
         vitals,
         pings,
@@ -184,6 +195,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Served<S> {
             self.timer.as_mut().reset(over);
             return std::ops::ControlFlow::Continue(());
         }
+        let stalls = self.vitals.blocked_since().filter(|_| self.shared.owes());
+        let stalls = stalls.map(|since| Instant::from_std(since) + limits.stall_timeout);
+        if stalls.is_some_and(|stalls| stalls <= now) {
+            let peer = self.shared.peer;
+            tracing::debug!(%peer, "a connection ends, because nobody takes its answers");
+            return std::ops::ControlFlow::Break(());
+        }
         let heard = Instant::from_std(self.vitals.heard());
         if let Some(pings) = &mut self.pings {
             // Only so that there can be another one: that something came is known already.
@@ -193,7 +211,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Served<S> {
         if self.vitals.is_blocked() || heard + heartbeat * PING_HEARTBEATS > now {
             self.asked = false;
             let next = (heard + heartbeat * PING_HEARTBEATS).max(now + heartbeat / 3);
-            self.timer.as_mut().reset(next);
+            self.timer.as_mut().reset(stalls.map_or(next, |stalls| stalls.min(next)));
         } else if !self.asked {
             if let Some(pings) = &mut self.pings {
                 self.asked = pings.send_ping(Ping::opaque()).is_ok();

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
@@ -10,8 +11,9 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use tidings_frame::ErrorCode;
 use tidings_hub::Framing;
-use tokio::sync::Mutex;
+use tokio::sync::oneshot;
 
+use super::io::Vitals;
 use crate::app::App;
 use crate::dashboard::standing::OneMore;
 use crate::dates::Dates;
@@ -27,9 +29,6 @@ use crate::proxy;
 use crate::reply::Reply;
 use crate::stream::{Carrier, Ended, Gone, Opened, Stream};
 
-/// Bytes of a body that every stream may collect; only one of a connection goes on from there.
-const SMALL_BODY_BYTES: usize = 64 << 10;
-
 /// Bytes of an answer that are handed over at a time.
 const WRITE_BYTES: usize = 16 << 10;
 
@@ -41,13 +40,49 @@ const OF_THE_CONNECTION: [HeaderName; 3] =
 pub(super) struct Shared {
     pub(super) app: Arc<App>,
     pub(super) peer: Peer,
-    /// Held by the stream that collects a large body.
-    large_body: Mutex<()>,
+    vitals: Arc<Vitals>,
+    /// Answers that the client does not have yet.
+    answers: AtomicUsize,
 }
 
 impl Shared {
-    pub(super) fn new(app: Arc<App>, peer: Peer) -> Self {
-        Self { app, peer, large_body: Mutex::new(()) }
+    pub(super) fn new(app: Arc<App>, peer: Peer, vitals: Arc<Vitals>) -> Self {
+        Self { app, peer, vitals, answers: AtomicUsize::new(0) }
+    }
+
+    /// Whether there are answers that the client does not have yet.
+    pub(super) fn owes(&self) -> bool {
+        self.answers.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// The body of an answer, which counts among what answers hold for as long as h2 has a part of it.
+struct Owed {
+    body: Vec<u8>,
+    _held: Held,
+    shared: Arc<Shared>,
+    /// Says that it is gone.
+    _gone: oneshot::Sender<()>,
+}
+
+impl Owed {
+    /// The bytes, and what resolves when nobody has any of them.
+    fn new(body: Vec<u8>, held: Held, shared: Arc<Shared>) -> (Bytes, oneshot::Receiver<()>) {
+        let (gone, taken) = oneshot::channel();
+        shared.answers.fetch_add(1, Ordering::Relaxed);
+        (Bytes::from_owner(Self { body, _held: held, shared, _gone: gone }), taken)
+    }
+}
+
+impl AsRef<[u8]> for Owed {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        self.shared.answers.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -93,17 +128,15 @@ pub(super) async fn serve(
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
 ) {
-    let app = shared.app.clone();
     // Boxed, so that a subscription does not hold what its request needed.
-    let answered = Box::pin(take(shared, request));
+    let answered = Box::pin(take(shared.clone(), request));
     let answered = tokio::select! {
         answered = answered => answered,
         _ = poll_fn(|context| respond.poll_reset(context)) => return,
     };
     match answered {
         Answer::Reply { reply, held, bodiless } => {
-            reply_with(&app, respond, reply, bodiless).await;
-            drop(held);
+            reply_with(shared, respond, reply, held, bodiless).await;
         }
         Answer::Stream { mut stream, head, counted } => {
             let Ok(sender) = respond.send_response(head, false) else { return };
@@ -250,16 +283,12 @@ async fn read_body(
     hold(0)?;
     let collect = async {
         let mut collected = BytesMut::new();
-        let mut turn = None;
         while let Some(part) = body.data().await {
             let invalid =
                 |error: h2::Error| ApiError::new(ErrorCode::InvalidRequest, error.to_string());
             let part = part.map_err(invalid)?;
             if collected.len() + part.len() > limit {
                 return Err(too_large());
-            }
-            if collected.len() + part.len() > SMALL_BODY_BYTES && turn.is_none() {
-                turn = Some(shared.large_body.lock().await);
             }
             hold(collected.len() + part.len())?;
             body.flow_control().release_capacity(part.len()).map_err(invalid)?;
@@ -272,8 +301,15 @@ async fn read_body(
 }
 
 /// Answers. A client that takes nothing of its answer for too long has its stream ended.
-async fn reply_with(app: &App, mut respond: SendResponse<Bytes>, mut reply: Reply, bodiless: bool) {
-    let mut body = Bytes::from(std::mem::take(&mut reply.body));
+async fn reply_with(
+    shared: Arc<Shared>,
+    mut respond: SendResponse<Bytes>,
+    mut reply: Reply,
+    held: Held,
+    bodiless: bool,
+) {
+    let app = &shared.app;
+    let mut body = std::mem::take(&mut reply.body);
     let mut dates = Dates::default();
     let length = (!matches!(reply.status, 204 | 304)).then_some(body.len());
     let (mut head, _) = response(reply).into_parts();
@@ -283,13 +319,15 @@ async fn reply_with(app: &App, mut respond: SendResponse<Bytes>, mut reply: Repl
     }
     remove_those_of_the_connection(&mut head.headers);
     if bodiless {
-        body = Bytes::new();
+        body = Vec::new();
     }
     let head = Response::from_parts(head, ());
     let Ok(sender) = respond.send_response(head, body.is_empty()) else { return };
     if body.is_empty() {
         return;
     }
+    let patience = app.config.limits.stall_timeout;
+    let (mut body, mut taken) = Owed::new(body, held, shared.clone());
     let mut carrier = Sender { stream: sender };
     while !body.is_empty() {
         let mut part = body.split_to(body.len().min(WRITE_BYTES));
@@ -299,13 +337,22 @@ async fn reply_with(app: &App, mut respond: SendResponse<Bytes>, mut reply: Repl
             }
             carrier.poll_write(context, &mut part)
         });
-        match tokio::time::timeout(app.config.limits.stall_timeout, written).await {
+        match tokio::time::timeout(patience, written).await {
             Ok(Ok(())) => {}
             Ok(Err(Gone)) => return,
             Err(_) => return carrier.stream.send_reset(Reason::CANCEL),
         }
     }
-    carrier.end(Ended::Done);
+    drop(body);
+    // The stream may have been reset meanwhile.
+    let _ = carrier.stream.send_data(Bytes::new(), true);
+    while tokio::time::timeout(patience, &mut taken).await.is_err() {
+        // A window may have been closed behind what h2 had been handed. Where it is the connection
+        // that takes nothing, that is what ends.
+        if !shared.vitals.is_blocked() {
+            return carrier.stream.send_reset(Reason::CANCEL);
+        }
+    }
 }
 
 /// The sending side of a stream.

@@ -221,6 +221,24 @@ async fn bodies_have_their_limit_and_come_together() {
 }
 
 #[tokio::test]
+async fn a_body_that_does_not_come_holds_up_no_other() {
+    let server = tls::server();
+    let client = Client::connect(&server, Over::Clear).await;
+    let large = vec![b'x'; 200 << 10];
+    let (_stuck, mut stuck) = client.send("POST", "/topics/t", &[], false).await.unwrap();
+    stuck.send_data(large.clone().into(), false).unwrap();
+    // All of it has left; its end has not.
+    within(std::future::poll_fn(|context| {
+        stuck.reserve_capacity(1);
+        stuck.poll_capacity(context)
+    }))
+    .await
+    .unwrap()
+    .unwrap();
+    assert_eq!(client.request("POST", "/topics/t", &[], &large).await.status, 200);
+}
+
+#[tokio::test]
 async fn subscriptions_count_as_connections() {
     let server = tls::server_with(|config| config.limits.connections = 5);
     let client = Client::connect(&server, Over::Clear).await;

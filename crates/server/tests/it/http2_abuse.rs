@@ -60,6 +60,23 @@ fn requests_that_are_reset_at_once() {
 }
 
 #[test]
+fn a_proxy_that_is_trusted_may_reset_what_its_many_clients_have_left() {
+    let server = Server::with(|config| config.proxy.trusted = vec!["127.0.0.1".parse().unwrap()]);
+    let mut raw = Raw::open(&server);
+    let head = head("GET", "/topics/t", &[("accept", "text/event-stream")]);
+    let mut stream = 1;
+    while stream < 2 * FLOOD as u32 {
+        for _ in 0..50 {
+            raw.send(HEADERS, END_HEADERS | END_STREAM, stream, &head);
+            raw.send(RST_STREAM, 0, stream, &CANCEL.to_be_bytes());
+            stream += 2;
+        }
+        raw.send(PING, 0, 0, &[0; 8]);
+        raw.wait(PING, 0);
+    }
+}
+
+#[test]
 fn requests_that_make_the_server_reset_them() {
     // A window that is too large is an error of its stream, which the server resets.
     let head = head("GET", "/topics/t", &[("accept", "text/event-stream")]);
@@ -197,6 +214,61 @@ fn windows_that_are_never_opened() {
         bytes += raw.wait(DATA, 7).payload.len();
     }
     neighbour.is_served(&server);
+}
+
+/// A server with a page of history of about 60 KiB, little memory for answers, and this patience.
+fn with_large_answers(patience: Duration) -> Server {
+    let server = Server::with(|config| {
+        config.limits.request_memory = 2 << 20;
+        config.limits.stall_timeout = patience;
+    });
+    server.publish("/topics/t", &"x".repeat(60_000));
+    server
+}
+
+const PAGE: &str = "/topics/t?earliest";
+
+/// As many answers as fit into the memory and more, of which nobody reads a byte.
+fn not_reading(server: &Server) -> Raw {
+    let mut raw = Raw::with_window(server, 1 << 20);
+    raw.send(WINDOW_UPDATE, 0, 0, &(1_u32 << 30).to_be_bytes());
+    for stream in 0..100 {
+        let head = head("GET", PAGE, &[("accept", "application/json")]);
+        raw.send(HEADERS, END_HEADERS | END_STREAM, stream * 2 + 1, &head);
+    }
+    raw
+}
+
+/// Whether somebody else gets an answer.
+fn others_are_answered(server: &Server) -> bool {
+    let mut raw = Raw::open(server);
+    let head = head("GET", PAGE, &[("accept", "application/json")]);
+    raw.send(HEADERS, END_HEADERS | END_STREAM, 1, &head);
+    raw.wait(HEADERS, 1).payload[0] == 0x88
+}
+
+#[test]
+fn answers_that_nobody_takes_count_and_end_with_their_connection() {
+    let server = with_large_answers(Duration::from_secs(1));
+    assert!(others_are_answered(&server));
+    let mut raw = not_reading(&server);
+    until("the memory to be full", || !others_are_answered(&server));
+    until("it to be given back", || others_are_answered(&server));
+    // What was on its way, and no goodbye.
+    while raw.next().is_some() {}
+}
+
+#[test]
+fn a_window_that_is_closed_behind_an_answer() {
+    let server = with_large_answers(Duration::from_secs(3));
+    let mut raw = not_reading(&server);
+    until("h2 to have them all", || !others_are_answered(&server));
+    let none = [&[0, 4][..], &0_u32.to_be_bytes()].concat();
+    raw.send(SETTINGS, 0, 0, &none);
+    // It reads all that it gets, and answers pings.
+    for _ in 0..2 {
+        while raw.next().expect("a reset, not the end").kind != RST_STREAM {}
+    }
 }
 
 #[test]
