@@ -26,10 +26,10 @@ use crate::tls;
 type Answer = (u16, String, String);
 
 /// An authority that answers as a test says, and remembers what it was asked.
-struct Mock {
+pub(crate) struct Mock {
     folder: tempfile::TempDir,
     url: String,
-    asked: Arc<Mutex<Vec<String>>>,
+    pub(crate) asked: Arc<Mutex<Vec<String>>>,
     /// What answers before all else, by what was said.
     first_word: Arc<Mutex<Option<FirstWord>>>,
 }
@@ -39,7 +39,7 @@ type FirstWord = Box<dyn Fn(&str) -> Option<Answer> + Send>;
 impl Mock {
     /// `answer` gets the mock's own URL and the path; what it leaves open is answered as in an
     /// order that goes well.
-    fn start(answer: impl Fn(&str, &str) -> Option<Answer> + Send + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(&str, &str) -> Option<Answer> + Send + 'static) -> Self {
         let folder = tempfile::tempdir().unwrap();
         write_authority(folder.path());
         let certificate = CertificateDer::from_pem_file(folder.path().join("certificate.pem"));
@@ -80,7 +80,7 @@ impl Mock {
         Self { folder, url, asked, first_word }
     }
 
-    fn config(&self) -> AcmeConfig {
+    pub(crate) fn config(&self) -> AcmeConfig {
         AcmeConfig {
             directory: format!("{}/directory", self.url).parse().unwrap(),
             domains: vec!["a.example".to_owned()],
@@ -141,12 +141,12 @@ fn json_answer(status: u16, headers: &str, body: &Value) -> Answer {
     (status, format!("Content-Type: application/json\r\n{headers}"), body.to_string())
 }
 
-fn problem(status: u16, headers: &str, kind: &str) -> Answer {
+pub(crate) fn problem(status: u16, headers: &str, kind: &str) -> Answer {
     let body = json!({"type": format!("urn:ietf:params:acme:error:{kind}"), "detail": "so"});
     (status, format!("Content-Type: application/problem+json\r\n{headers}"), body.to_string())
 }
 
-const NONCE: &str = "Replay-Nonce: bm9uY2U\r\n";
+pub(crate) const NONCE: &str = "Replay-Nonce: bm9uY2U\r\n";
 
 /// An order of this status with one name, which can be proven both ways.
 fn to_be_proven(url: &str, path: &str, status: &str) -> Option<Answer> {
@@ -207,7 +207,7 @@ fn usual(url: &str, path: &str, said: &str, done: bool) -> Answer {
 
 /// Waits for the first failure that is told; what it is.
 #[track_caller]
-fn first_failure(server: &Server) -> (String, u64) {
+pub(crate) fn first_failure(server: &Server) -> (String, u64) {
     until("a failure", || !audited(server).is_empty());
     let line = audited(server)[0].clone();
     assert_eq!(line["what"], "certificate-failed");

@@ -18,6 +18,7 @@ mod access_topics;
 mod access_ws;
 mod acme;
 mod acme_mock;
+mod acme_orders;
 mod bad_input;
 mod connections;
 mod dashboard;

@@ -235,6 +235,24 @@ impl Conn {
 const ORIGIN: &str = "Origin: https://app.example\r\n";
 
 #[test]
+fn an_origin_that_is_listed_beside_all_may_send_its_credentials() {
+    for listed in [["*", "https://app.example"], ["https://app.example", "*"]] {
+        let server = Server::with(|config| {
+            config.mode = Mode::Serve;
+            config.cors_origins = listed.map(str::to_owned).to_vec();
+        });
+        for (origin, allowed, credentials) in [
+            ("https://app.example", "https://app.example", Some("true")),
+            ("https://other.example", "*", None),
+        ] {
+            let reply = server.request("GET", "/topics", &format!("Origin: {origin}\r\n"), b"");
+            assert_eq!(reply.header("access-control-allow-origin"), Some(allowed), "{listed:?}");
+            assert_eq!(reply.header("access-control-allow-credentials"), credentials);
+        }
+    }
+}
+
+#[test]
 fn pages_of_listed_origins_may_read_answers() {
     let server = Server::with(|config| {
         config.mode = Mode::Serve;

@@ -34,12 +34,28 @@ const TOLD_CHARS_MAX: usize = 600;
 /// What an authority says of an account that it does not know (any more).
 const NO_ACCOUNT: &str = "urn:ietf:params:acme:error:accountDoesNotExist";
 
+/// What it says of one that may not order (any more).
+const UNAUTHORIZED: &str = "urn:ietf:params:acme:error:unauthorized";
+
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OrderError {
     /// The authority was not reached, or has refused.
     #[error("{}", told(.0))]
     Acme(#[from] Error),
+    /// It does not let the kept account order.
+    #[error("{}; should it be for the account, which is kept in {file}: without that file the \
+        next order makes a new one", told(.source))]
+    Account {
+        /// What it says.
+        source: Error,
+        /// Where the account is kept.
+        file: String,
+    },
+    /// It has taken the order, and what it has issued did not come. To order anew at once would
+    /// use up what it issues.
+    #[error("the authority has taken the order, and the certificate could not be fetched: {}", told(.0))]
+    Lost(Error),
     /// It did not accept a name's proof.
     #[error("the authority could not make sure of the names: {0}")]
     NotProven(String),
@@ -86,7 +102,7 @@ impl OrderError {
     /// How long the authority asks to wait, if it was no refusal that asks so.
     pub(super) fn asked(&self) -> Option<Duration> {
         match self {
-            Self::Acme(Error::Timeout(Some(until))) => {
+            Self::Acme(Error::Timeout(Some(until))) | Self::Lost(Error::Timeout(Some(until))) => {
                 Some(until.saturating_duration_since(Instant::now()))
             }
             _ => None,
@@ -168,7 +184,7 @@ impl Orders<'_> {
         let mut order = self.begin(turn).await?;
         self.prove(&mut order, turn).await?;
         let key = order.finalize().await?;
-        let chain = order.poll_certificate(&PATIENCE).await?;
+        let chain = order.poll_certificate(&PATIENCE).await.map_err(OrderError::Lost)?;
         let (directory, domains) = (self.config.directory.to_string(), self.config.domains.clone());
         let kept = KeptCertificate { directory, domains, chain, key };
         let usable = usable(&kept, self.provider)?;
@@ -207,6 +223,10 @@ impl Orders<'_> {
                 Err(Error::Api(problem)) if problem.r#type.as_deref() == Some(NO_ACCOUNT) => {
                     tracing::warn!("the authority does not know the account; it gets a new one");
                 }
+                Err(Error::Api(problem)) if problem.r#type.as_deref() == Some(UNAUTHORIZED) => {
+                    let file = self.storage.account_file().display().to_string();
+                    return Err(OrderError::Account { source: Error::Api(problem), file });
+                }
                 begun => {
                     let begun = begun?;
                     self.tell_contact(&account).await;
@@ -237,9 +257,12 @@ impl Orders<'_> {
 
     async fn kept_account(&self) -> Result<Option<Account>, OrderError> {
         let home = self.config.directory.to_string();
-        let Some(kept) = self.storage.account().filter(|kept| kept.directory == home) else {
-            return Ok(None);
+        let external = self.config.external_account.as_ref().map(|known| &known.id);
+        // Once there is an account, what it was bound to need not be told any more.
+        let wanted = |kept: &KeptAccount| {
+            kept.directory == home && (external.is_none() || external == kept.external.as_ref())
         };
+        let Some(kept) = self.storage.account().filter(wanted) else { return Ok(None) };
         let builder = Account::builder_with_http(Box::new(self.directory.clone()));
         match builder.from_credentials(kept.credentials).await {
             Err(Error::KeyRejected | Error::Crypto) => {
@@ -282,14 +305,15 @@ impl Orders<'_> {
             terms_of_service_agreed: true,
             only_return_existing: false,
         };
-        let external = self.config.external_account.as_ref();
-        let external = external.map(|known| ExternalAccountKey::new(known.id.clone(), &known.key));
+        let known = self.config.external_account.as_ref();
+        let external = known.map(|known| ExternalAccountKey::new(known.id.clone(), &known.key));
         let directory = self.config.directory.to_string();
         let builder = Account::builder_with_http(Box::new(self.directory.clone()));
         let (account, credentials) =
             builder.create(&new, directory.clone(), external.as_ref()).await?;
         let contact = self.config.contact.clone();
-        self.keep_account(&KeptAccount { directory, contact, credentials });
+        let external = known.map(|known| known.id.clone());
+        self.keep_account(&KeptAccount { directory, external, contact, credentials });
         tracing::info!(account = account.id(), "there is a new account at the authority");
         Ok(account)
     }

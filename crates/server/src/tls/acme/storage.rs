@@ -36,6 +36,9 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 pub(super) struct KeptAccount {
     /// The directory of the authority that knows it.
     pub(super) directory: String,
+    /// The account of the authority's own that it was bound to when it was made.
+    #[serde(default)]
+    pub(super) external: Option<String>,
     /// What the authority was told last.
     pub(super) contact: Vec<String>,
     /// Its name and its key.
@@ -139,6 +142,11 @@ impl Storage {
     /// For messages about what is in it.
     pub(super) fn attempt_file(&self) -> PathBuf {
         self.folder.join(ATTEMPT)
+    }
+
+    /// For messages about what is in it.
+    pub(super) fn account_file(&self) -> PathBuf {
+        self.folder.join(ACCOUNT)
     }
 
     /// For messages about what is in it.
