@@ -111,24 +111,20 @@ fn show_values(show: &Show) -> anyhow::Result<()> {
         let values: Vec<_> = loaded
             .values
             .iter()
-            .map(
-                |Effective {
-                     path,
-                     value,
-                     source,
-                 }| {
-                    serde_json::json!({"path": path, "value": value, "source": source.to_string()})
-                },
-            )
+            .map(|value| {
+                let (path, source) = (&value.path, value.source.to_string());
+                serde_json::json!({"path": path, "value": value.shown(), "source": source})
+            })
             .collect();
         return Ok(terminal::line(&serde_json::to_string_pretty(&values)?)?);
     }
     let paint = Paint::stdout();
     let width = |of: fn(&Effective) -> usize| loaded.values.iter().map(of).max().unwrap_or(0);
     let path_width = width(|value| value.path.chars().count());
-    let value_width = width(|value| value.value.to_string().chars().count());
-    for Effective { path, value, source } in &loaded.values {
-        let value = format!("{:value_width$}", value.to_string());
+    let value_width = width(|value| value.shown().to_string().chars().count());
+    for value in &loaded.values {
+        let Effective { path, source, .. } = value;
+        let value = format!("{:value_width$}", value.shown().to_string());
         let source = paint.text(Style::Faint, &source.to_string());
         terminal::line(&format!("{path:path_width$}  {value}  {source}"))?;
     }

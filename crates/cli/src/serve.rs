@@ -122,7 +122,8 @@ impl Arguments {
         let flags = [&self.flags(), more].concat();
         let usage = |error: config::ConfigError| Exit::new(Reason::Usage, error.to_string());
         let file = self.config.as_deref().map(File::read).transpose().map_err(usage)?;
-        let loaded = config::load(mode, file.as_ref(), config::environment(), &flags);
+        let loaded = config::environment()
+            .and_then(|environment| config::load(mode, file.as_ref(), environment, &flags));
         Ok(loaded.map_err(usage)?)
     }
 }

@@ -78,7 +78,9 @@ impl Arguments {
                 let usage =
                     |error: config::ConfigError| Exit::new(Reason::Usage, error.to_string());
                 let file = File::read(path).map_err(usage)?;
-                let loaded = config::load(Mode::Serve, Some(&file), config::environment(), &[]);
+                let loaded = config::environment().and_then(|environment| {
+                    config::load(Mode::Serve, Some(&file), environment, &[])
+                });
                 return Ok(loaded.map_err(usage)?.config.issuers);
             }
             (None, Some(path)) => KeySource::SecretFile(path.clone()),

@@ -252,6 +252,37 @@ fn show_speaks_json() {
 }
 
 #[test]
+fn show_hides_what_the_running_server_hides_too() {
+    let relay = |upstream: &str| {
+        format!(
+            "anonymous = []\n[[relay]]\nkind = \"llm\"\npath = \"/v1\"\nupstream = \"{upstream}\"\n\
+             add_headers = [\"Authorization: Bearer HIDDEN\"]\n"
+        )
+    };
+    let file = file(&relay("http://127.0.0.1:1/v1?key=HIDDEN"));
+    let path = file.path().to_str().unwrap();
+    for arguments in [&["--config", path][..], &["--config", path, "--json"]] {
+        let shown = run(&[&["config", "show"], arguments].concat()).success();
+        assert!(!shown.contains("HIDDEN"), "{shown}");
+        assert!(shown.contains("\"(set)\"") && shown.contains("1/v1?(set)\""), "{shown}");
+    }
+    // Nor is it told in the words of a refusal.
+    std::fs::write(file.path(), relay("http://me:HIDDEN@127.0.0.1:1/v1")).unwrap();
+    let told = run(&["config", "show", "--config", path]).failure(2);
+    assert!(told.contains("without a user in it") && !told.contains("HIDDEN"), "{told}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_cannot_be_read_ends_the_start() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let strange = std::ffi::OsStr::from_bytes(b"https://\xff");
+    let told = finish(command().args(["config", "show"]).env("TIDINGS_HOOK__URL", strange));
+    let told = told.failure(2);
+    assert!(told.contains("TIDINGS_HOOK__URL") && told.contains("not UTF-8"), "{told}");
+}
+
+#[test]
 fn the_schema_is_one() {
     let schema: serde_json::Value =
         serde_json::from_str(&run(&["config", "schema"]).success()).unwrap();

@@ -157,8 +157,9 @@ fn fetched_from(text: &str, problem: &mut impl FnMut(&str, String)) -> Uri {
         uri.host().is_some() && safe
     });
     if uri.is_none() {
+        let told = super::settings::refused_url(text);
         let message =
-            format!("`{text}`: keys are fetched from https://…, or http:// on this machine");
+            format!("`{told}`: keys are fetched from https://…, or http:// on this machine");
         problem("jwks_url", message);
     }
     uri.unwrap_or_default()

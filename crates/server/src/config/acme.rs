@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::checked::complain;
 use super::layers::Layers;
 use super::raw::Acme;
+use super::settings::refused_url;
 use super::source::Source;
 
 /// The directory that is asked unless another is given.
@@ -193,24 +194,25 @@ pub(super) fn check(raw: Acme, plain: bool, layers: &mut Layers) -> Option<AcmeC
     })
 }
 
-/// Whether somebody has set any of it.
+/// Whether somebody has set any of it, or has written the section with nothing in it.
 pub(super) fn is_given(layers: &Layers) -> bool {
     let of_it = |(path, leaf): (&String, &super::layers::Leaf)| {
-        path.starts_with("tls.acme.") && leaf.source != Source::Default
+        (path.starts_with("tls.acme.") || path == "tls.acme") && leaf.source != Source::Default
     };
     layers.leaves.iter().any(of_it)
 }
 
 fn directory(text: &str) -> Result<Uri, String> {
-    let uri: Uri = text.parse().map_err(|error| format!("`{text}`: {error}"))?;
+    let told = refused_url(text);
+    let uri: Uri = text.parse().map_err(|error| format!("`{told}`: {error}"))?;
     let plain = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
     match uri.scheme_str() {
         Some("https") if plain => Ok(uri),
         Some("http") => Err(format!(
-            "`{text}`: a directory is asked over https alone; for one with a certificate of its \
+            "`{told}`: a directory is asked over https alone; for one with a certificate of its \
              own authority, give directory_ca"
         )),
-        _ => Err(format!("`{text}`: a URL such as {LETS_ENCRYPT}, without a user in it")),
+        _ => Err(format!("`{told}`: a URL such as {LETS_ENCRYPT}, without a user in it")),
     }
 }
 

@@ -128,6 +128,9 @@ fn what_is_wrong_is_told_where_it_is() {
         (more("eab_key_id = \"me\"\neab_key_file = \"/dev/zero\""), "eab_key_file", "4096"),
         (more("eab_key_id = \"me\"\neab_key_file = \"/no\""), "eab_key_file", "cannot read /no"),
         (more("eab_key_id = \"me\"\neab_key_env = \"NOT_SET_X\""), "eab_key_env", "not set"),
+        ("[tls.acme]\n".to_owned(), "domains", "must be given"),
+        ("[tls]\nacme = {}\n".to_owned(), "agree_terms", "terms of service"),
+        ("[tls]\ncertificate = \"c\"\nkey = \"k\"\n[tls.acme]\n".to_owned(), "", "not both"),
         (format!("[tls]\ncertificate = \"c\"\nkey = \"k\"\n{WHOLE}"), "", "not both"),
         (format!("[tls]\nkey = \"k\"\n{WHOLE}"), "", "not both"),
     ] {
@@ -136,13 +139,17 @@ fn what_is_wrong_is_told_where_it_is() {
         let problem = told.lines().find(|line| line.starts_with(&at));
         let problem = problem.unwrap_or_else(|| panic!("nothing at {at}: {told}"));
         assert!(problem.contains(words), "{problem}");
-        assert!(!told.contains("not a key of ours"), "{told}");
+        assert!(!told.contains("not a key of ours") && !told.contains("word@"), "{told}");
     }
 }
 
 /// A listener for TLS without a certificate is no server in clear text.
 #[test]
 fn a_listener_alone_is_refused() {
-    let told = loaded("[tls]\nlisten = \"127.0.0.1:443\"\n").unwrap_err();
-    assert!(told.contains("tls.certificate: it is missing"), "{told}");
+    for text in
+        ["[tls]\nlisten = \"127.0.0.1:443\"\n", "[tls]\n# certificate = \"c\"\n", "tls = {}\n"]
+    {
+        let told = loaded(text).unwrap_err();
+        assert!(told.contains("tls.certificate: it is missing"), "{told}");
+    }
 }

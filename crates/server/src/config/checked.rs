@@ -296,7 +296,9 @@ pub(super) fn number(value: u64) -> usize {
 /// Adds a problem with the source of the value, or of the list it stands in.
 pub(super) fn complain(layers: &mut Layers, path: &str, message: String) {
     let list = path.rsplit_once('[').map_or(path, |(list, _)| list);
-    let leaf = layers.leaves.get(path).or_else(|| layers.leaves.get(list));
+    // A section with nothing in it has a place too.
+    let section = path.rsplit_once('.').map_or(path, |(section, _)| section);
+    let leaf = [path, list, section].iter().find_map(|path| layers.leaves.get(*path));
     let source = leaf.map(|leaf| leaf.source.clone());
     // The same value may already have been refused at a higher layer; one complaint is enough.
     if !layers.problems.iter().any(|problem| problem.path == path) {
@@ -375,6 +377,23 @@ fn check_content_type(text: &str) -> Result<(), String> {
     Err(format!("`{text}` is not a media type; write for example \"application/json\""))
 }
 
+/// How browsers write the origin of this URL: in lower case, and without the port that the scheme
+/// has anyway (RFC 6454, section 6.1).
+fn as_sent(text: &str) -> Option<String> {
+    let uri: http::Uri = text.parse().ok()?;
+    let host = uri.host().filter(|host| !host.is_empty())?;
+    let (scheme, host) = (uri.scheme_str()?, host.to_ascii_lowercase());
+    let more = uri.authority()?.as_str().len() - host.len();
+    match (more, uri.port_u16()) {
+        (0, None) => Some(format!("{scheme}://{host}")),
+        (_, Some(port)) if (scheme, port) == ("https", 443) || (scheme, port) == ("http", 80) => {
+            Some(format!("{scheme}://{host}"))
+        }
+        (_, Some(port)) => Some(format!("{scheme}://{host}:{port}")),
+        (_, None) => None,
+    }
+}
+
 /// An origin as browsers send it (RFC 6454, section 6.1): scheme, host and port, and nothing after.
 fn check_origin(text: &str) -> Result<(), String> {
     if text == "*" {
@@ -386,7 +405,11 @@ fn check_origin(text: &str) -> Result<(), String> {
             && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b))
     };
     match host {
-        Some(host) if host_is_plain(host) => Ok(()),
+        Some(host) if host_is_plain(host) && as_sent(text).as_deref() == Some(text) => Ok(()),
+        Some(host) if host_is_plain(host) && as_sent(text).is_some() => Err(format!(
+            "`{text}` is how no browser writes this origin, so it would match nothing; write \"{}\"",
+            as_sent(text).unwrap_or_default()
+        )),
         _ => Err(format!(
             "`{text}` is not an origin; write for example \"https://app.example\" (no path, no \
              slash at the end) or \"*\""

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
 
 use super::schema::{Field, Kind};
+use super::settings::is_secret;
 use super::source::{Problem, Source, nearest};
 
 /// The prefix of every environment variable that sets a value.
@@ -68,6 +69,11 @@ impl Layers {
     fn check_and_set(&mut self, path: String, kind: &Kind, value: Value, source: Source) {
         match kind.check(&value) {
             Ok(()) => self.set(path, value, source),
+            // The message repeats what was written.
+            Err(_) if is_secret(path.rsplit('.').next().unwrap_or_default()) => {
+                let message = format!("expected a {}, found something else", kind.describe());
+                self.problem(Some(source), path, message);
+            }
             Err(message) => self.problem(Some(source), path, message),
         }
     }
@@ -321,6 +327,11 @@ fn names(fields: &'static [Field], prefix: &str) -> Vec<String> {
         }
     }
     all
+}
+
+/// Whether a variable of this name is configuration, or means to be.
+pub(super) fn sets_something(name: &str) -> bool {
+    name.starts_with(ENVIRONMENT_PREFIX) && !is_other(name)
 }
 
 fn is_other(name: &str) -> bool {

@@ -34,6 +34,7 @@ mod tests;
 #[cfg(test)]
 mod webhook_tests;
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use serde_json::Value;
@@ -124,10 +125,20 @@ pub struct Loaded {
 pub struct Effective {
     /// The full name.
     pub path: String,
-    /// The value as it would be written in JSON: durations and sizes with units.
+    /// The value as it would be written in JSON: durations and sizes with units. It may be a
+    /// secret, or have one in it.
     pub value: Value,
     /// Where it was set.
     pub source: Source,
+}
+
+impl Effective {
+    /// The value as it may be shown to anybody: of a secret only that it is set, of a URL neither a
+    /// user nor a query.
+    #[must_use]
+    pub fn shown(&self) -> Value {
+        settings::shown(self.path.rsplit('.').next().unwrap_or_default(), &self.value)
+    }
 }
 
 /// Reads the layers and checks them together. `environment` is usually [`environment`].
@@ -182,10 +193,33 @@ impl Config {
     }
 }
 
-/// The process's environment; variables that are not UTF-8 are none of ours.
-pub fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+/// The process's environment.
+///
+/// # Errors
+/// A variable that would set something is not UTF-8.
+pub fn environment() -> Result<impl Iterator<Item = (String, String)>, ConfigError> {
+    Ok(readable(std::env::vars_os())?.into_iter())
+}
+
+fn readable(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<Vec<(String, String)>, ConfigError> {
+    let (mut all, mut problems) = (Vec::new(), Vec::new());
+    for (name, value) in variables {
+        match (name.into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => all.push((name, value)),
+            (name, _) => {
+                let name = name.unwrap_or_else(|name| name.to_string_lossy().into_owned());
+                if layers::sets_something(&name) {
+                    let message =
+                        "it is not UTF-8, so what it would set cannot be known".to_owned();
+                    let source = Some(Source::Environment(name));
+                    problems.push(Problem { source, path: String::new(), message });
+                }
+            }
+        }
+    }
+    if problems.is_empty() { Ok(all) } else { Err(ConfigError { problems }) }
 }
 
 /// The JSON Schema (draft 2020-12) of the configuration file, for editors.

@@ -85,6 +85,9 @@ impl Network {
     }
 }
 
+/// Bits before an IPv4 address in the form of IPv6 (RFC 4291, section 2.5.5.2).
+const MAPPED_BITS: u8 = 96;
+
 impl FromStr for Network {
     type Err = String;
 
@@ -102,7 +105,14 @@ impl FromStr for Network {
             None => most,
             Some(bits) => bits.parse().ok().filter(|bits| *bits <= most).ok_or_else(wrong)?,
         };
-        Ok(Self { address, bits })
+        // IPv4 in the form of IPv6: addresses are compared as what they are.
+        match address.to_canonical() {
+            IpAddr::V4(v4) if address.is_ipv6() => {
+                let bits = u8::checked_sub(bits, MAPPED_BITS).ok_or_else(wrong)?;
+                Ok(Self { address: v4.into(), bits })
+            }
+            _ => Ok(Self { address, bits }),
+        }
     }
 }
 
@@ -122,7 +132,8 @@ pub(super) fn tls(raw: raw::Tls, mode: Mode, layers: &mut Layers) -> Option<TlsC
     let certificate = match (raw.certificate, raw.key) {
         (None, None) if acme.is_none() => {
             // Without a word it would serve in clear text what was to be secret.
-            if listen.is_some() && !acme::is_given(layers) {
+            let given = listen.is_some() || layers.leaves.contains_key("tls");
+            if given && !acme::is_given(layers) {
                 let message = "it is missing: TLS needs a certificate and its key, or [tls.acme]";
                 complain(layers, "tls.certificate", message.to_owned());
             }
@@ -230,6 +241,10 @@ mod tests {
             ("fd00::/8", "fdff::1", "fe00::"),
             ("::1", "::1", "::2"),
             ("10.0.0.0/8", "::ffff:10.0.0.1", "::ffff:11.0.0.1"),
+            ("::ffff:10.0.0.0/104", "10.255.1.2", "11.0.0.0"),
+            ("::ffff:10.0.0.0/104", "::ffff:10.255.1.2", "::a00:1"),
+            ("::ffff:10.0.0.1", "10.0.0.1", "10.0.0.2"),
+            ("::ffff:0:0/96", "203.0.113.9", "::1"),
             ("0.0.0.0/0", "203.0.113.9", "::1"),
             ("::/0", "2001:db8::1", "10.0.0.1"),
         ] {
@@ -240,7 +255,17 @@ mod tests {
 
     #[test]
     fn what_is_no_network_is_refused() {
-        for text in ["", "/8", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/", "::/129", "a", "10.0.0"] {
+        for text in [
+            "",
+            "/8",
+            "10.0.0.0/33",
+            "10.0.0.0/-1",
+            "10.0.0.0/",
+            "::/129",
+            "a",
+            "10.0.0",
+            "::ffff:10.0.0.0/95",
+        ] {
             assert!(text.parse::<Network>().is_err(), "{text}");
         }
     }

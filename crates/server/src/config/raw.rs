@@ -177,8 +177,8 @@ section! {
             Preset::Length(limits::HEARTBEAT_DEFAULT);
         /// Threads that write to subscribers, and as many for TLS, HTTP/2 and WebSockets.
         io_threads: u64 = Kind::Count(1, 64), Preset::Count(1);
-        /// Origins of web pages that may use the server (CORS): `https://app.example`, or `*` for
-        /// any. In `tidings dev` it is `*` unless given.
+        /// Origins of web pages that may use the server (CORS), as browsers write them, in lower
+        /// case and without a usual port: `https://app.example`, or `*` for any. In `tidings dev` it is `*` unless given.
         cors_origins: Vec<String> = Kind::Texts, Preset::Nothing;
         /// How long a topic stays occupied after its last subscriber has gone, and a subject online
         /// after its last subscription: a page that is loaded again is no change (webhooks).
@@ -279,7 +279,10 @@ section! {
         /// matter: what they wait with is bounded.
         stall_timeout: Length = Kind::Length(secs(1), secs(3_600)), Preset::Length(secs(60));
         /// How long a connection may be silent between requests. While three quarters of
-        /// `connections` are open, `head_timeout` counts instead.
+        /// `connections` are open, `head_timeout` counts instead; so it always does over HTTP/1.1
+        /// in TLS, and once a connection has asked for anything but plain publishes and
+        /// subscriptions. A proxy that keeps connections to the server has to let go of them sooner
+        /// than `head_timeout`.
         idle_timeout: Length = Kind::Length(secs(1), secs(3_600)), Preset::Length(secs(75));
         /// Requests and subscriptions at the same time on one connection of HTTP/2.
         http2_streams: u64 = Kind::Count(1, 1_000), Preset::Count(128);

@@ -12,6 +12,7 @@ use tidings_relay::config::{
 use super::checked::complain;
 use super::layers::Layers;
 use super::raw::{Relay, RelayKind, Resume};
+use super::settings::refused_url;
 use super::source::Source;
 use super::units;
 use super::{Flag, Mode};
@@ -158,13 +159,14 @@ impl Problems<'_> {
 }
 
 pub(super) fn uri(text: &str) -> Result<Uri, String> {
-    let uri: Uri = text.parse().map_err(|error| format!("`{text}`: {error}"))?;
+    let told = refused_url(text);
+    let uri: Uri = text.parse().map_err(|error| format!("`{told}`: {error}"))?;
     let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
     let plain = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
     if scheme && plain {
         return Ok(uri);
     }
-    Err(format!("`{text}`: a URL such as http://127.0.0.1:8000/v1, without a user in it"))
+    Err(format!("`{told}`: a URL such as http://127.0.0.1:8000/v1, without a user in it"))
 }
 
 /// Whether a URL names an address of this machine by itself.

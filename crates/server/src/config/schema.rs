@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::settings;
 use super::units::{self, format_duration, format_size};
 
 /// One field of a section.
@@ -239,7 +240,7 @@ fn expected(what: &str, value: &Value) -> String {
         Value::Null => "nothing".to_owned(),
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "a section".to_owned(),
-        other => format!("`{other}`"),
+        other => format!("`{}`", settings::without_credentials(other)),
     };
     format!("expected {what}, found {found}")
 }

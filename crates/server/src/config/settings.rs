@@ -61,8 +61,8 @@ fn add(
                 }
                 let secret = is_secret(field.name);
                 let value = match leaf {
-                    _ if secret => json!(if leaf.is_some() { "(set)" } else { "(not set)" }),
-                    Some(leaf) => without_credentials(&leaf.value),
+                    Some(leaf) => shown(field.name, &leaf.value),
+                    None if secret => json!("(not set)"),
                     None => Value::Null,
                 };
                 let source = leaf.map_or(Source::Default, |leaf| leaf.source.clone());
@@ -76,9 +76,14 @@ fn help(field: &Field) -> String {
     field.doc.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
 }
 
+/// The value of a key as it may be shown: of a secret only that it is set.
+pub(super) fn shown(key: &str, value: &Value) -> Value {
+    if is_secret(key) { json!("(set)") } else { without_credentials(value) }
+}
+
 /// Whether a key may hold a secret, by its name: a new one is hidden unless its name says that it
 /// is none.
-fn is_secret(key: &str) -> bool {
+pub(super) fn is_secret(key: &str) -> bool {
     // Where a secret is, and counts of tokens, are no secrets.
     if ["_env", "_file", "_max", "_window"].iter().any(|end| key.ends_with(end)) {
         return false;
@@ -88,7 +93,7 @@ fn is_secret(key: &str) -> bool {
 }
 
 /// The value without what stands for a password in a URL: user information, and the query.
-fn without_credentials(value: &Value) -> Value {
+pub(super) fn without_credentials(value: &Value) -> Value {
     match value {
         Value::String(text) => match text.split_once("://") {
             Some((scheme, rest)) => json!(format!("{scheme}://{}", hidden(rest))),
@@ -109,6 +114,19 @@ fn hidden(rest: &str) -> String {
     }
 }
 
+/// A text that should have been a URL, as a message may repeat it: without whatever may have been
+/// meant as a user, a password or a query.
+pub(super) fn refused_url(text: &str) -> String {
+    let parts = text.split_once("://").filter(|(scheme, _)| !scheme.contains('@'));
+    let (scheme, rest) =
+        parts.map_or(("", text), |(_, rest)| text.split_at(text.len() - rest.len()));
+    let host = rest.rfind('@').map_or(rest.to_owned(), |at| format!("(set){}", &rest[at..]));
+    match host.split_once('?') {
+        Some((host, _)) => format!("{scheme}{host}?(set)"),
+        None => format!("{scheme}{host}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +144,21 @@ mod tests {
             ("listen", false),
         ] {
             assert_eq!(is_secret(key), secret, "{key}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_is_told_without_what_may_be_secret() {
+        for (given, told) in [
+            ("ftp://host/v1", "ftp://host/v1"),
+            ("http://me:pass@host/v1?key=1", "http://(set)@host/v1?(set)"),
+            ("http://me:pa/s?s@host/v1", "http://(set)@host/v1"),
+            ("http:/me:pass@host", "(set)@host"),
+            ("me:pass@host", "(set)@host"),
+            ("me:pass@http://host", "(set)@http://host"),
+            ("host?key=1", "host?(set)"),
+        ] {
+            assert_eq!(refused_url(given), told);
         }
     }
 

@@ -304,6 +304,49 @@ fn a_variable_that_sets_nothing_is_an_error_but_strangers_are_not() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_variable_that_cannot_be_read_is_an_error_that_names_it() {
+    use std::os::unix::ffi::OsStringExt as _;
+    let set = |name: &[u8], value: &[u8]| {
+        (std::ffi::OsString::from_vec(name.into()), std::ffi::OsString::from_vec(value.into()))
+    };
+    let whole = set(b"TIDINGS_SERVER__LISTEN", b"127.0.0.1:1");
+    let strangers = [whole.clone(), set(b"PATH", b"\xff"), set(b"TIDINGS_TOKEN", b"\xff")];
+    let read = super::readable(strangers.into_iter()).unwrap();
+    assert_eq!(read, [("TIDINGS_SERVER__LISTEN".to_owned(), "127.0.0.1:1".to_owned())]);
+    let ours = [whole, set(b"TIDINGS_HOOK__URL", b"\xff"), set(b"TIDINGS_HOOK__\xff", b"x")];
+    let told = super::readable(ours.into_iter()).unwrap_err().to_string();
+    let lines: Vec<_> = told.lines().collect();
+    assert!(lines[0].contains("TIDINGS_HOOK__URL: it is not UTF-8"), "{told}");
+    assert!(lines[1].contains("TIDINGS_HOOK__\u{fffd}: it is not UTF-8"), "{told}");
+}
+
+#[test]
+fn origins_are_written_as_browsers_write_them() {
+    let with = |origin: &str| {
+        problems(&format!("anonymous = []\n[server]\ncors_origins = [\"{origin}\"]\n"))
+    };
+    for (origin, write) in [
+        ("https://App.example", "\"https://app.example\""),
+        ("https://app.example:443", "\"https://app.example\""),
+        ("http://app.example:80", "\"http://app.example\""),
+        ("http://[::1]:80", "\"http://[::1]\""),
+        ("https://app.example:08443", "\"https://app.example:8443\""),
+        ("https://app.example:", "is not an origin"),
+        ("https://app.example:port", "is not an origin"),
+        ("https://:443", "is not an origin"),
+        ("https://app.example/", "is not an origin"),
+    ] {
+        let told = with(origin);
+        assert!(told.contains("cors_origins[0]: ") && told.contains(write), "{origin}: {told}");
+    }
+    for origin in ["*", "https://app.example", "http://app.example:443", "http://[::1]:8080"] {
+        let text = format!("anonymous = []\n[server]\ncors_origins = [\"{origin}\"]\n");
+        assert!(serve(&text).is_ok(), "{origin}");
+    }
+}
+
 #[test]
 fn the_schema_knows_every_key_and_only_them() {
     fn names(fields: &'static [Field], schema: &Value) {

@@ -220,7 +220,8 @@ pub(super) fn check(raw: Vec<Webhook>, layers: &mut Layers) -> Vec<WebhookConfig
 
 /// Checks the section.
 pub(super) fn check_hook(raw: Hook, layers: &mut Layers) -> Option<HookConfig> {
-    if raw.is_empty() {
+    // A section with nothing in it is a mistake, not the wish that nobody is asked.
+    if raw.is_empty() && !layers.leaves.contains_key("hook") {
         return None;
     }
     let mut problems = Problems { section: "hook".to_owned(), layers };

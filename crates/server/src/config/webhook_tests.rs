@@ -82,6 +82,8 @@ fn what_is_wrong_is_told_where_it_is() {
         (format!("{WHOLE}topics = [\"a*\"]\n"), "webhook[0].topics[0]", "whole segment"),
         (format!("{WHOLE}retry_for = \"30d\"\n"), "webhook[0].retry_for", "7d"),
         (hook(""), "hook.url", "must be given"),
+        ("[hook]\n".to_owned(), "hook.url", "must be given"),
+        ("[hook]\n".to_owned(), "hook.secret_file", "one of them"),
         (hook("url = \"x\""), "hook.url", "a URL such as"),
         (hook("url = \"http://h/\"\nfor = [\"read\"]"), "hook.for", "subscribe"),
         (hook("url = \"http://h/\"\non_error = \"open\""), "hook.on_error", "deny"),
@@ -91,6 +93,6 @@ fn what_is_wrong_is_told_where_it_is() {
         let problem = told.lines().find(|line| line.starts_with(&format!("{at}: ")));
         let problem = problem.unwrap_or_else(|| panic!("nothing at {at}: {told}"));
         assert!(problem.contains(words), "{problem}");
-        assert!(!told.contains("not a secret of ours"), "{told}");
+        assert!(!told.contains("not a secret of ours") && !told.contains("word@"), "{told}");
     }
 }
