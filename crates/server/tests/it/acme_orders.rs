@@ -62,8 +62,8 @@ fn another_external_account_is_another_account() {
     first_failure(&server);
     let again = |server: Server, id: Option<&str>| {
         let before = audited(&server).len();
-        let _ = std::fs::remove_file(server.folder().join("acme/attempt.json"));
         let server = server.restart_with(|all| {
+            std::fs::remove_file(all.data_dir.join("acme/attempt.json")).unwrap();
             let acme = CertificateSource::Acme(Box::new(config(id)));
             all.tls.as_mut().unwrap().certificate = acme;
         });
