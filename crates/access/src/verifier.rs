@@ -131,6 +131,10 @@ impl Issuer {
         if claims.nbf.is_some_and(|NumericDate(from)| from > now.saturating_add(LEEWAY_SECONDS)) {
             return Err(TokenError::NotYet);
         }
+        Ok(())
+    }
+
+    fn check_audience(&self, claims: &Claims) -> Result<(), TokenError> {
         let meant = claims.aud.0.iter().any(|aud| self.audience.contains(aud));
         if self.audience.is_empty() || meant { Ok(()) } else { Err(TokenError::Audience) }
     }
@@ -197,10 +201,13 @@ impl Verifier {
         for (number, issuer) in self.issuers.iter().enumerate().filter(|(_, issuer)| {
             issuer.name.as_ref().is_none_or(|name| claims.iss.as_ref() == Some(name))
         }) {
-            let judged = issuer.check_signature(&token).map(|()| (number, issuer));
-            let was_unknown = matches!(verdict, Err(TokenError::UnknownKey));
-            // Of the reasons this one matters: there may be a newer key.
-            if judged.is_ok() || !was_unknown {
+            // Of two with the same keys it is that of the one for whom it is meant.
+            let judged = issuer.check_signature(&token);
+            let judged = judged.and_then(|()| issuer.check_audience(&claims));
+            let judged = judged.map(|()| (number, issuer));
+            // Of the reasons these matter: there may be a newer key, and who signed it is known.
+            let matters = matches!(verdict, Err(TokenError::UnknownKey | TokenError::Audience));
+            if judged.is_ok() || !matters {
                 verdict = judged;
             }
             if verdict.is_ok() {

@@ -124,6 +124,35 @@ fn the_algorithm_is_never_the_tokens_choice() {
 }
 
 #[test]
+fn of_issuers_with_the_same_keys_the_audience_decides() {
+    let (pair, other) = (Pair::new(Algorithm::EdDsa), Pair::new(Algorithm::EdDsa));
+    let meant_for = |audience: &[&str], key: &Pair, may: &str| {
+        let mut from = issuer(vec![key.verifies()], &[Algorithm::EdDsa]);
+        from.name = Some("same".into());
+        from.audience = audience.iter().map(|name| (*name).to_owned()).collect();
+        from.grants = template(Action::Subscribe, &[may]);
+        from
+    };
+    let judge = verifier(vec![
+        meant_for(&["web"], &pair, "web/*"),
+        meant_for(&["backend"], &pair, "backend/*"),
+        meant_for(&["web"], &other, "other/*"),
+    ]);
+    let ask = |audience: &str| {
+        let claims = json!({"iss": "same", "aud": audience, "exp": NOW + 60});
+        judge.verify(&pair.token(&claims), NOW).map(|caller| caller.grants)
+    };
+    for (audience, may, may_not) in
+        [("web", "web/1", "backend/1"), ("backend", "backend/1", "web/1")]
+    {
+        let grants = ask(audience).unwrap();
+        assert!(grants.allow(Action::Subscribe, may), "{audience}");
+        assert!(!grants.allow(Action::Subscribe, may_not), "{audience}");
+    }
+    assert_eq!(ask("nobody"), Err(TokenError::Audience), "and not whose key did not fit");
+}
+
+#[test]
 fn claims_are_judged_one_by_one() {
     let pair = Pair::new(Algorithm::EdDsa);
     let mut from = issuer(vec![pair.verifies()], &[Algorithm::EdDsa]);

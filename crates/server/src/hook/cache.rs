@@ -5,7 +5,7 @@
 //! costs a question.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use ring::digest::{Context, SHA256};
@@ -26,6 +26,17 @@ pub(crate) struct ForWhom<'a> {
     pub(super) identity: Option<&'a str>,
     pub(super) tenant: Option<&'a str>,
     pub(super) address: Option<IpAddr>,
+}
+
+impl ForWhom<'_> {
+    /// The same, where all addresses that one customer of a network is usually given are one.
+    pub(super) fn of_network(self) -> Self {
+        let network = |address: IpAddr| match address.to_canonical() {
+            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+            address => address,
+        };
+        Self { address: self.address.map(network), ..self }
+    }
 }
 
 /// What was asked.
@@ -170,6 +181,22 @@ mod tests {
         assert_eq!(of(publish, None, &[Topic("a")]), keys[0]);
         let somewhere = |address| at(Some("a"), Some("t"), address);
         assert_eq!(somewhere("192.0.2.1"), somewhere("192.0.2.2"), "a token's address is nothing");
+    }
+
+    #[test]
+    fn a_customers_addresses_are_one_caller_and_not_one_question() {
+        let of = |address: &str| ForWhom { address: address.parse().ok(), ..ForWhom::default() };
+        let question = |for_whom| Key::of(Asks::Publish, for_whom, &[Topic("a")]);
+        for (one, other, same) in [
+            ("2001:db8:1:2::1", "2001:db8:1:2:ffff::", true),
+            ("2001:db8:1:2::1", "2001:db8:1:3::1", false),
+            ("192.0.2.1", "::ffff:192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.2", false),
+        ] {
+            let caller = |address| question(of(address).of_network());
+            assert_eq!(caller(one) == caller(other), same, "{one} {other}");
+        }
+        assert_ne!(question(of("2001:db8::1")), question(of("2001:db8::2")));
     }
 
     #[test]

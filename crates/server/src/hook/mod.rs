@@ -263,7 +263,7 @@ impl Hook {
         if let Some(answer) = state.under_way.get(&key) {
             return Ok(answer.clone());
         }
-        let caller = Key::of(action, asker.for_whom(), &[]);
+        let caller = Key::of(action, asker.for_whom().of_network(), &[]);
         let of_caller = state.callers.get(&caller).copied().unwrap_or(0);
         if state.under_way.len() >= QUESTIONS_MAX || of_caller >= QUESTIONS_PER_CALLER_MAX {
             return Err(NotAsked::NoRoom);
