@@ -407,7 +407,8 @@ fn check_origin(text: &str) -> Result<(), String> {
     match host {
         Some(host) if host_is_plain(host) && as_sent(text).as_deref() == Some(text) => Ok(()),
         Some(host) if host_is_plain(host) && as_sent(text).is_some() => Err(format!(
-            "`{text}` is how no browser writes this origin, so it would match nothing; write \"{}\"",
+            "`{text}` is not how browsers write this origin, so it would match nothing; write \
+             \"{}\"",
             as_sent(text).unwrap_or_default()
         )),
         _ => Err(format!(

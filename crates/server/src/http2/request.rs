@@ -67,7 +67,7 @@ struct Owed {
 
 impl Owed {
     /// The bytes, and what resolves when nobody has any of them.
-    fn new(body: Vec<u8>, held: Held, shared: Arc<Shared>) -> (Bytes, oneshot::Receiver<()>) {
+    fn bytes(body: Vec<u8>, held: Held, shared: Arc<Shared>) -> (Bytes, oneshot::Receiver<()>) {
         let (gone, taken) = oneshot::channel();
         shared.answers.fetch_add(1, Ordering::Relaxed);
         (Bytes::from_owner(Self { body, _held: held, shared, _gone: gone }), taken)
@@ -327,7 +327,7 @@ async fn reply_with(
         return;
     }
     let patience = app.config.limits.stall_timeout;
-    let (mut body, mut taken) = Owed::new(body, held, shared.clone());
+    let (mut body, mut taken) = Owed::bytes(body, held, shared.clone());
     let mut carrier = Sender { stream: sender };
     while !body.is_empty() {
         let mut part = body.split_to(body.len().min(WRITE_BYTES));

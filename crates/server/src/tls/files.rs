@@ -27,8 +27,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// been a folder, or a disk.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// By what a change is seen: the times of the last change of what is in the file and of who may read
-/// it, the file that the name leads to, its length.
+/// By what a change is seen: the times of the last change of what is in the file and of who may
+/// read it, the file that the name leads to, its length.
 type Stamp = ([(i64, i64); 2], u64, u64);
 
 /// The two files, and how they were when they were read.

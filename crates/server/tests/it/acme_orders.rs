@@ -1,5 +1,5 @@
-//! What becomes of an order that the authority has taken, and of one that it refuses for the sake of
-//! the account.
+//! What becomes of an order that the authority has taken, and of one that it refuses for the sake
+//! of the account.
 
 use std::time::Duration;
 

@@ -181,6 +181,27 @@ fn after_a_header_fields_are_read_from_a_proxy_that_it_names_alone() {
 }
 
 #[test]
+fn a_proxy_that_a_header_names_counts_as_little_as_one_that_connects() {
+    let server = tls::server_with(|config| {
+        config.proxy.trusted = vec!["127.0.0.0/8".parse().unwrap()];
+        config.proxy.protocol = true;
+        config.limits.quotas.address.connections = Some(1);
+    });
+    let second_of = |address: &str| {
+        let ask = || {
+            let mut conn = Conn::to(server.address());
+            conn.send(format!("PROXY TCP4 {address} 10.0.0.1 4660 80\r\n").as_bytes());
+            conn.ask("GET", "/healthz", "", b"");
+            (conn.reply().status, conn)
+        };
+        let (first, second) = (ask(), ask());
+        assert_eq!(first.0, 200);
+        second.0
+    };
+    assert_eq!((second_of("127.0.0.9"), second_of("192.0.2.7")), (200, 429));
+}
+
+#[test]
 fn what_is_no_header_ends_the_connection() {
     let server = trusting("127.0.0.0/8", ForwardedBy::XForwardedFor, true);
     for wrong in [

@@ -54,7 +54,10 @@ pub(super) enum OrderError {
     },
     /// It has taken the order, and what it has issued did not come. To order anew at once would
     /// use up what it issues.
-    #[error("the authority has taken the order, and the certificate could not be fetched: {}", told(.0))]
+    #[error(
+        "the authority has taken the order, and the certificate could not be fetched: {}",
+        told(.0)
+    )]
     Lost(Error),
     /// It did not accept a name's proof.
     #[error("the authority could not make sure of the names: {0}")]
