@@ -209,7 +209,7 @@ mod tests {
         );
     }
 
-    /// Whatever a client writes from these, alone or behind another, is no part of what is appended.
+    /// Whatever a client writes of these, in any order, is no part of what is appended.
     const WRITTEN: [&str; 12] = [
         "\"",
         "\\",
