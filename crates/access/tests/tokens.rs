@@ -130,7 +130,7 @@ fn of_issuers_with_the_same_keys_the_audience_decides() {
         let mut from = issuer(vec![key.verifies()], &[Algorithm::EdDsa]);
         from.name = Some("same".into());
         from.audience = audience.iter().map(|name| (*name).to_owned()).collect();
-        from.grants = template(Action::Subscribe, &[may]);
+        from.grants.set(Action::Subscribe, vec![may.to_owned()]).unwrap();
         from
     };
     let judge = verifier(vec![

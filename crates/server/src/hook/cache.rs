@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn a_customers_addresses_are_one_caller_and_not_one_question() {
         let of = |address: &str| ForWhom { address: address.parse().ok(), ..ForWhom::default() };
-        let question = |for_whom| Key::of(Asks::Publish, for_whom, &[Topic("a")]);
+        let question = |for_whom| Key::of(Asks::Publish, for_whom, &[What::Topic("a")]);
         for (one, other, same) in [
             ("2001:db8:1:2::1", "2001:db8:1:2:ffff::", true),
             ("2001:db8:1:2::1", "2001:db8:1:3::1", false),
