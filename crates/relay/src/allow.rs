@@ -24,17 +24,33 @@ pub const ALLOWED: [&str; 9] = [
 ];
 
 /// By which methods these are asked where the operator's key is in front; the first that fits.
-const METHODS: [(&str, &[Method]); 10] = [
+const METHODS: [(&str, &[Method]); 11] = [
     ("chat/completions", &[Method::POST]),
     ("completions", &[Method::POST]),
     ("responses", &[Method::POST]),
     ("responses/compact", &[Method::POST]),
     ("responses/input_tokens", &[Method::POST]),
+    ("responses/*", &[Method::GET, Method::HEAD, Method::POST, Method::DELETE]),
     ("messages", &[Method::POST]),
     ("messages/count_tokens", &[Method::POST]),
     ("embeddings", &[Method::POST]),
     ("models", &[Method::GET, Method::HEAD]),
     ("models/*", &[Method::GET, Method::HEAD]),
+];
+
+/// What is never passed on: an upstream answers `TRACE` with the request, and so with the key that
+/// was added to it (RFC 9110, section 9.3.8); `CONNECT` asks for a tunnel.
+const NEVER: [&str; 2] = ["TRACE", "CONNECT"];
+
+/// By which methods something is asked that has an entry for all.
+const ANY: [Method; 7] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+    Method::OPTIONS,
 ];
 
 /// Where the paths of these APIs begin, whatever is before (`v1`, a deployment's name).
@@ -101,8 +117,15 @@ pub fn check(
 ) -> Result<(), NotAllowed> {
     // A segment that means another path to whoever is behind would lead out of what is allowed.
     let read = rest.to_ascii_lowercase();
-    let read = read.replace("%2e", ".").replace("%2f", "/").replace("%5c", "\\");
-    if read.split(['/', '\\']).any(|segment| matches!(segment, "." | "..")) {
+    if is_escaped_twice(&read) {
+        return Err(NotAllowed::Path);
+    }
+    let read = [("%2e", "."), ("%2f", "/"), ("%5c", "\\"), ("%3b", ";")]
+        .iter()
+        .fold(read, |read, (escape, plain)| read.replace(escape, plain));
+    // Some behind drop a segment's parameters before they look (`..;a=b`).
+    let mut segments = read.split(['/', '\\']).map(|it| it.split(';').next().unwrap_or_default());
+    if segments.any(|segment| matches!(segment, "." | "..")) {
         return Err(NotAllowed::Path);
     }
     let narrowed = one_account.then(|| methods(rest)).flatten();
@@ -111,18 +134,33 @@ pub fn check(
     if entries.peek().is_none() {
         return Err(NotAllowed::Path);
     }
+    let never = NEVER.iter().any(|never| method.eq_ignore_ascii_case(never));
     for Allowed { methods, .. } in entries {
         match (&**methods, narrowed) {
+            ([], None) if never => by.extend(&ANY),
             ([], None) => return Ok(()),
             ([], Some(methods)) => by.extend(methods),
             (methods, _) => by.extend(methods),
         }
     }
+    by.retain(|by| !NEVER.contains(&by.as_str()));
     if by.iter().any(|by| by.as_str() == method) {
         return Ok(());
     }
     let names: Vec<&str> = by.into_iter().map(Method::as_str).collect();
     Err(NotAllowed::Method(names.join(", ")))
+}
+
+/// Whether a segment's end, a dot or a parameter is hidden from who decodes once, and is there for
+/// who decodes more often.
+fn is_escaped_twice(lower: &str) -> bool {
+    lower.match_indices("%25").any(|(at, _)| {
+        let mut rest = &lower[at + 3..];
+        while let Some(further) = rest.strip_prefix("25") {
+            rest = further;
+        }
+        ["2e", "2f", "5c", "3b"].iter().any(|hidden| rest.starts_with(hidden))
+    })
 }
 
 fn fits(allowed: &str, rest: &str) -> bool {
@@ -174,6 +212,16 @@ mod tests {
             ("files", "no"),
             ("models/../files", "no"),
             ("models/%2e%2E%2ffiles", "no"),
+            ("models/..;/files", "no"),
+            ("models/..;a=b/files", "no"),
+            ("models/..%3Ba/files", "no"),
+            ("models/.%2e;%2ffiles", "no"),
+            ("models/%252e%252e/files", "no"),
+            ("models/..%252Ffiles", "no"),
+            ("models/..%25255cfiles", "no"),
+            ("models/a;b/c", "yes"),
+            ("models/a%25b", "yes"),
+            ("models/a%2525", "yes"),
             ("models/organisation%2Fmodel", "yes"),
             ("", "no"),
         ] {
@@ -199,13 +247,14 @@ mod tests {
             ("models/x", read),
             ("models/ft:x/y", read),
             ("models//x", read),
-            ("responses/resp_1", "GET, DELETE, POST, HEAD"),
-            ("responses/resp_1/cancel", "GET, DELETE, POST, HEAD"),
+            ("responses/resp_1", "GET, HEAD, POST, DELETE"),
+            ("responses/resp_1/cancel", "GET, HEAD, POST, DELETE"),
         ] {
-            for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "post", "QUERY"] {
+            for method in [
+                "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "post", "QUERY", "TRACE",
+                "CONNECT", "OPTIONS",
+            ] {
                 let passes = methods.split(", ").any(|it| it == method);
-                // Below a response's id everything that the API has.
-                let passes = passes || path.starts_with("responses/resp_1");
                 let wanted = if passes { "yes" } else { methods };
                 assert_eq!(check_by(&ALLOWED, true, method, path), wanted, "{method} {path}");
             }
@@ -213,6 +262,24 @@ mod tests {
         for path in ["files", "chat/completions/x", "messages/batches", "fine_tuning/jobs"] {
             assert_eq!(check_by(&ALLOWED, true, "GET", path), "no", "{path}");
         }
+    }
+
+    #[test]
+    fn nobody_is_shown_the_key_that_was_added() {
+        let any = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+        for (allow, rest, wanted) in [
+            ("*", "files", any),
+            ("files", "files", any),
+            ("models/*", "models/x", "GET, HEAD"),
+            ("GET,TRACE files", "files", "GET"),
+            ("TRACE files", "files", ""),
+        ] {
+            for method in ["TRACE", "CONNECT", "trace"] {
+                let told = check_by(&[allow], true, method, rest);
+                assert_eq!(told, wanted, "{allow}: {method} {rest}");
+            }
+        }
+        assert_eq!(check_by(&["*"], false, "TRACE", "chat/completions"), any);
     }
 
     #[test]
