@@ -60,11 +60,14 @@ pub enum Kept {
     Skills,
     /// Vector stores.
     VectorStores,
+    /// Tunnels to private MCP servers.
+    Tunnels,
 }
 
 impl Kept {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Files, Self::Prompts, Self::Skills, Self::VectorStores];
+    pub const ALL: [Self; 5] =
+        [Self::Files, Self::Prompts, Self::Skills, Self::VectorStores, Self::Tunnels];
 
     /// As it is written.
     #[must_use]
@@ -74,6 +77,7 @@ impl Kept {
             Self::Prompts => "prompts",
             Self::Skills => "skills",
             Self::VectorStores => "vector_stores",
+            Self::Tunnels => "tunnels",
         }
     }
 }
@@ -113,6 +117,9 @@ pub struct LlmConfig {
     pub allow: Vec<Allowed>,
     /// What every caller may name in a request although the operator's key is in front.
     pub share: Vec<Kept>,
+    /// Whether the API takes all callers for one; none for where a key of the operator's is in
+    /// front.
+    pub one_account: Option<bool>,
     /// Header fields added to requests.
     pub add_headers: Vec<(HeaderName, HeaderValue)>,
     /// Header fields of the client that are not passed on.
@@ -155,6 +162,7 @@ impl LlmConfig {
             retries: 1,
             allow: allow::usual(),
             share: Vec::new(),
+            one_account: None,
             add_headers: Vec::new(),
             remove_headers: Vec::new(),
             allow_private: false,
@@ -172,11 +180,12 @@ impl LlmConfig {
         }
     }
 
-    /// Whether the API takes all callers for one, because a key of the operator's is in front.
+    /// Whether the API takes all callers for one: because a key of the operator's is in front, or
+    /// because the operator says so of an upstream that asks nobody for a key.
     #[must_use]
     pub fn is_one_account(&self) -> bool {
         let adds_key = || self.add_headers.iter().any(|(name, _)| KEYS.contains(&name.as_str()));
-        self.has_own_key() || adds_key()
+        self.one_account.unwrap_or_else(|| self.has_own_key() || adds_key())
     }
 
     /// Whether upstreams are sent a key instead of the client's credentials.
@@ -194,8 +203,16 @@ impl LlmConfig {
     }
 }
 
-/// Header fields in which APIs are sent their keys.
-const KEYS: [&str; 3] = ["authorization", "x-api-key", "api-key"];
+/// Header fields in which APIs are sent their keys: everybody's, Anthropic's, Azure's, Google's, and
+/// those of the gateways of Cloudflare and Azure.
+pub(crate) const KEYS: [&str; 6] = [
+    "authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "cf-aig-authorization",
+    "ocp-apim-subscription-key",
+];
 
 /// A relay of one stream that many share.
 #[derive(Clone, Debug)]
@@ -248,13 +265,15 @@ mod tests {
             config.add_headers.push((name, HeaderValue::from_static("x")));
             config
         };
-        for (name, one) in
-            [("authorization", true), ("x-api-key", true), ("api-key", true), ("x-title", false)]
-        {
-            let config = config(name);
+        let names = KEYS.map(|name| (name, true));
+        for (name, one) in names.into_iter().chain([("x-title", false)]) {
+            let mut config = config(name);
             assert_eq!(config.is_one_account(), one, "{name}");
             assert_eq!(config.allows("DELETE", "models/x").is_err(), one, "{name}");
             assert!(!config.has_own_key(), "{name}");
+            // What the operator says counts.
+            config.one_account = Some(!one);
+            assert_eq!(config.is_one_account(), !one, "{name}");
         }
         let mut config = config("x-title");
         config.upstreams[0].api_key = Some(Secret("k".into()));

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Uri};
 
-use crate::config::{Endpoint, LlmConfig};
+use crate::config::{Endpoint, KEYS, LlmConfig};
 use crate::dialect::Dialect;
 
 /// Fields that concern one connection (RFC 9110, section 7.6.1), that are written on the way, or
@@ -50,6 +50,20 @@ const ANSWER_KEPT_BACK: [&str; 13] = [
     "content-encoding",
 ];
 
+/// Fields that are the operator's to choose where all callers are one account: whose project and
+/// workspace a request is part of, and what is asked instead of what was judged.
+const ACCOUNTS: [&str; 9] = [
+    "openai-project",
+    "openai-organization",
+    "anthropic-workspace-id",
+    "anthropic-user-profile-id",
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+];
+
 /// Where the key goes in Anthropic's API.
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -77,8 +91,17 @@ impl Outgoing {
         body: Bytes,
     ) -> Self {
         let mut passed = HeaderMap::with_capacity(headers.len());
+        let (one_account, own_key) = (config.is_one_account(), config.has_own_key());
+        let is_operators = |name: &HeaderName| {
+            // `Authorization` and `x-api-key` tell which API is spoken: they are replaced later.
+            one_account && ACCOUNTS.contains(&name.as_str())
+                || own_key && KEYS[2..].contains(&name.as_str())
+        };
         for (name, value) in headers {
-            if is_passed_on(name, headers) && !config.remove_headers.contains(name) {
+            if is_passed_on(name, headers)
+                && !config.remove_headers.contains(name)
+                && !is_operators(name)
+            {
                 passed.append(name.clone(), value.clone());
             }
         }
@@ -159,10 +182,11 @@ pub(crate) fn answer_headers(headers: &HeaderMap) -> HeaderMap {
     passed
 }
 
-/// The credentials of a request, for telling callers apart.
+/// The credentials of a request, for telling callers apart: of the fields in which APIs are sent
+/// their keys the first that is there.
 #[must_use]
 pub fn credentials(headers: &HeaderMap) -> &[u8] {
-    let found = headers.get(header::AUTHORIZATION).or_else(|| headers.get(X_API_KEY));
+    let found = KEYS.iter().find_map(|&name| headers.get(name));
     found.map_or(b"", HeaderValue::as_bytes)
 }
 
@@ -208,6 +232,41 @@ mod tests {
         request = out.to(&config.upstreams[0], Some(Dialect::Messages)).unwrap();
         assert_eq!(request.headers()["x-api-key"], "sk-ours");
         assert!(!request.headers().contains_key("authorization"));
+    }
+
+    #[test]
+    fn whose_account_it_is_says_the_operator() {
+        let mut config = LlmConfig::new("llm", "/v1", Uri::from_static("http://h:1/v1/"));
+        let given: Vec<(&str, &str)> = ACCOUNTS.iter().map(|&name| (name, "theirs")).collect();
+        let given =
+            headers(&[&given[..], &[("api-key", "theirs"), ("x-title", "theirs")]].concat());
+        let passed = |config: &LlmConfig| {
+            let rest = "models".to_owned();
+            let out = Outgoing::new(config, Method::GET, rest, &given, Bytes::new());
+            let mut names: Vec<String> =
+                out.headers.iter().map(|(n, v)| format!("{n} {}", v.to_str().unwrap())).collect();
+            names.sort_unstable();
+            names.join(",")
+        };
+        assert_eq!(passed(&config).matches("theirs").count(), ACCOUNTS.len() + 2);
+        config.one_account = Some(true);
+        assert_eq!(passed(&config), "api-key theirs,x-title theirs");
+        config.upstreams[0].api_key = Some(Secret("sk-ours".into()));
+        assert_eq!(passed(&config), "x-title theirs");
+        // What the operator adds is meant.
+        let add = |name| (HeaderName::from_static(name), HeaderValue::from_static("ours"));
+        config.add_headers = vec![add("openai-project"), add("api-key")];
+        assert_eq!(passed(&config), "api-key ours,openai-project ours,x-title theirs");
+    }
+
+    #[test]
+    fn callers_are_told_apart_by_whatever_key_they_bring() {
+        for name in KEYS {
+            assert_eq!(credentials(&headers(&[("x-title", "a"), (name, "b")])), b"b", "{name}");
+        }
+        let both = [("api-key", "b"), ("authorization", "a")];
+        assert_eq!(credentials(&headers(&both)), b"a");
+        assert_eq!(credentials(&headers(&[("x-title", "a")])), b"");
     }
 
     #[test]

@@ -433,12 +433,16 @@ section! {
         remove_headers: Option<Vec<String>> = Kind::Texts, Preset::None;
         /// Paths below `path` that are passed on, `*` at the end for anything, with methods in
         /// front or for all of them: `GET,HEAD files/*` (llm). If not given, those that ask a
-        /// model. With `api_key_env` these are, unless methods are given, only posted, and `models`
-        /// only read.
+        /// model. With `api_key_env`, with a key among `add_headers` or with `one_account` these
+        /// are, unless methods are given, only posted, and `models` only read.
         allow: Option<Vec<String>> = Kind::Texts, Preset::None;
-        /// What every caller may name in a request although it is kept in the account of
-        /// `api_key_env`: `files`, `prompts`, `skills`, `vector_stores` (llm; none).
+        /// What every caller may name in a request although it is kept in the account that all
+        /// share, by `api_key_env`, a key among `add_headers` or `one_account`: `files`, `prompts`,
+        /// `skills`, `vector_stores`, `tunnels` (llm; none).
         share: Option<Vec<String>> = Kind::Texts, Preset::None;
+        /// Whether the upstream takes all callers for one, so that the relay judges what each may
+        /// name (llm). If not given: with `api_key_env`, or a key among `add_headers`.
+        one_account: Option<bool> = Kind::Flag, Preset::None;
         /// Whether the upstream's host name may resolve to a private address. An address that is
         /// written as one, and localhost, always may.
         allow_private: Option<bool> = Kind::Flag, Preset::None;

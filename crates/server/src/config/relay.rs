@@ -214,6 +214,7 @@ fn llm(raw: Relay, path: String, mode: Mode, problems: &mut Problems<'_>) -> Opt
     for name in raw.share.unwrap_or_default() {
         llm.share.extend(problems.take("share", kept(&name)));
     }
+    llm.one_account = raw.one_account;
     // What is on this machine was meant when it was written into a flag of `tidings dev`.
     let own = mode == Mode::Dev && llm.upstreams.iter().all(|upstream| is_loopback(&upstream.base));
     llm.allow_private = raw.allow_private.unwrap_or(own);

@@ -64,7 +64,11 @@ fn what_contradicts_itself_is_refused() {
         ("add_headers = [\"x-key: KEY\", 1]", "add_headers", "expected a list of texts"),
         ("api_key_env = \"TIDINGS_NO_SUCH_VARIABLE\"", "api_key_env", "is not set"),
         ("allow = [\"get files\"]", "allow", "methods and a path"),
-        ("share = [\"containers\"]", "share", "one of files, prompts, skills, vector_stores"),
+        (
+            "share = [\"containers\"]",
+            "share",
+            "one of files, prompts, skills, vector_stores, tunnels",
+        ),
         ("add_headers = [\"x\"]", "add_headers", "`Name: value`"),
         ("add_headers = [\"a b: c\"]", "add_headers", "`Name: value`"),
         ("remove_headers = [\"a b\"]", "remove_headers", "no header's name"),
