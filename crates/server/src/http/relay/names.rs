@@ -36,8 +36,11 @@ const PROMPT: Kind = Kind::Kept(Kept::Prompts);
 const SKILL: Kind = Kind::Kept(Kept::Skills);
 const VECTOR_STORE: Kind = Kind::Kept(Kept::VectorStores);
 
-const RESPONSES: [Row; 21] = [
+const TUNNEL: Kind = Kind::Kept(Kept::Tunnels);
+
+const RESPONSES: [Row; 12] = [
     ("previous_response_id", Kind::Response),
+    ("prompt_cache_options.comparison_response_id", Kind::Response),
     ("conversation", Kind::Conversation),
     ("prompt", PROMPT),
     ("prompt.id", PROMPT),
@@ -48,17 +51,29 @@ const RESPONSES: [Row; 21] = [
     ("input.environment.container_id", Kind::Said),
     ("input.content.file_id", FILE),
     ("input.output.file_id", FILE),
-    ("tools.container", Kind::Said),
-    ("tools.container.id", Kind::Said),
-    ("tools.container.container_id", Kind::Said),
-    ("tools.container.file_ids", FILE),
-    ("tools.container_id", Kind::Said),
-    ("tools.environment.container_id", Kind::Said),
-    ("tools.environment.file_ids", FILE),
-    ("tools.environment.skills.skill_id", SKILL),
-    ("tools.input_image_mask.file_id", FILE),
-    ("tools.vector_store_ids", VECTOR_STORE),
 ];
+
+/// What a tool's definition names, wherever tools are defined.
+macro_rules! tools {
+    ($within:literal) => {
+        [
+            (concat!($within, "tools.container"), Kind::Said),
+            (concat!($within, "tools.container.id"), Kind::Said),
+            (concat!($within, "tools.container.container_id"), Kind::Said),
+            (concat!($within, "tools.container.file_ids"), FILE),
+            (concat!($within, "tools.container_id"), Kind::Said),
+            (concat!($within, "tools.environment.container_id"), Kind::Said),
+            (concat!($within, "tools.environment.file_ids"), FILE),
+            (concat!($within, "tools.environment.skills.skill_id"), SKILL),
+            (concat!($within, "tools.input_image_mask.file_id"), FILE),
+            (concat!($within, "tools.tunnel_id"), TUNNEL),
+            (concat!($within, "tools.vector_store_ids"), VECTOR_STORE),
+        ]
+    };
+}
+
+/// Of a request and, where items bring further tools, of its input.
+const TOOLS: [[Row; 11]; 2] = [tools!(""), tools!("input.")];
 
 const CHAT: [Row; 4] = [
     ("messages.audio", Kind::Said),
@@ -67,7 +82,11 @@ const CHAT: [Row; 4] = [
     ("messages.content.file_id", FILE),
 ];
 
-const MESSAGES: [Row; 7] = [
+/// No bare `file_id` within a result's content: code that ran tells there what files it made, and
+/// clients send that back.
+const MESSAGES: [Row; 12] = [
+    ("thread.previous_message_id", Kind::Response),
+    ("diagnostics.previous_message_id", Kind::Response),
     ("container", Kind::Said),
     ("container.id", Kind::Said),
     ("container.skills.skill_id", SKILL),
@@ -75,17 +94,21 @@ const MESSAGES: [Row; 7] = [
     ("messages.content.source.file_id", FILE),
     ("messages.content.content.source.file_id", FILE),
     ("messages.content.source.content.source.file_id", FILE),
+    ("messages.content.content.source.content.source.file_id", FILE),
+    ("messages.content.content.content.source.file_id", FILE),
+    ("messages.content.content.content.source.content.source.file_id", FILE),
 ];
 
 /// Items that bring what they are about, and the members with which they do: then the API looks
 /// nothing up. Any other is known by its id alone.
-const WHOLE: [(&str, &[&str]); 16] = [
+const WHOLE: [(&str, &[&str]); 23] = [
     ("message", &["role", "content"]),
     ("function_call", &["call_id", "name", "arguments"]),
     ("function_call_output", &["call_id", "output"]),
     ("custom_tool_call", &["call_id", "name", "input"]),
     ("custom_tool_call_output", &["call_id", "output"]),
     ("computer_call", &["call_id", "action"]),
+    ("computer_call", &["call_id", "actions"]),
     ("computer_call_output", &["call_id", "output"]),
     ("local_shell_call", &["call_id", "action"]),
     ("local_shell_call_output", &["output"]),
@@ -96,10 +119,20 @@ const WHOLE: [(&str, &[&str]); 16] = [
     ("reasoning", &["encrypted_content"]),
     ("compaction", &["encrypted_content"]),
     ("image_generation_call", &["result"]),
+    ("program", &["call_id", "code", "fingerprint"]),
+    ("program_output", &["call_id", "result"]),
+    ("tool_search_call", &["arguments"]),
+    ("tool_search_output", &["tools"]),
+    ("configuration_update", &["reasoning"]),
+    ("configuration_update", &["text"]),
 ];
 
 /// Of these the ones that are texts, and not empty.
-const TEXTS: [&str; 3] = ["role", "encrypted_content", "result"];
+const TEXTS: [&str; 5] = ["role", "encrypted_content", "result", "code", "fingerprint"];
+
+/// Names in one body. A conversation of ordinary length names some hundred things; whoever sends
+/// more is told so before they take memory.
+pub(super) const NAMES_MAX: usize = 4_096;
 
 /// Lists within lists that are looked into.
 const LISTS_MAX: usize = 4;
@@ -109,13 +142,13 @@ const LISTS_MAX: usize = 4;
 /// # Errors
 /// When it is no JSON object.
 pub(super) fn read(dialect: Dialect, body: &[u8]) -> Result<Vec<Name>, serde_json::Error> {
-    let rows: &[Row] = match dialect {
-        Dialect::Responses => &RESPONSES,
-        Dialect::Chat => &CHAT,
-        Dialect::Messages => &MESSAGES,
+    let rows = match dialect {
+        Dialect::Responses => [&RESPONSES[..], &TOOLS.concat()].concat(),
+        Dialect::Chat => CHAT.to_vec(),
+        Dialect::Messages => MESSAGES.to_vec(),
     };
     let mut names = Vec::new();
-    find(Json::body(body)?, rows, LISTS_MAX, &mut names)?;
+    find(Json::body(body)?, &rows, LISTS_MAX, &mut names)?;
     Ok(names)
 }
 
@@ -156,24 +189,36 @@ fn find(
             }
         }
     }
+    if names.len() > NAMES_MAX {
+        let why = format!("more than {NAMES_MAX} things are named that are kept at the API");
+        return Err(serde_json::Error::custom(why));
+    }
     Ok(())
 }
 
 /// The rest of a row within the member of this name.
 fn below((path, kind): Row, name: &str) -> Option<Row> {
     let (first, rest) = path.split_once('.').unwrap_or((path, ""));
-    (first == name || first == "*").then_some((rest, kind))
+    (first == "*" || is_read_as(first, name)).then_some((rest, kind))
 }
 
-/// A name as readers have it to which case means nothing: to some of them also `ſ` is an `s`.
+/// A name as the most lenient readers have it: those to which case means nothing (to some of them
+/// also `ſ` is an `s`), nor how words are joined (`previousResponseId`).
 fn folded(name: &str) -> String {
-    name.to_uppercase().to_lowercase()
+    let mut name = name.to_uppercase().to_lowercase();
+    name.retain(|char| !matches!(char, '_' | '-'));
+    name
+}
+
+/// Whether a member that is folded so can be read as this one.
+fn is_read_as(wanted: &str, folded: &str) -> bool {
+    wanted.bytes().filter(|&byte| byte != b'_').eq(folded.bytes())
 }
 
 /// Whether an item brings what it is about, however it is read.
 fn is_whole(members: &[(String, Json<'_>)]) -> bool {
     let once = |wanted: &str| {
-        let mut found = members.iter().filter(|(name, _)| folded(name) == wanted);
+        let mut found = members.iter().filter(|(name, _)| is_read_as(wanted, &folded(name)));
         let (name, value) = found.next()?;
         (found.next().is_none() && name == wanted && !value.is_null()).then_some(*value)
     };
@@ -182,14 +227,13 @@ fn is_whole(members: &[(String, Json<'_>)]) -> bool {
     } else {
         Some("message".to_owned())
     };
-    let Some((_, needed)) = WHOLE.iter().find(|(name, _)| kind.as_deref() == Some(name)) else {
-        return false;
-    };
-    needed.iter().all(|&name| {
+    let is_there = |&name: &&str| {
         once(name).is_some_and(|value| {
             !TEXTS.contains(&name) || value.text().is_some_and(|text| !text.is_empty())
         })
-    })
+    };
+    let mut rows = WHOLE.iter().filter(|(name, _)| kind.as_deref() == Some(name));
+    rows.any(|(_, needed)| needed.iter().all(is_there))
 }
 
 #[cfg(test)]
@@ -253,6 +297,18 @@ mod tests {
             ),
             (r#"{"tools":[{"input_image_mask":{"file_id":"f"}}]}"#, "files f"),
             (r#"{"tools":[{"parameters":{"container_id":"n","id":"i"}}]}"#, ""),
+            (r#"{"tools":[{"type":"mcp","tunnel_id":"t"}]}"#, "tunnels t"),
+            (r#"{"prompt_cache_options":{"comparison_response_id":"r"}}"#, "r r"),
+            (r#"{"input":[{"type":"tool_search_output","tools":[{"container":"n"}]}]}"#, "s n"),
+            (
+                r#"{"input":[{"type":"additional_tools","role":"developer","tools":
+                    [{"vector_store_ids":["v"]},{"tunnel_id":"t"}]}]}"#,
+                "vector_stores v,tunnels t",
+            ),
+            // However words are joined.
+            (r#"{"previousResponseId":"r","previous-response-id":"q"}"#, "r r,r q"),
+            (r#"{"tools":[{"vectorStoreIds":["v"]}]}"#, "vector_stores v"),
+            (r#"{"input":[{"CONTAINERID":"n"}]}"#, "s n"),
         ] {
             assert_eq!(found(Dialect::Responses, body), wanted, "{body}");
         }
@@ -316,6 +372,27 @@ mod tests {
             (r#"{"id":"i","type":"file_search_call","queries":["q"],"results":null}"#, false),
             (r#"{"id":"i","type":"mcp_call","name":"n","arguments":"{}","output":"o"}"#, false),
             (r#"{"id":"i","type":"code_interpreter_call","code":"x"}"#, false),
+            (r#"{"id":"i","type":"computer_call","call_id":"c","actions":[]}"#, true),
+            (r#"{"id":"i","type":"computer_call","call_id":"c","actions":null}"#, false),
+            (r#"{"id":"i","type":"program","call_id":"c","code":"x","fingerprint":"f"}"#, true),
+            (r#"{"id":"i","type":"program","call_id":"c","code":"x"}"#, false),
+            (r#"{"id":"i","type":"program","call_id":"c","code":"","fingerprint":"f"}"#, false),
+            (r#"{"id":"i","type":"program_output","call_id":"c","result":"x"}"#, true),
+            (r#"{"id":"i","type":"program_output","call_id":"c"}"#, false),
+            (r#"{"id":"i","type":"tool_search_call","arguments":{}}"#, true),
+            (r#"{"id":"i","type":"tool_search_call","arguments":null}"#, false),
+            (r#"{"id":"i","type":"tool_search_output","tools":[]}"#, true),
+            (r#"{"id":"i","type":"tool_search_output"}"#, false),
+            (r#"{"id":"i","type":"configuration_update","text":{}}"#, true),
+            (r#"{"id":"i","type":"configuration_update","reasoning":{}}"#, true),
+            (r#"{"id":"i","type":"configuration_update"}"#, false),
+            // What is joined in another way exempts nothing, and makes doubtful what does.
+            (r#"{"id":"i","type":"reasoning","encryptedContent":"x"}"#, false),
+            (
+                r#"{"id":"i","type":"reasoning","encrypted_content":"x","encrypted-content":""}"#,
+                false,
+            ),
+            (r#"{"id":"i","ty_pe":"item_reference","role":"user","content":"x"}"#, false),
         ] {
             let wanted = if whole { "" } else { "i i" };
             for body in [format!("[{item}]"), item.to_owned(), format!("[[{item}]]")] {
@@ -372,8 +449,58 @@ mod tests {
                 "files f",
             ),
             (Dialect::Messages, r#"{"messages":[{"content":[{"input":{"file_id":"f"}}]}]}"#, ""),
+            (
+                Dialect::Messages,
+                r#"{"messages":[{"content":[{"content":
+                    [{"source":{"content":[{"source":{"file_id":"f"}}]}}]}]}]}"#,
+                "files f",
+            ),
+            (
+                Dialect::Messages,
+                r#"{"messages":[{"content":[{"content":{"content":
+                    [{"source":{"file_id":"f"}}]}}]}]}"#,
+                "files f",
+            ),
+            (
+                Dialect::Messages,
+                r#"{"messages":[{"content":[{"content":{"content":
+                    {"source":{"content":[{"source":{"file_id":"f"}}]}}}}]}]}"#,
+                "files f",
+            ),
+            // What code has made is sent back so.
+            (
+                Dialect::Messages,
+                r#"{"messages":[{"content":[{"type":"code_execution_tool_result","content":
+                    {"content":[{"type":"code_execution_output","file_id":"f"}]}}]}]}"#,
+                "",
+            ),
+            (
+                Dialect::Messages,
+                r#"{"thread":{"type":"continue","previous_message_id":"m"}}"#,
+                "r m",
+            ),
+            (Dialect::Messages, r#"{"thread":{"type":"create"}}"#, ""),
+            (Dialect::Messages, r#"{"diagnostics":{"previous_message_id":null}}"#, ""),
+            (Dialect::Messages, r#"{"diagnostics":{"previous_message_id":"m"}}"#, "r m"),
         ] {
             assert_eq!(found(dialect, body), wanted, "{body}");
         }
+    }
+
+    #[test]
+    fn a_body_names_only_so_much() {
+        let read = |body: &str| read(Dialect::Responses, body.as_bytes());
+        let list = |value: &str, count: usize| vec![value; count].join(",");
+        let tools = |count| format!(r#"{{"tools":{{"container":[{}]}}}}"#, list("1", count));
+        assert_eq!(read(&tools(NAMES_MAX)).unwrap().len(), NAMES_MAX);
+        let told = read(&tools(NAMES_MAX + 1)).unwrap_err().to_string();
+        assert!(told.contains("4096 things"), "{told}");
+        // Also where nothing is named.
+        let input = |value: &str, count| format!(r#"{{"input":[{}]}}"#, list(value, count));
+        assert!(read(&input("0", json::VALUES_MAX)).unwrap().is_empty());
+        assert!(read(&input("0", json::VALUES_MAX + 1)).is_err());
+        let members = |count| format!("{{{}}}", list(r#""a":0"#, count));
+        assert!(read(&members(json::VALUES_MAX)).unwrap().is_empty());
+        assert!(read(&members(json::VALUES_MAX + 1)).is_err());
     }
 }

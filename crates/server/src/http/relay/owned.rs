@@ -170,6 +170,8 @@ mod tests {
             (r#"{"previous_response_id":"mine","previous_response_id":"theirs"}"#, 404),
             (r#"{"previous_response_id":"theirs","previous_response_id":"mine"}"#, 404),
             (r#"{"previous_response_id":["theirs"]}"#, 404),
+            (r#"{"prompt_cache_options":{"comparison_response_id":"mine"}}"#, 200),
+            (r#"{"prompt_cache_options":{"comparison_response_id":"theirs"}}"#, 404),
             (r#"{"conversation":"mine"}"#, 404),
             (r#"{"conversation":{"id":"mine"}}"#, 404),
             (r#"{"conversation":null}"#, 200),
@@ -186,8 +188,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_at_the_api_is_nobodys_unless_it_is_shared() {
-        let [files, prompts, skills, stores] =
-            [Kept::Files, Kept::Prompts, Kept::Skills, Kept::VectorStores];
+        let [files, prompts, skills, stores, tunnels] = Kept::ALL;
         let file = r#"{"messages":[{"content":[{"file":{"file_id":"f"}}]}]}"#;
         let source = r#"{"messages":[{"content":[{"source":{"file_id":"f"}}]}]}"#;
         for (rest, kept, body) in [
@@ -195,6 +196,8 @@ mod tests {
             ("responses", files, r#"{"tools":[{"container":{"file_ids":["f"]}}]}"#),
             ("responses", prompts, r#"{"prompt":{"id":"p"}}"#),
             ("responses/compact", stores, r#"{"tools":[{"vector_store_ids":["v"]}]}"#),
+            ("responses", tunnels, r#"{"tools":[{"type":"mcp","tunnel_id":"t"}]}"#),
+            ("responses", tunnels, r#"{"input":[{"tools":[{"tunnel_id":"t"}]}]}"#),
             ("responses", skills, r#"{"tools":[{"environment":{"skills":{"skill_id":"s"}}}]}"#),
             ("chat/completions", files, file),
             ("v1/Chat%2fcompletions", files, file),
@@ -211,6 +214,7 @@ mod tests {
         for (rest, body) in [
             ("messages", r#"{"container":"theirs"}"#),
             ("messages", r#"{"container":{"id":"theirs"}}"#),
+            ("responses", r#"{"input":[{"tools":[{"container":"theirs"}]}]}"#),
             ("chat/completions", r#"{"messages":[{"audio":{"id":"theirs"}}]}"#),
         ] {
             assert_eq!(asked_of("POST", rest, body, &Kept::ALL), 404, "{rest} {body}");
