@@ -103,7 +103,7 @@ impl Answers {
     pub(crate) fn insert(&mut self, answer: Arc<Answer>) {
         let name = answer.name.clone();
         if answer.is_running() {
-            self.spent.entry(answer.owner.clone()).or_default().running += 1;
+            self.enter(&answer.owner);
         }
         if let Some(key) = &answer.key {
             self.by_key.insert(key.clone(), name.clone());
@@ -135,9 +135,19 @@ impl Answers {
     /// next one at once.
     pub(crate) fn ending(&mut self, answer: &Answer, end: End) {
         if answer.set_ending(end) {
-            if let Some(spent) = self.spent.get_mut(&answer.owner) {
-                spent.running = spent.running.saturating_sub(1);
-            }
+            self.leave(&answer.owner);
+        }
+    }
+
+    /// Takes a place among the answers that this caller has running.
+    pub(crate) fn enter(&mut self, owner: &str) {
+        self.spent.entry(owner.to_owned()).or_default().running += 1;
+    }
+
+    /// Gives a place back.
+    pub(crate) fn leave(&mut self, owner: &str) {
+        if let Some(spent) = self.spent.get_mut(owner) {
+            spent.running = spent.running.saturating_sub(1);
         }
     }
 

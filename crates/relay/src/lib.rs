@@ -11,6 +11,8 @@
 //! |---|---|
 //! | [`relays`] | where the server comes in: a request begins an answer, or finds its own |
 //! | [`answer`], `answers` | what is known of an answer, and the ways to find one |
+//! | `counted` | answers that are no stream |
+//! | `said`, `told` | what answers have named to their askers, streamed ones and others |
 //! | `ledger`, `recover` | what of that outlives the process, and what becomes of it |
 //! | [`capability`] | who may read and stop one |
 //! | [`outgoing`], `upstream`, [`http1`] | the request as the upstream gets it, and the way there |
@@ -34,6 +36,7 @@ mod appender;
 mod bench;
 pub mod capability;
 pub mod config;
+mod counted;
 pub mod dialect;
 pub mod fetch;
 pub mod finished;
@@ -50,6 +53,7 @@ pub mod relays;
 mod said;
 pub mod shared;
 mod store;
+mod told;
 mod upstream;
 mod work;
 

@@ -25,6 +25,7 @@ use crate::metrics::Metrics;
 use crate::outgoing::{Outgoing, credentials};
 use crate::readers::Lease;
 use crate::store;
+use crate::told::Told;
 use crate::upstream::{TlsError, Upstreams};
 use crate::work::Work;
 
@@ -136,6 +137,8 @@ pub struct Relays {
     capabilities: Capabilities,
     pub(crate) upstreams: Upstreams,
     pub(crate) answers: Mutex<Answers>,
+    /// What answers that are no stream have told.
+    pub(crate) told: Mutex<Told>,
     /// The first model that each relay's upstream lists.
     listed: Mutex<HashMap<usize, String>>,
     /// What is counted.
@@ -170,6 +173,7 @@ impl Relays {
             capabilities: Capabilities::open(&folder.join(KEY_FILE))?,
             upstreams: Upstreams::new(tls)?,
             answers: Mutex::default(),
+            told: Mutex::default(),
             listed: Mutex::default(),
             metrics: Metrics::default(),
             configs: configs.into_iter().map(Arc::new).collect(),
@@ -249,34 +253,6 @@ impl Relays {
         let generation = Generation::new(self.clone(), config, answer.clone(), asks);
         self.runtime.spawn(generation.run(outgoing, policy));
         Ok(Found { answer, lease, attached: false })
-    }
-
-    /// Passes a request on and returns the whole answer, of which usage is counted. A caller who
-    /// has used up what it may is refused.
-    ///
-    /// # Errors
-    /// [`AskError::Budget`] and [`AskError::TooMany`]. Nothing was sent.
-    pub async fn pass_counted(
-        self: &Arc<Self>,
-        relay: usize,
-        request: Outgoing,
-        caller: Option<&str>,
-        headers: &HeaderMap,
-    ) -> Result<Plain, AskError> {
-        let owner = self.owner(relay, caller, headers);
-        let quota = self.configs[relay].quota;
-        let now_ms = self.hub.now_ms();
-        self.answers.lock().check(&owner, &quota, now_ms).map_err(AskError::from)?;
-        let answered = self.pass(relay, request).await;
-        let said: Option<serde_json::Value> = serde_json::from_slice(&answered.body).ok();
-        let usage = said.as_ref().and_then(|said| said.get("usage"));
-        let count = |name: &str| usage.and_then(|usage| usage.get(name)?.as_u64()).unwrap_or(0);
-        let of = |names: [&'static str; 2]| names.into_iter().map(count).max().unwrap_or(0);
-        let input = of(["prompt_tokens", "input_tokens"]);
-        let output = of(["completion_tokens", "output_tokens"]);
-        self.answers.lock().spend(&owner, now_ms, input.saturating_add(output));
-        self.metrics.tokens(input, output);
-        Ok(answered)
     }
 
     /// Passes a request on and returns the whole answer.

@@ -39,8 +39,8 @@ fn places(dialect: Dialect) -> (&'static str, &'static [&'static str]) {
 }
 
 impl Relays {
-    /// Whether all of these were said by the newest 200 answers that this owner has got. What was
-    /// said before is read back from the log once, on a thread that may wait, so that it holds
+    /// Whether all of these were said by the newest 200 answers that this owner has got, or told by
+    /// others that were no stream. What was said before is read back from the log once, on a thread that may wait, so that it holds
     /// after a restart for as long as answers are kept.
     ///
     /// # Errors
@@ -61,6 +61,13 @@ impl Relays {
         if left.contains("") {
             // Nobody's: nothing has to be read for it.
             return Ok(false);
+        }
+        {
+            let told = self.told.lock();
+            left.retain(|name| !told.has_said(owner, dialect, name));
+        }
+        if left.is_empty() {
+            return Ok(true);
         }
         let answers = self.newest_of(owner, LOOKED_AT_MAX);
         for answer in answers.iter().filter(|answer| answer.dialect == dialect) {

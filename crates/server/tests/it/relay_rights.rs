@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tidings_relay::config::{Kept, LlmConfig, Secret};
 use tidings_scripted::{At, Fault, Script, SseEvent};
 
-use crate::relay::{Answered, Relay, chat, messages, responses};
+use crate::relay::{Answered, LONG, Relay, chat, messages, responses};
 use crate::support::until;
 
 const ADA: &str = "Authorization: Bearer ada\r\n";
@@ -67,16 +67,15 @@ fn a_path_is_passed_on_by_the_methods_that_ask_a_model() {
         ("models", "GET, HEAD"),
         ("models/ft:gpt:x", "GET, HEAD"),
         ("models/org%2Fname", "GET, HEAD"),
-        // A response of one's own, by whatever the API has.
-        ("responses/resp_ada/input_items", "any"),
+        ("responses/resp_ada/input_items", "GET, HEAD, POST, DELETE"),
     ] {
-        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] {
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE"] {
             let before = relay.asked();
             let mut conn = relay.server.connect();
             let body: &[u8] = if matches!(method, "POST" | "PUT" | "PATCH") { b"{}" } else { b"" };
             conn.ask(method, &format!("/v1/{path}"), ADA, body);
             let head = conn.head().expect("an answer").to_ascii_lowercase();
-            let passes = methods == "any" || methods.split(", ").any(|it| it == method);
+            let passes = methods.split(", ").any(|it| it == method);
             assert_eq!(relay.asked() - before, usize::from(passes), "{method} {path}: {head}");
             if !passes {
                 assert!(head.contains(" 405 "), "{method} {path}: {head}");
@@ -252,4 +251,178 @@ fn an_item_of_another_does_not_pass_for_a_whole_one() {
         let reply = relay.server.request("POST", "/v1/responses", &headers, body.as_bytes());
         assert_eq!((reply.status, relay.asked()), (404, 0), "{input}");
     }
+}
+
+/// What was judged as JSON is not read as something else.
+#[test]
+fn a_body_goes_on_as_it_was_judged() {
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let coded = "Content-Type: application/json\r\nContent-Encoding: gzip\r\n";
+    for (own_key, path) in [
+        (true, "responses"),
+        (true, "chat/completions"),
+        (true, "messages"),
+        (true, "messages/count_tokens"),
+        (true, "responses/compact"),
+        (false, "responses"),
+        (false, "messages/count_tokens"),
+    ] {
+        let relay = if own_key { relay(|_| {}) } else { Relay::start() };
+        for stream in [true, false] {
+            let before = relay.asked();
+            let body = json!({"a": "&model=m&previous_response_id=resp_ada&z=", "stream": stream});
+            let body = body.to_string();
+            let ask = |fields: &str| {
+                let target = format!("/v1/{path}");
+                let mut conn = relay.server.connect();
+                conn.ask("POST", &target, &format!("{fields}{ADA}"), body.as_bytes());
+                Answered::read(conn, usize::MAX)
+            };
+            ask(form);
+            let received = relay.upstream.received();
+            assert_eq!(received.len(), before + 1, "{path}");
+            let wanted = if own_key { "application/json" } else { &form[14..form.len() - 2] };
+            assert_eq!(received[before].header("content-type"), Some(wanted), "{path} {stream}");
+            let refused = ask(coded).status == 415;
+            assert_eq!((refused, relay.asked() - before), (own_key, 2 - usize::from(own_key)));
+        }
+    }
+    let relay = relay(|llm| llm.allow = vec!["files".parse().unwrap()]);
+    relay.server.request("POST", "/v1/files", &format!("{coded}{ADA}"), b"x");
+    assert_eq!(relay.asked(), 1, "what nobody looks at goes as it is");
+}
+
+/// What a whole answer tells is known as well as what a streamed one does.
+#[test]
+fn what_a_whole_answer_names_is_its_askers_to_name() {
+    let whole = |mut body: Value| {
+        body["stream"] = json!(false);
+        body
+    };
+    let say = |relay: &Relay, body: Value| {
+        relay.play(Script::body(200, "application/json", body.to_string()));
+    };
+    let relay = relay(|_| {});
+    let queued = json!({"id": "resp_bg", "object": "response", "status": "queued", "output": []});
+    say(&relay, queued);
+    let ask = with(whole(responses("x")), &json!({"background": true}));
+    assert_eq!(relay.asks("/v1/responses", ADA, &ask), 200);
+    let output = json!([{"type": "web_search_call", "id": "ws_1"},
+        {"type": "code_interpreter_call", "id": "ci_1", "container_id": "cntr_1"}]);
+    say(&relay, json!({"id": "resp_bg", "status": "completed", "output": output}));
+    let get = |who: &str, method: &str, path: &str| {
+        relay.server.request(method, &format!("/v1/responses/{path}"), who, b"").status
+    };
+    for (method, path) in
+        [("GET", "resp_bg"), ("POST", "resp_bg/cancel"), ("GET", "resp_bg/input_items")]
+    {
+        let before = relay.asked();
+        assert_eq!((get(BOB, method, path), get(ADA, method, path)), (404, 200), "{path}");
+        assert_eq!(relay.asked(), before + 1, "{method} {path}");
+    }
+    say(&relay, json!({"id": "msg_1", "type": "message", "container": {"id": "c_1"}}));
+    assert_eq!(relay.asks("/v1/messages", ADA, &whole(messages("x"))), 200);
+    let audio = json!([{"message": {"role": "assistant", "audio": {"id": "audio_1"}}}]);
+    say(&relay, json!({"id": "chatcmpl-1", "choices": audio}));
+    assert_eq!(relay.asks("/v1/chat/completions", ADA, &whole(chat("x"))), 200);
+    for (path, ask, more) in [
+        ("responses", responses("y"), json!({"previous_response_id": "resp_bg"})),
+        ("responses", responses("y"), json!({"input": [output[0]]})),
+        ("responses", responses("y"), json!({"input": [output[1]]})),
+        ("messages", messages("y"), json!({"container": "c_1"})),
+        (
+            "messages",
+            messages("y"),
+            json!({"thread": {"type": "continue", "previous_message_id": "msg_1"}}),
+        ),
+        ("messages", messages("y"), json!({"diagnostics": {"previous_message_id": "msg_1"}})),
+        ("chat/completions", chat("y"), json!({"messages": [{"audio": {"id": "audio_1"}}]})),
+    ] {
+        for body in [with(ask.clone(), &more), with(whole(ask), &more)] {
+            let path = format!("/v1/{path}");
+            assert_eq!(relay.asks(&path, BOB, &body), 404, "{more}");
+            assert_eq!(relay.asks(&path, ADA, &body), 200, "{more}");
+        }
+    }
+}
+
+/// Who does not stream has no more answers at a time, also when it goes away.
+#[test]
+fn an_answer_that_is_no_stream_takes_its_place() {
+    for own_key in [true, false] {
+        let relay = Relay::with(|llm| {
+            llm.quota.concurrent = Some(1);
+            llm.upstreams[0].api_key = own_key.then(|| Secret("sk-ours".into()));
+        });
+        let mut ask = chat("x");
+        ask["stream"] = json!(false);
+        for (number, status) in [200, 500, 200, 200].into_iter().enumerate() {
+            relay.play(if status == 200 { Script::text("one") } else { Script::refuse(500, "no") });
+            let answered = relay.answered("/v1/chat/completions", ADA, &ask);
+            assert_eq!(answered.status, status, "{number}");
+        }
+        relay.play(Script::text("one").head_after(LONG));
+        let before = relay.asked();
+        let conn = relay.ask("/v1/chat/completions", ADA, &ask);
+        until("it is asked", || relay.asked() == before + 1);
+        for body in [&ask, &chat("y")] {
+            assert_eq!(relay.answered("/v1/chat/completions", ADA, body).status, 429);
+        }
+        drop(conn);
+        assert_eq!(relay.answered("/v1/chat/completions", ADA, &ask).status, 429);
+        relay.play(Script::text("one"));
+        assert_eq!(relay.answered("/v1/chat/completions", BOB, &ask).status, 200, "another");
+    }
+}
+
+/// Tokens of what goes on by itself are counted when its end is asked for.
+#[test]
+fn tokens_in_the_background_are_counted() {
+    for own_key in [true, false] {
+        let relay = Relay::with(|llm| {
+            llm.quota.tokens = Some(10);
+            llm.upstreams[0].api_key = own_key.then(|| Secret("sk-ours".into()));
+        });
+        let ask = json!({"model": "m", "input": "x", "background": true});
+        let say = |status: &str, usage: Value| {
+            let body = json!({"id": "resp_bg", "status": status, "usage": usage});
+            relay.play(Script::body(200, "application/json", body.to_string()));
+        };
+        say("queued", Value::Null);
+        for _ in 0..2 {
+            assert_eq!(relay.answered("/v1/responses", ADA, &ask).status, 200);
+        }
+        say("completed", json!({"input_tokens": 3, "output_tokens": 4}));
+        for _ in 0..3 {
+            let reply = relay.server.request("GET", "/v1/responses/resp_bg", ADA, b"");
+            assert_eq!(reply.status, 200);
+        }
+        // Seven, once; and seven more.
+        assert_eq!(relay.answered("/v1/responses", ADA, &ask).status, 200);
+        assert_eq!(relay.answered("/v1/responses", ADA, &ask).status, 429);
+    }
+}
+
+/// An upstream that asks nobody for a key is one account too, if the operator says so.
+#[test]
+fn the_operator_says_that_all_callers_are_one() {
+    for (one_account, status) in [(Some(true), 404), (Some(false), 200), (None, 200)] {
+        let relay = Relay::with(|llm| llm.one_account = one_account);
+        relay.play(Script::text("one"));
+        let body = with(responses("x"), &json!({"previous_response_id": "theirs"}));
+        assert_eq!(relay.asks("/v1/responses", ADA, &body), status, "{one_account:?}");
+    }
+}
+
+/// A long body is judged as a short one is.
+#[test]
+fn what_a_long_body_names_is_found() {
+    let relay = relay(|_| {});
+    let long = "x".repeat(300 << 10);
+    assert_eq!(relay.asks("/v1/responses", ADA, &responses(&long)), 200);
+    let body = with(responses(&long), &json!({"previous_response_id": "theirs"}));
+    assert_eq!(relay.asks("/v1/responses", ADA, &body), 404);
+    let many = vec![json!(1); 5_000];
+    let body = with(responses("x"), &json!({"tools": {"container": many}}));
+    assert_eq!(relay.asks("/v1/responses", ADA, &body), 400);
 }

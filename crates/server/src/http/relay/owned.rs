@@ -19,23 +19,39 @@ const RESPONSES: &str = "responses";
 /// What is asked below it and is no response's id.
 const NO_IDS: [&str; 2] = ["compact", "input_tokens"];
 
-/// Refuses a request that names what is not the caller's.
+/// Bytes of a body that is judged where it was read; a longer one is judged on a thread that may
+/// take its time.
+const JUDGED_AT_ONCE_MAX: usize = 256 << 10;
+
+/// Refuses a request that names what is not the caller's. Returns the API as which the request, and
+/// so its answer, was read, if it was.
 ///
 /// # Errors
 /// When the body cannot be read, or what is the caller's own.
-pub(super) async fn check(request: &Request<'_>, rest: &str) -> Result<(), ApiError> {
+pub(super) async fn check(request: &Request<'_>, rest: &str) -> Result<Option<Dialect>, ApiError> {
     let Request { relays, relay, head, body, .. } = *request;
+    let Some(dialect) = api_of(rest) else { return Ok(None) };
+    // Whoever is behind would read something else than was judged.
+    if !body.is_empty() && head.text("content-encoding")?.is_some() {
+        let detail = "a body that names what is kept at the API is sent without Content-Encoding";
+        return Err(error::of_api(ErrorCode::UnsupportedMediaType, detail));
+    }
     let owner = request.owner();
-    let is_own = |id: &str| {
-        let answer = relays.by_response(relay, id);
-        answer.is_some_and(|answer| answer.owner == owner)
-    };
+    let is_own = |id: &str| relays.is_response_of(relay, &owner, id);
     let is_shared = |kept| relays.configs()[relay].share.contains(&kept);
-    let Some(dialect) = api_of(rest) else { return Ok(()) };
-    let named = named(dialect, rest, head.method, body)?;
+    let named = if body.len() > JUDGED_AT_ONCE_MAX {
+        let (rest, method, body) = (rest.to_owned(), head.method.to_owned(), body.to_vec());
+        let named = tokio::task::spawn_blocking(move || named(dialect, &rest, &method, &body));
+        let failed = |error: tokio::task::JoinError| {
+            error::of_api(ErrorCode::Internal, format!("a body was not judged: {error}"))
+        };
+        named.await.unwrap_or_else(|error| Err(failed(error)))?
+    } else {
+        named(dialect, rest, head.method, body)?
+    };
     let said = judge(named, is_own, is_shared)?;
     if said.is_empty() || relays.has_said(&owner, dialect, said).await? {
-        return Ok(());
+        return Ok(Some(dialect));
     }
     Err(not_found(
         "an item, a container or a sound is named that no answer to this caller has said",
