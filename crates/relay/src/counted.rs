@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Method};
 use serde_json::Value;
 
-use crate::answer::Plain;
+use crate::answer::{Answer, Plain};
 use crate::dialect::Dialect;
 use crate::generation::unreachable;
 use crate::outgoing::Outgoing;
@@ -73,6 +73,14 @@ impl Relays {
         answers.check(owner, &self.configs[relay].quota, now_ms)?;
         answers.enter(owner);
         Ok(Place { relays: self.clone(), owner: owner.to_owned() })
+    }
+
+    /// Notes what an answer has cost and named that was to be a stream and is none.
+    pub(crate) fn account_unstreamed(&self, answer: &Answer, plain: &Plain) {
+        let (relay, owner) = (answer.relay, answer.owner.clone());
+        let named = self.configs[relay].is_one_account().then_some(answer.dialect);
+        let whole = Whole { relay, owner, asks: true, named, now_ms: self.hub.now_ms() };
+        self.account(&whole, plain);
     }
 
     /// Notes what a whole answer has cost and named.

@@ -216,6 +216,10 @@ mod tests {
         bench.relays.note_told(0, "bob", Dialect::Chat, &json!({"id": "r"}));
         assert!(!bench.relays.is_response_of(0, "bob", "r"));
         assert!(bench.relays.is_response_of(0, "ada", "r"));
+        // Nor is it his once the streamed one is no longer kept.
+        bench.now_ms.fetch_add(60_000, std::sync::atomic::Ordering::Relaxed);
+        assert!(!bench.relays.is_response_of(0, "ada", "r"));
+        assert!(!bench.relays.is_response_of(0, "bob", "r"));
     }
 
     #[test]

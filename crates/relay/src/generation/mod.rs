@@ -177,6 +177,7 @@ impl Generation {
     /// Tells an answer that is no stream. `None` if the client was given it as it is.
     async fn plain(&mut self, plain: Plain) -> Option<(End, bool)> {
         let why = format!("the upstream answered with status {}", plain.status);
+        self.relays.account_unstreamed(&self.answer, &plain);
         if self.relays.refuse(&self.answer, plain) {
             return None;
         }

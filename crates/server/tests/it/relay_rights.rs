@@ -403,6 +403,19 @@ fn tokens_in_the_background_are_counted() {
     }
 }
 
+/// There are upstreams to which another member says whether they stream.
+#[test]
+fn what_was_to_be_a_stream_and_is_none_counts_too() {
+    let relay = relay(|llm| llm.quota.tokens = Some(10));
+    let usage = json!({"input_tokens": 6, "output_tokens": 6});
+    let body = json!({"id": "resp_whole", "status": "completed", "usage": usage});
+    relay.play(Script::body(200, "application/json", body.to_string()));
+    let from = with(responses("y"), &json!({"previous_response_id": "resp_whole"}));
+    assert_eq!(relay.asks("/v1/responses", ADA, &responses("x")), 200);
+    assert_eq!(relay.asks("/v1/responses", BOB, &from), 404);
+    assert_eq!(relay.asks("/v1/responses", ADA, &from), 429, "hers, and her tokens are used up");
+}
+
 /// An upstream that asks nobody for a key is one account too, if the operator says so.
 #[test]
 fn the_operator_says_that_all_callers_are_one() {
