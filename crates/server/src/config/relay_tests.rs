@@ -23,7 +23,8 @@ fn a_section_is_read_as_it_is_written() {
                 tokens_max = 7\ntokens_window = \"1h\"\nconcurrent_max = 2\n\
                 upstream_resume = \"llama-server\"\nchat_path = \"/chat\"\ncount_usage = false\n\
                 add_headers = [\"x-a: b\"]\nremove_headers = [\"x-c\"]\nanswer_bytes = \"1MiB\"\n\
-                allow = [\"files\", \"GET,HEAD models/*\"]\nshare = [\"vector_stores\"]\n";
+                allow = [\"files\", \"GET,HEAD models/*\"]\nshare = [\"vector_stores\"]\n\
+                one_account = true\n";
     let config = load_text(format!("{LLM}{more}")).expect("a relay").config;
     let llm = &config.llm_relays[0];
     let seconds = |seconds| Duration::from_secs(seconds);
@@ -40,7 +41,7 @@ fn a_section_is_read_as_it_is_written() {
     assert_eq!((llm.add_headers.len(), llm.remove_headers.len()), (1, 1));
     let allowed: Vec<_> = llm.allow.iter().map(|it| (it.methods.len(), &*it.path)).collect();
     assert_eq!(allowed, [(0, "files"), (2, "models/*")]);
-    assert_eq!(llm.share, [Kept::VectorStores]);
+    assert_eq!((&*llm.share, llm.one_account), (&[Kept::VectorStores][..], Some(true)));
     assert!(!llm.allow_private, "only where it is said");
     let config = load_text(format!("{SHARED}topic = \"t\"\nreplay = 3\nretain = 9\n"));
     let shared = &config.expect("a relay").config.shared_relays[0];

@@ -317,10 +317,21 @@ mod tests {
         }
     }
 
-    /// Each is one item of the input.
+    /// Looks for names in each of these as an item of the input.
+    #[track_caller]
+    fn check_items(items: &[(&str, bool)]) {
+        for &(item, whole) in items {
+            let wanted = if whole { "" } else { "i i" };
+            for body in [format!("[{item}]"), item.to_owned(), format!("[[{item}]]")] {
+                let body = format!("{{\"input\":{body}}}");
+                assert_eq!(found(Dialect::Responses, &body), wanted, "{body}");
+            }
+        }
+    }
+
     #[test]
     fn an_item_stands_for_another_unless_it_is_whole_in_every_reading() {
-        for (item, whole) in [
+        check_items(&[
             (r#"{"id":"i"}"#, false),
             (r#"{"id":"i","type":"item_reference"}"#, false),
             (r#"{"id":"i","type":"Item_Reference"}"#, false),
@@ -372,6 +383,14 @@ mod tests {
             (r#"{"id":"i","type":"file_search_call","queries":["q"],"results":null}"#, false),
             (r#"{"id":"i","type":"mcp_call","name":"n","arguments":"{}","output":"o"}"#, false),
             (r#"{"id":"i","type":"code_interpreter_call","code":"x"}"#, false),
+        ]);
+        let twice = r#"{"input":[],"INPUT":[{"ID":"j","id":["k"]}]}"#;
+        assert_eq!(found(Dialect::Responses, twice), "i j,i k");
+    }
+
+    #[test]
+    fn items_of_further_kinds_bring_what_they_are_about() {
+        check_items(&[
             (r#"{"id":"i","type":"computer_call","call_id":"c","actions":[]}"#, true),
             (r#"{"id":"i","type":"computer_call","call_id":"c","actions":null}"#, false),
             (r#"{"id":"i","type":"program","call_id":"c","code":"x","fingerprint":"f"}"#, true),
@@ -393,15 +412,7 @@ mod tests {
                 false,
             ),
             (r#"{"id":"i","ty_pe":"item_reference","role":"user","content":"x"}"#, false),
-        ] {
-            let wanted = if whole { "" } else { "i i" };
-            for body in [format!("[{item}]"), item.to_owned(), format!("[[{item}]]")] {
-                let body = format!("{{\"input\":{body}}}");
-                assert_eq!(found(Dialect::Responses, &body), wanted, "{body}");
-            }
-        }
-        let twice = r#"{"input":[],"INPUT":[{"ID":"j","id":["k"]}]}"#;
-        assert_eq!(found(Dialect::Responses, twice), "i j,i k");
+        ]);
     }
 
     #[test]
@@ -449,41 +460,41 @@ mod tests {
                 "files f",
             ),
             (Dialect::Messages, r#"{"messages":[{"content":[{"input":{"file_id":"f"}}]}]}"#, ""),
+        ] {
+            assert_eq!(found(dialect, body), wanted, "{body}");
+        }
+    }
+
+    #[test]
+    fn messages_go_on_from_others_and_have_files_deep_inside() {
+        for (body, wanted) in [
             (
-                Dialect::Messages,
                 r#"{"messages":[{"content":[{"content":
                     [{"source":{"content":[{"source":{"file_id":"f"}}]}}]}]}]}"#,
                 "files f",
             ),
             (
-                Dialect::Messages,
                 r#"{"messages":[{"content":[{"content":{"content":
                     [{"source":{"file_id":"f"}}]}}]}]}"#,
                 "files f",
             ),
             (
-                Dialect::Messages,
                 r#"{"messages":[{"content":[{"content":{"content":
                     {"source":{"content":[{"source":{"file_id":"f"}}]}}}}]}]}"#,
                 "files f",
             ),
             // What code has made is sent back so.
             (
-                Dialect::Messages,
                 r#"{"messages":[{"content":[{"type":"code_execution_tool_result","content":
                     {"content":[{"type":"code_execution_output","file_id":"f"}]}}]}]}"#,
                 "",
             ),
-            (
-                Dialect::Messages,
-                r#"{"thread":{"type":"continue","previous_message_id":"m"}}"#,
-                "r m",
-            ),
-            (Dialect::Messages, r#"{"thread":{"type":"create"}}"#, ""),
-            (Dialect::Messages, r#"{"diagnostics":{"previous_message_id":null}}"#, ""),
-            (Dialect::Messages, r#"{"diagnostics":{"previous_message_id":"m"}}"#, "r m"),
+            (r#"{"thread":{"type":"continue","previous_message_id":"m"}}"#, "r m"),
+            (r#"{"thread":{"type":"create"}}"#, ""),
+            (r#"{"diagnostics":{"previous_message_id":null}}"#, ""),
+            (r#"{"diagnostics":{"previous_message_id":"m"}}"#, "r m"),
         ] {
-            assert_eq!(found(dialect, body), wanted, "{body}");
+            assert_eq!(found(Dialect::Messages, body), wanted, "{body}");
         }
     }
 
