@@ -163,6 +163,7 @@ mod tests {
             rules,
             event_bytes_max: 1 << 20,
             topics_max: usize::MAX,
+            scheduled_bytes_max: usize::MAX,
             clock: Arc::new(|| 1_000),
         };
         Hub::open_folder(folder, 16 << 20, options).unwrap()

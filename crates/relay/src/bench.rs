@@ -49,7 +49,13 @@ impl Bench {
         let clock = Arc::new(move || clock.load(Ordering::Relaxed));
         let hub = Hub::open(
             opened,
-            Options { rules, event_bytes_max: 1 << 20, topics_max: usize::MAX, clock },
+            Options {
+                rules,
+                event_bytes_max: 1 << 20,
+                topics_max: usize::MAX,
+                scheduled_bytes_max: usize::MAX,
+                clock,
+            },
         )
         .unwrap();
         let folder = tempfile::tempdir().unwrap();
