@@ -203,8 +203,8 @@ impl LlmConfig {
     }
 }
 
-/// Header fields in which APIs are sent their keys: everybody's, Anthropic's, Azure's, Google's, and
-/// those of the gateways of Cloudflare and Azure.
+/// Header fields in which APIs are sent their keys: everybody's, Anthropic's, Azure's, Google's,
+/// and those of the gateways of Cloudflare and Azure.
 pub(crate) const KEYS: [&str; 6] = [
     "authorization",
     "x-api-key",

@@ -1,4 +1,5 @@
-//! Whole answers, those that are no stream: passed on as they are, and counted as streamed ones are.
+//! Whole answers, those that are no stream: passed on as they are, and counted as streamed ones
+//! are.
 
 use std::sync::Arc;
 
@@ -38,8 +39,8 @@ struct Whole {
 }
 
 impl Relays {
-    /// Passes a request on and returns the whole answer, of which usage is counted. While it runs it
-    /// is one of the caller's answers, also after the caller has gone. A caller who has used up
+    /// Passes a request on and returns the whole answer, of which usage is counted. While it runs
+    /// it is one of the caller's answers, also after the caller has gone. A caller who has used up
     /// what it may is refused. The tokens of a response that goes on in the background are counted
     /// when this is how its end is seen, once. With `named` what the answer names is its asker's.
     ///
