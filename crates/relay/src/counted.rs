@@ -1,5 +1,4 @@
-//! Whole answers, those that are no stream: passed on as they are, and counted as streamed ones
-//! are.
+//! Whole answers, those that are no stream: passed on as they are, counted as streamed ones are.
 
 use std::sync::Arc;
 

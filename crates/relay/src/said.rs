@@ -39,9 +39,9 @@ fn places(dialect: Dialect) -> (&'static str, &'static [&'static str]) {
 }
 
 impl Relays {
-    /// Whether all of these were said by the newest 200 answers that this owner has got, or told by
-    /// others that were no stream. What was said before is read back from the log once, on a thread that may wait, so that it holds
-    /// after a restart for as long as answers are kept.
+    /// Whether all of these were said by the newest 200 answers that this owner has got, or told
+    /// by others that were no stream. What streamed ones have said is read back from the log once,
+    /// on a thread that may wait, so that it holds after a restart for as long as answers are kept.
     ///
     /// # Errors
     /// When the log cannot be read.
