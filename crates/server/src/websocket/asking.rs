@@ -21,6 +21,8 @@ pub(super) struct Asking {
     /// Messages that are to be done once it has answered; the question is about the first.
     held: Vec<Utf8Bytes>,
     answer: Option<tokio::sync::oneshot::Receiver<Verdict>>,
+    /// What was followed already and was asked about too.
+    about: Vec<Arc<Selection>>,
     /// What the first of them has of the limits, if it is a subscription: given back if it is
     /// refused, or the connection ends.
     pub(super) place: Option<Admission>,
@@ -106,8 +108,12 @@ impl Connection {
         };
         what.extend(present.iter().flat_map(|selection| all_of(selection)));
         let by = By { caller: who.caller(), peer: Some(self.peer) };
+        let about = std::mem::take(&mut self.asking.about);
+        // Meanwhile somebody else may have changed what is followed: that was not asked about.
+        let is_same = || about.iter().map(Arc::as_ptr).eq(present.iter().map(Arc::as_ptr));
         match verdict {
-            Some(Verdict::Allowed) => return Ok(true),
+            Some(Verdict::Allowed) if is_same() => return Ok(true),
+            Some(Verdict::Allowed) => {}
             Some(verdict) => return Err(app.told(action, by, what.into_iter(), verdict)),
             None => {}
         }
@@ -115,6 +121,7 @@ impl Connection {
             None => Ok(true),
             Some(open) => {
                 self.asking.answer = Some(app.have_asked(action, by, open));
+                self.asking.about = present;
                 Ok(false)
             }
         }

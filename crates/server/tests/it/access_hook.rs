@@ -86,3 +86,34 @@ fn a_socket_that_waits_for_it_ends() {
         assert!(is_not_there(&server), "{message}");
     }
 }
+
+/// A token is asked about with what is followed then. What somebody adds meanwhile with another one
+/// would stand on it too, and nobody would have been asked.
+#[test]
+fn what_is_added_while_it_thinks_is_asked_about_as_well() {
+    let gate = Gate::default();
+    let passes = gate.clone();
+    let receiver = Receiver::start(move |posted, _| {
+        let asked = posted.json();
+        if asked["subject"] == "bob" {
+            passes.pass();
+        }
+        says(asked["subject"] != "bob" || !asked["topics"].to_string().contains("chat/8"))
+    });
+    let hook = hook(&receiver.url(), "timeout = \"30s\"");
+    let server = closed(|config| config.hook = Some(hook));
+    let mut ws = enter(&server, "/ws", &ada());
+    let own = ws.subscribe("s", json!({"topics": ["chat/7"]}))["connection"].clone();
+    let bob = token(&claims("bob", json!({"subscribe": ["chat/*"]})));
+    ws.send(&json!({"op": "token", "token": bob}));
+    receiver.wait_for(2);
+    let target = format!("/connections/{}", own.as_str().unwrap());
+    let add = br#"{"add": {"topics": ["chat/8"]}}"#;
+    assert_eq!(server.request("PATCH", &target, &ada(), add).status, 200);
+    gate.open();
+    let answer = ws.message();
+    assert_eq!(answer["problem"]["code"], "forbidden", "{answer}");
+    let last = receiver.came().last().unwrap().json();
+    // What it has said of the other is known.
+    assert_eq!((&last["subject"], &last["topics"]), (&json!("bob"), &json!(["chat/8"])));
+}

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use tidings_access::Action;
-use tidings_frame::ErrorCode;
+use tidings_frame::{ErrorCode, Position};
 use tidings_hub::Start;
 use tidings_relay::Shared;
 
@@ -55,7 +55,7 @@ pub(super) async fn answer(
             return Err(error);
         }
     }
-    let asked = asked(app, shared, head)?;
+    let mut asked = asked(app, shared, head)?;
     let by = By { caller: asked.who.caller(), peer: head.peer };
     let topic = std::iter::once(What::Topic(shared.config.topic.as_str()));
     // Before there is a lease.
@@ -67,6 +67,7 @@ pub(super) async fn answer(
         }
         Wanted::Stream => stream(app, head, opened(app, shared, asked)?),
         wanted => {
+            begin_here(app, &mut asked);
             // Whoever waits for an event reads the stream as well.
             let _lease = asked.poll_ms.map(|_| shared.lease());
             Ok(history::read(app, head.peer, asked, wanted == Wanted::Lines).await?.into())
@@ -80,6 +81,17 @@ fn asked<'a>(app: &App, shared: &Shared, head: &Head<'a>) -> Result<Asked<'a>, A
     asked.who.may(Action::Subscribe, shared.config.topic.as_str())?;
     asked.only_topic(Cow::Owned(shared.config.topic.as_str().to_owned()))?;
     Ok(asked)
+}
+
+/// Who waits for an event and does not say after which, waits from here on: the first one may come
+/// as soon as the upstream is asked.
+fn begin_here(app: &App, asked: &mut Asked<'_>) {
+    if asked.poll_ms.is_some() && asked.start.is_none() && asked.after.is_none() {
+        let position = Position { epoch: app.hub.epoch(), sequence: app.hub.visible() };
+        let empty = position.sequence == 0;
+        asked.start =
+            Some(if empty { Start::Earliest } else { Start::After(position.to_string()) });
+    }
 }
 
 /// The subscription; one that does not say where it begins is shown the latest events first, which
