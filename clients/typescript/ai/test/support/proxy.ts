@@ -5,7 +5,7 @@ import { connect, createServer, type Socket } from 'node:net';
 /** A running proxy. */
 export interface Proxy {
   url: string;
-  /** Bytes towards the client after which the n-th connection (from 1) is cut. */
+  /** Bytes towards the client after which the n-th connection that asks (from 1) is cut. */
   plan: (connection: number) => number;
   /** Whether a cut is a reset, or an end that looks clean. */
   resets: boolean;
@@ -13,7 +13,7 @@ export interface Proxy {
   stalls: boolean;
   /** Whether new connections are refused. */
   isDown: boolean;
-  /** Connections so far. */
+  /** Connections so far that asked for something, once for each time. */
   connections: number;
   /** Connections that were refused. */
   refused: number;
@@ -39,18 +39,16 @@ export async function startProxy(port: number): Promise<Proxy> {
       client.resetAndDestroy();
       return;
     }
-    proxy.connections += 1;
     open.add(client);
     const upstream = connect(port, '127.0.0.1');
-    let left = proxy.plan(proxy.connections);
-    let asked = false;
+    let left = Infinity;
     client.on('data', (bytes) => {
       const line = /^(?:GET|POST|DELETE) \S+/.exec(bytes.toString('latin1'))?.[0];
       if (line !== undefined) {
         proxy.requests.push(line);
-        // One that was kept, perhaps from another test, follows the plan of now.
-        if (asked) left = proxy.plan((proxy.connections += 1));
-        asked = true;
+        // Counted only now: one that was opened ahead or kept, perhaps by another test, follows the
+        // plan of this one.
+        left = proxy.plan((proxy.connections += 1));
       }
       upstream.write(bytes);
     });
