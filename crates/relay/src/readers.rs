@@ -25,7 +25,7 @@ impl Readers {
             self.firsts.fetch_add(1, Ordering::AcqRel);
         }
         self.changed.notify_one();
-        Lease(self.clone())
+        Lease(Arc::new(One(self.clone())))
     }
 
     /// How many there are.
@@ -60,17 +60,14 @@ impl Readers {
     }
 }
 
-/// One reader.
+/// One reader. A clone is the same one: a request hands it on to the connection that answers.
+#[derive(Clone, Debug)]
+pub struct Lease(#[expect(dead_code, reason = "counts while it lives")] Arc<One>);
+
 #[derive(Debug)]
-pub struct Lease(Arc<Readers>);
+struct One(Arc<Readers>);
 
-impl Clone for Lease {
-    fn clone(&self) -> Self {
-        self.0.lease()
-    }
-}
-
-impl Drop for Lease {
+impl Drop for One {
     fn drop(&mut self) {
         self.0.count.fetch_sub(1, Ordering::AcqRel);
         self.0.changed.notify_one();
@@ -86,13 +83,17 @@ mod tests {
         let readers = Arc::new(Readers::default());
         let lease = readers.lease();
         readers.some().await;
-        let second = lease.clone();
+        let handed_on = lease.clone();
+        assert_eq!((readers.count(), readers.firsts()), (1, 1), "a clone is the same reader");
+        drop(lease);
+        assert_eq!(readers.count(), 1, "and counts until the last of them has gone");
+        let second = readers.lease();
         assert_eq!((readers.count(), readers.firsts()), (2, 1));
         let waiting = tokio::spawn({
             let readers = readers.clone();
             async move { readers.none().await }
         });
-        drop((lease, second));
+        drop((handed_on, second));
         waiting.await.unwrap();
         assert_eq!(readers.count(), 0);
         let _lease = readers.lease();

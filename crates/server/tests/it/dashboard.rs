@@ -374,18 +374,23 @@ fn answers_are_listed_told_and_stopped() {
         all.map(|answer| answer["state"].as_str().unwrap().to_owned()).collect()
     };
     let expect = ["finished", "failed", "stopped"];
-    until("all to be over", || states(&server.get("/answers").json()) == expect);
+    let unread = |list: &Value| list_of(list, "answers").iter().all(|one| one["readers"] == 0);
+    until("all to be over and let go", || {
+        let list = server.get("/answers").json();
+        states(&list) == expect && unread(&list)
+    });
+    let all = server.get("/answers").json()["answers"].clone();
     let (counted, _) = figures_until(&mut overview, |figures| figures["answers"]["finished"] == 2);
     assert_eq!(counted["answers"], json!({"live": 0, "finished": 2, "failed": 1}));
     // The topic has told each change once, and ends with the same.
-    let mut lists = Vec::new();
-    while lists.last().is_none_or(|list| states(list) != expect) {
+    let mut lists: Vec<Value> = Vec::new();
+    while lists.last().is_none_or(|list| list["answers"] != all) {
         let event = told.next();
         assert_eq!(event.kind, "answers");
         lists.push(serde_json::from_str::<Value>(&event.data).unwrap());
     }
     assert!(lists.windows(2).all(|two| two[0]["answers"] != two[1]["answers"]), "{lists:#?}");
-    assert_eq!(lists.last().unwrap()["answers"], server.get("/answers").json()["answers"]);
+    assert_eq!(server.get("/answers").json()["answers"], all);
 }
 
 #[test]
