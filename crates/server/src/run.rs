@@ -103,6 +103,9 @@ pub enum RunError {
     /// Webhooks cannot start.
     #[error(transparent)]
     Webhooks(#[from] webhooks::StartError),
+    /// What was revoked is not known.
+    #[error(transparent)]
+    Revocations(#[from] revocations::LoadError),
     /// The log refuses its last writes.
     #[error("the log: {0}")]
     Log(#[from] StoreError),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::json;
+use thiserror::Error;
 use tidings_access::revoked::Revocation;
 use tidings_access::verifier::LEEWAY_SECONDS;
 use tidings_frame::{ErrorCode, Pattern, TopicName};
@@ -81,14 +82,17 @@ pub(crate) async fn revoke(app: &App, who: &Who, body: &[u8]) -> Result<Reply, A
         }
     };
     let ttl_ms = until.map(|until| until.saturating_mul(1_000).saturating_sub(now_ms));
-    keep(app, &revocation, ttl_ms).await?;
-    enforce(app, &revocation, now_ms)?;
+    // In force first: one that does not fit into memory is not in the log either, and what a full
+    // disk does not take ends who is there all the same.
+    app.access.revoke(&revocation, now_ms)?;
+    let kept = keep(app, &revocation, ttl_ms).await;
+    enforce(app)?;
+    kept?;
     Ok(Reply::json(200, &json!({"revoked": revocation})))
 }
 
 /// Ends what there is of whoever is revoked.
-fn enforce(app: &App, revocation: &Revocation, now_ms: u64) -> Result<(), ApiError> {
-    app.access.revoke(revocation, now_ms)?;
+fn enforce(app: &App) -> Result<(), ApiError> {
     // It is in force: that the log takes nothing more (a full disk) keeps nobody's push alive.
     if let Some(push) = &app.push {
         push.end_revoked(&app.access);
@@ -124,21 +128,44 @@ async fn keep(app: &App, revocation: &Revocation, ttl_ms: Option<u64>) -> Result
     crate::http::publish::until_synced(app, accepted.wait).await
 }
 
+/// Why what was revoked is not known.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The log cannot be read.
+    #[error("the log: {0}")]
+    Log(#[from] StoreError),
+    /// Without it somebody who was thrown out would get in again.
+    #[error(
+        "the revocation {id} in the log cannot be read: {why}; start the version of tidings that \
+         wrote it"
+    )]
+    Unreadable {
+        /// The event.
+        id: String,
+        /// What is the matter with it.
+        why: String,
+    },
+}
+
 /// Reads what was revoked before the server started.
-pub(crate) fn load(hub: &Hub, access: &Access) -> Result<(), StoreError> {
+pub(crate) fn load(hub: &Hub, access: &Access) -> Result<(), LoadError> {
     let name = TopicName::new(TOPIC).expect("a topic's name");
     let mut backlog = Backlog::new(Arc::new(Selection::one(name)));
     let (mut after, now_ms) = (0, hub.now_ms());
+    let mut unreadable = None;
     loop {
         let range = (after, hub.visible());
         let (read_to, more) = backlog.objects(hub, range, READ, true, &mut |event| {
-            let data = event.data.as_ref();
-            match serde_json::from_slice(data).map(|revocation| access.revoke(&revocation, now_ms))
-            {
-                Ok(Ok(())) => {}
-                _ => tracing::error!(id = %event.id, "a revocation cannot be read"),
+            let read = serde_json::from_slice(event.data.as_ref()).map_err(|why| why.to_string());
+            let told = |error: ApiError| error.problem.detail;
+            let done = read.and_then(|one| access.revoke(&one, now_ms).map_err(told));
+            if let (Err(why), None) = (done, &unreadable) {
+                unreadable = Some(LoadError::Unreadable { id: event.id.to_string(), why });
             }
         })?;
+        if let Some(error) = unreadable {
+            return Err(error);
+        }
         if !more {
             return Ok(());
         }
@@ -148,7 +175,9 @@ pub(crate) fn load(hub: &Hub, access: &Access) -> Result<(), StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use tidings_access::revoked::REVOKED_MAX;
     use tidings_access::{Caller, Grants, Verifier};
+    use tidings_frame::Position;
     use tidings_hub::policy::PolicyRules;
     use tidings_log::testing::{CrashStorage, Fault};
     use tidings_push::Services;
@@ -221,15 +250,54 @@ mod tests {
             ..Publish::default()
         });
         assert!(round.commit().pop().unwrap().is_ok());
-        let of_ada = Revocation::Subject {
-            subject: "ada".to_owned(),
-            issuer: None,
-            issued_through: NOW_MS / 1_000,
-        };
         disk.set_fault(Fault::ReadOnly);
-        assert!(enforce(&app, &of_ada, NOW_MS).is_err());
+        let who = Who { doors: app.access.doors.clone(), token: None, closed: false };
+        let body = br#"{"subject":"ada"}"#;
+        let refused = tasks.block_on(revoke(&app, &who, body)).unwrap_err();
+        assert_eq!(refused.problem.status, 503, "it is not kept");
+        assert!(app.access.revoked.read().covers(ada.as_ref()), "yet in force");
         assert_eq!(app.hub.scheduled(), 1, "it is dropped when it is due");
         assert!(push.unsubscribe(&made.id).unwrap().is_none(), "it has ended");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_kept_either() {
+        let tasks = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let app = app_on(&CrashStorage::new(), tasks.handle());
+        for number in 0..REVOKED_MAX {
+            let (id, until) = (number.to_string(), u64::MAX);
+            app.access.revoke(&Revocation::Token { id, issuer: None, until }, NOW_MS).unwrap();
+        }
+        let who = Who { doors: app.access.doors.clone(), token: None, closed: false };
+        let refused = tasks.block_on(revoke(&app, &who, br#"{"token_id":"new"}"#)).unwrap_err();
+        assert_eq!(refused.problem.code, ErrorCode::Overloaded.code());
+        assert_eq!(app.hub.visible(), 0, "nothing is in the log");
+    }
+
+    #[test]
+    fn what_cannot_be_read_lets_nobody_in() {
+        let tasks = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let app = app_on(&CrashStorage::new(), tasks.handle());
+        let publish = |data: &'static [u8]| {
+            let (topic, data) = (Cow::Borrowed(TOPIC), Cow::Borrowed(data));
+            let events = [NewEvent { topic, data, ..NewEvent::default() }];
+            let mut round = app.hub.round();
+            round.publish(&Publish {
+                events: &events,
+                operator: true,
+                relay: true,
+                ..Publish::default()
+            });
+            assert!(round.commit().pop().unwrap().is_ok());
+        };
+        publish(br#"{"token":{"id":"a","until":1900000000}}"#);
+        load(&app.hub, &app.access).unwrap();
+        // As a version to come might write.
+        publish(br#"{"device":{"id":"b","until":1900000000}}"#);
+        publish(br#"{"token":{"id":"c","until":1900000000}}"#);
+        let error = load(&app.hub, &app.access).unwrap_err();
+        let first = Position { epoch: app.hub.epoch(), sequence: 2 }.to_string();
+        assert!(matches!(&error, LoadError::Unreadable { id, .. } if *id == first), "{error}");
     }
 
     #[test]
