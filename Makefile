@@ -22,7 +22,7 @@ web: ## Build the web pages (Node 20.19 or newer); the next build of the program
 test: ## Run every test: the program, the TypeScript packages, the pages in a browser
 	@scripts/need.sh cargo linker git
 	@scripts/build-web.sh if-possible
-	$(CARGO) test --workspace --locked
+	@CARGO="$(CARGO)" scripts/test-rust.sh
 	@scripts/typescript.sh
 	@scripts/test-web.sh
 
